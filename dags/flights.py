@@ -1,0 +1,130 @@
+"""Will a flight out of New York arrive late or be cancelled? Asked two hours before it should leave.
+
+The loop of the shipped use case: real flights of 2013, hourly weather, the aircraft register.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from everloop.decide.policy import (
+    CostMatrix,
+    DriftPolicy,
+    FairnessPolicy,
+    RetrainPolicy,
+    RolloutPolicy,
+    TrainingPolicy,
+)
+from everloop.use_case import DroppedFiles, Examples, PostgresTable, SourceTable, UseCase, WriteBack
+from everloop.workflow import airflow_graphs
+
+FLIGHTS = SourceTable(
+    name="flights",
+    source=PostgresTable(connection="airline", table="flights"),
+    columns={
+        "carrier": "string",
+        "flight": "int",
+        "tailnum": "string",
+        "origin": "string",
+        "dest": "string",
+        "scheduled_departure": "timestamp",
+        "scheduled_arrival": "int",
+        "distance": "float",
+        "departure_delay": "float",
+        "arrival_delay": "float",
+        "closed_at": "timestamp",
+    },
+    key=("carrier", "flight", "origin", "scheduled_departure"),
+    event_time="closed_at",
+    suite="flights",
+)
+
+WEATHER = SourceTable(
+    name="weather",
+    source=DroppedFiles(pattern="weather/%Y-%m-%d.csv"),
+    columns={
+        "origin": "string",
+        "observed_at": "timestamp",
+        "temp": "float",
+        "dewp": "float",
+        "humid": "float",
+        "wind_speed": "float",
+        "wind_gust": "float",
+        "precip": "float",
+        "pressure": "float",
+        "visib": "float",
+    },
+    key=("origin", "observed_at"),
+    event_time="observed_at",
+    suite="weather",
+)
+
+PLANES = SourceTable(
+    name="planes",
+    source=PostgresTable(connection="airline", table="planes"),
+    columns={
+        "tailnum": "string",
+        "year": "float",
+        "engines": "float",
+        "seats": "float",
+        "registered_at": "timestamp",
+    },
+    key=("tailnum",),
+    event_time="registered_at",
+    suite="planes",
+    may_be_empty=True,
+)
+
+EXAMPLES = Examples(
+    tables=("flights",),
+    suite="training_set",
+    sql="""
+        SELECT
+            carrier || '-' || flight || '-' || origin || '-' || strftime(scheduled_departure, '%Y%m%dT%H%M') AS key,
+            carrier, flight, tailnum, origin, dest, scheduled_departure, scheduled_arrival, distance,
+            scheduled_departure - INTERVAL 2 HOUR AS event_timestamp,
+            arrival_delay IS NULL OR arrival_delay >= 15 AS label,
+            closed_at AS label_time
+        FROM flights
+        WHERE closed_at >= $start AND closed_at < $end
+    """,
+)
+
+USE_CASE = UseCase(
+    name="flights",
+    description=__doc__,
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    end=datetime(2014, 1, 1, tzinfo=UTC),
+    interval=timedelta(days=7),
+    sources=(FLIGHTS, WEATHER, PLANES),
+    examples=EXAMPLES,
+    feature_service="flights",
+    feature_suite="features",
+    entity=("carrier", "flight", "origin"),
+    categories=("carrier", "origin", "dest"),
+    slices={
+        "carrier": "carrier",
+        "origin": "origin",
+        "distance": "CASE WHEN distance < 500 THEN 'short' WHEN distance < 1500 THEN 'medium' ELSE 'long' END",
+    },
+    write_back=WriteBack(connection="airline", table="delay_predictions"),
+    cost=CostMatrix(false_positive=1.0, false_negative=3.0),
+    training=TrainingPolicy(
+        rounds=300,
+        parameters={"max_depth": 6, "learning_rate": 0.08, "subsample": 0.8, "min_child_weight": 20},
+        candidates=({"max_depth": 4}, {"max_depth": 6}, {"max_depth": 8, "min_child_weight": 50}),
+    ),
+    fairness=FairnessPolicy(columns=("carrier",), error_rate_difference=None),
+    rollout=RolloutPolicy(
+        steps=(0.05, 0.25, 0.5),
+        minimum_time=timedelta(seconds=4),
+        minimum_requests=60,
+        shadow_requests=400,
+        shadow_share=1.0,
+        watch_time=timedelta(seconds=20),
+        watch_labels=4_000,
+        poll=timedelta(seconds=3),
+    ),
+    drift=DriftPolicy(ignore=("weather__temp", "weather__dewp")),
+    retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=70)),
+)
+
+globals().update(airflow_graphs(USE_CASE))

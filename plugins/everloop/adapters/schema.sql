@@ -1,0 +1,89 @@
+-- The everloop database: the ledger, the prediction log, the monitor's results. Applied at start; every statement may run again.
+
+CREATE TABLE IF NOT EXISTS ledger (
+    use_case text NOT NULL,
+    seq bigint NOT NULL,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL,
+    reason text NOT NULL,
+    evidence jsonb NOT NULL,
+    previous_hash text NOT NULL,
+    hash text NOT NULL,
+    PRIMARY KEY (use_case, seq)
+);
+
+CREATE TABLE IF NOT EXISTS prediction (
+    use_case text NOT NULL,
+    request_id text NOT NULL,
+    row_number int NOT NULL,
+    key text NOT NULL,
+    entity text NOT NULL,
+    at timestamptz NOT NULL,
+    as_of timestamptz NOT NULL,
+    arm text NOT NULL,
+    rollout text,
+    release text NOT NULL,
+    score double precision,
+    decision boolean,
+    shadow_release text,
+    shadow_score double precision,
+    features jsonb NOT NULL,
+    flags text[] NOT NULL,
+    error text,
+    latency_ms real NOT NULL,
+    PRIMARY KEY (use_case, request_id, row_number)
+);
+CREATE INDEX IF NOT EXISTS prediction_as_of ON prediction (use_case, as_of);
+CREATE INDEX IF NOT EXISTS prediction_rollout ON prediction (use_case, rollout, at) WHERE rollout IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS outcome (
+    use_case text NOT NULL,
+    key text NOT NULL,
+    label boolean NOT NULL,
+    known_at timestamptz NOT NULL,
+    PRIMARY KEY (use_case, key)
+);
+
+-- How far each append-only segment of each scoring process has been shipped into `prediction`.
+CREATE TABLE IF NOT EXISTS log_segment (
+    segment text PRIMARY KEY,
+    position bigint NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS measurement (
+    use_case text NOT NULL,
+    kind text NOT NULL,
+    release text NOT NULL,
+    subject text NOT NULL,
+    interval_start timestamptz NOT NULL,
+    interval_end timestamptz NOT NULL,
+    value double precision,
+    verdict text NOT NULL,
+    detail jsonb NOT NULL,
+    PRIMARY KEY (use_case, kind, release, subject, interval_start)
+);
+
+CREATE TABLE IF NOT EXISTS cursor (
+    use_case text NOT NULL,
+    consumer text NOT NULL,
+    position timestamptz NOT NULL,
+    PRIMARY KEY (use_case, consumer)
+);
+
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'The ledger is append-only: % is refused', TG_OP;
+END $$;
+CREATE OR REPLACE TRIGGER ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE FUNCTION ring() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('everloop_ledger', NEW.use_case || ' ' || NEW.seq);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER ledger_rings AFTER INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION ring();

@@ -1,0 +1,1 @@
+"""The loop's own page inside Airflow's UI."""

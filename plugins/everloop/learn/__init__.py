@@ -1,0 +1,1 @@
+"""Computation only: split, fit, calibrate, score, explain. Frames in, model out."""

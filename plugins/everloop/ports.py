@@ -1,0 +1,302 @@
+"""One small Protocol per outside system, and the plain values that cross it.
+
+`pa.Table` is the currency of rows. Every Protocol has an in-memory fake in tests/fakes that passes the contract tests of the real
+adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from everloop.decide.state import ReleaseState
+from everloop.interval import Interval
+from everloop.release import Bundle, FeaturePlan
+from everloop.use_case import SourceTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Source(Protocol):
+    """A system that rows are read from."""
+
+    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
+        """The rows of `table` in `interval` by event time, in contract order and types, sorted by key.
+
+        Values that do not fit their contract type are kept as null with the original in column `_problem` (text, null when
+        fine). Raises `ContractError` for a lost or unreadable column, `SourceError` when unreachable.
+        """
+
+    def watermark(self, table: SourceTable) -> datetime | None:
+        """Up to when (exclusive) the source is complete as far as anybody can tell; `None` when it is empty."""
+
+
+class Lake(Protocol):
+    """Versioned tables; each write replaces one interval's rows in one atomic commit."""
+
+    def replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
+        """Replace the rows of `interval` by `rows` (a column `_interval`, the interval's start, is added). Returns the version.
+
+        Equal content writes nothing and returns the version that stands, so running twice leaves the table as it was.
+        """
+
+    def read(self, table: str, *, interval: Interval | None = None, version: int | None = None) -> pa.Table:
+        """Rows of `table` (all, or one interval's), without `_interval`. An absent table is an empty one without columns."""
+
+    def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters."""
+
+    def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The same SQL over rows in memory."""
+
+    def version(self, table: str) -> int | None:
+        """The latest version, `None` when the table is absent."""
+
+    def intervals(self, table: str) -> set[datetime]:
+        """The starts of the intervals that were written (also the empty ones)."""
+
+    def tables(self) -> list[str]:
+        """The names of all tables, sorted."""
+
+    def stage(self, name: str, rows: pa.Table) -> None:
+        """Keep `rows` between two tasks of a run under a path-like `name`; replaces what stood there, atomically."""
+
+    def staged(self, name: str) -> pa.Table:
+        """What `stage` kept."""
+
+    def unstage(self, prefix: str) -> None:
+        """Forget what was staged under `prefix`."""
+
+    def vacuum(self, keep_versions_since: datetime) -> dict[str, int]:
+        """Delete files that no version since then needs; files deleted by table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One expectation that did not hold: which, how hard, how many rows, and the positions of those rows (if row-level)."""
+
+    expectation: str
+    column: str | None
+    severity: str
+    text: str
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a suite said of some rows. `severity` of a failure is `block`, `quarantine` or `warn`."""
+
+    suite: str
+    evaluated: int
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def blocking(self) -> tuple[Failure, ...]:
+        """The failures that stop the interval."""
+        return tuple(f for f in self.failures if f.severity == "block")
+
+
+class Checks(Protocol):
+    """Suites of expectations, run on rows."""
+
+    def validate(self, rows: pa.Table, suite: str, run_name: str) -> Validation:
+        """Run `expectations/<use case>/<suite>.json` on `rows` and add the result to the Data Docs under `run_name`."""
+
+    def suite_text(self, suite: str) -> str:
+        """The suite's JSON, as a release carries it."""
+
+
+class Features(Protocol):
+    """The feature store: one definition for history, online and request time."""
+
+    def apply(self) -> None:
+        """Register the definitions of the feature repository (idempotent)."""
+
+    def plan(self) -> FeaturePlan:
+        """How the scorer makes a feature vector for the use case's feature service."""
+
+    def request_functions(self) -> str:
+        """The Python source of the request-time functions, as a release carries it."""
+
+    def compute(self, interval: Interval) -> dict[str, int]:
+        """Compute every view's rows of `interval` into the lake; rows by view."""
+
+    def materialize(self, interval: Interval) -> dict[str, int]:
+        """Offer `interval`'s rows to the online store, where an older event never overwrites a newer one; rows changed by view."""
+
+    def history(self, entities: pa.Table, versions: Mapping[str, int] | None = None) -> pa.Table:
+        """Point-in-time join: `entities` (join keys, request fields, `event_timestamp`) plus one column per `<view>__<feature>`.
+
+        Every entity row is kept, in order. `versions` pins the feature tables.
+        """
+
+    def online(self, entities: pa.Table) -> pa.Table:
+        """The same columns for the same entities, from the online store, as of each row's `event_timestamp`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A registered model version: its number as the registry shows it, and the run it came from."""
+
+    version: str
+    run_id: str
+    url: str
+
+
+class Registry(Protocol):
+    """Where people review models, and the bytes of all releases."""
+
+    def record(self, bundle: Bundle, report: Mapping[str, Any], plots: Mapping[str, bytes], card: str) -> ModelVersion:
+        """Log run and model version of a release (idempotent by release id), with parameters, metrics, plots and model card."""
+
+    def put(self, bundle: Bundle) -> str:
+        """Store a release's bytes under its id, once and for ever; returns the id."""
+
+    def get(self, release: str) -> Bundle:
+        """A release's bytes, verified; `ReleaseError` when absent or changed."""
+
+    def mirror(self, use_case: str, state: ReleaseState) -> None:
+        """Make the aliases `champion` and `challenger` say what the ledger says."""
+
+    def annotate(self, release: str, use_case: str, tags: Mapping[str, str]) -> None:
+        """Tag a release's model version, for instance with the gate's verdict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the ledger, as it was written."""
+
+    use_case: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    before: ReleaseState
+    after: ReleaseState
+    reason: str
+    evidence: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What somebody wants to write to the ledger. `subject` is a release, a rollout or an interval; `after` the new state."""
+
+    actor: str
+    action: str
+    subject: str
+    after: ReleaseState
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Ledger(Protocol):
+    """The append-only, hash-chained record of every decision: one chain per use case."""
+
+    def head(self, use_case: str) -> tuple[int, ReleaseState]:
+        """The latest sequence number (0 when empty) and the state it left."""
+
+    def append(self, use_case: str, decision: Decision, *, expected: int, at: datetime) -> Entry:
+        """Write `decision` as row `expected + 1`; `LedgerConflict` when that row exists."""
+
+    def entries(self, use_case: str, *, after: int = 0, subject: str | None = None, action: str | None = None) -> list[Entry]:
+        """Rows in order."""
+
+    def verify(self, use_case: str) -> str | None:
+        """`None` when the whole chain is intact, else what is wrong with which row."""
+
+    def use_cases(self) -> list[str]:
+        """Every use case that has a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What was served and what became of it, as columns of a `pa.Table`.
+
+    request_id, key, entity, at (wall clock), as_of (data time), arm (champion, challenger), rollout, release, score, decision,
+    shadow_release, shadow_score, features (JSON text), flags (list of text), error (text), latency_ms, label (bool, null
+    when unknown), known_at (data time).
+    """
+
+    rows: Any
+
+
+class TrafficLog(Protocol):
+    """Predictions and outcomes, as the scoring service logged them."""
+
+    def served(self, use_case: str, interval: Interval) -> pa.Table:
+        """Predictions with `as_of` (data time) in `interval`, outcomes joined; columns as in `Traffic`."""
+
+    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
+        """Predictions of a rollout answered since `since` (wall clock), outcomes joined."""
+
+    def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
+        """Keys predicted for `interval` whose outcome is not known yet."""
+
+    def record_outcomes(self, use_case: str, outcomes: Sequence[tuple[str, bool, datetime]]) -> int:
+        """Upsert `(key, label, known_at)`; a newer `known_at` wins. Returns how many rows changed."""
+
+    def erase(self, use_case: str, entities: Sequence[str]) -> int:
+        """Delete what is held of `entities`; returns the number of predictions deleted."""
+
+    def expire(self, use_case: str, before: datetime) -> int:
+        """Delete predictions and outcomes with data time before `before`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One monitored number of one interval: `kind` (drift, performance, ...), `subject` (a column, a slice, an arm), its verdict."""
+
+    interval: Interval
+    release: str
+    kind: str
+    subject: str
+    value: float | None
+    verdict: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Measurements(Protocol):
+    """The monitor's results and every consumer's cursor."""
+
+    def write(self, use_case: str, measurements: Sequence[Measurement]) -> None:
+        """Upsert by (use case, kind, release, subject, interval start)."""
+
+    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
+        """Measurements by interval start, oldest first."""
+
+    def cursor(self, use_case: str, consumer: str) -> datetime | None:
+        """Up to when (exclusive, data time) `consumer` has worked."""
+
+    def advance(self, use_case: str, consumer: str, position: datetime) -> None:
+        """Move the cursor forward; never back."""
+
+
+class Scorer(Protocol):
+    """The running scoring service, as the loop sees it."""
+
+    def check(self, use_case: str, release: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Load `release` in the real scorer beside the serving one and score `rows`: `{"scores": [...], "latency_ms": ...}`.
+
+        Raises `ReleaseError` with the scorer's own words when it does not load or answer.
+        """
+
+
+class Destination(Protocol):
+    """A business system that predictions are written back to."""
+
+    def upsert(self, connection: str, table: str, rows: pa.Table, key: str) -> int:
+        """Upsert `rows` by `key`, idempotently; returns the number of rows."""
+
+
+class Workspace(Protocol):
+    """Where a training subprocess finds its input and leaves its output."""
+
+    def folder(self, name: str) -> Path:
+        """A local folder of that name, made when absent."""

@@ -1,0 +1,81 @@
+"""Where everything is: one frozen value read from the environment, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from everloop.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The checkout: the folder that holds dags/, plugins/, feature_repo/ and expectations/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Addresses and folders of all the parts.
+
+    `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger, the logs and the online store
+    (a libpq URI, `postgresql://...`). `lake`, `landing`, `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq
+    URIs of the source systems by name. `s3_endpoint`: only for stores other than AWS. `git_commit`, `lock_hash`: lineage.
+    """
+
+    home: Path
+    database: str
+    lake: str
+    landing: str
+    releases: str
+    mlflow: str
+    scorer: str
+    feature_repo: Path
+    expectations: Path
+    data_docs: Path
+    connections: Mapping[str, str]
+    s3_endpoint: str | None = None
+    api_key: str | None = None
+
+    def connection(self, name: str) -> str:
+        """The URI of the source system called `name`; `ConfigurationError` when nobody set it."""
+        try:
+            return self.connections[name]
+        except KeyError:
+            known = ", ".join(sorted(self.connections)) or "none"
+            raise ConfigurationError(
+                f'No connection "{name}" is set (set: {known}): set EVERLOOP_CONNECTION_{name.upper()} to its libpq URI'
+            ) from None
+
+
+_PREFIX = "EVERLOOP_CONNECTION_"
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from EVERLOOP_* variables; reports every missing one together.
+
+    Variables: EVERLOOP_HOME, _DATABASE, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO, _EXPECTATIONS,
+    _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and writes them to
+    `<home>/everloop.env`.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("EVERLOOP_HOME", PROJECT / ".everloop"))
+    missing = [name for name in ("EVERLOOP_DATABASE", "EVERLOOP_MLFLOW") if not env.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"{' and '.join(missing)} not set: start the stack with `everloop up`, or `source {home}/everloop.env`"
+        )
+    return Settings(
+        home=home,
+        database=env["EVERLOOP_DATABASE"],
+        lake=env.get("EVERLOOP_LAKE", str(home / "lake")),
+        landing=env.get("EVERLOOP_LANDING", str(home / "landing")),
+        releases=env.get("EVERLOOP_RELEASES", str(home / "releases")),
+        mlflow=env["EVERLOOP_MLFLOW"],
+        scorer=env.get("EVERLOOP_SCORER", "http://127.0.0.1:8000"),
+        feature_repo=Path(env.get("EVERLOOP_FEATURE_REPO", PROJECT / "feature_repo")),
+        expectations=Path(env.get("EVERLOOP_EXPECTATIONS", PROJECT / "expectations")),
+        data_docs=Path(env.get("EVERLOOP_DATA_DOCS", home / "data_docs")),
+        connections={k.removeprefix(_PREFIX).lower(): v for k, v in env.items() if k.startswith(_PREFIX)},
+        s3_endpoint=env.get("EVERLOOP_S3_ENDPOINT") or None,
+        api_key=env.get("EVERLOOP_API_KEY") or None,
+    )

@@ -1,0 +1,1 @@
+"""`everloop up`: embedded PostgreSQL, the supervisor and the settings they start from."""

@@ -1,0 +1,1 @@
+"""What the loop does, one plain function a step: gather, decide, apply."""
