@@ -1,0 +1,115 @@
+"""The one place where real systems are chosen: settings and a use case in, all ports out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from everloop.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from everloop.ports import (
+        Checks,
+        Destination,
+        Features,
+        Lake,
+        Ledger,
+        Measurements,
+        Registry,
+        Scorer,
+        Source,
+        TrafficLog,
+    )
+    from everloop.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A use case with its outside systems. Each is made, and its library imported, when it is first asked for."""
+
+    use_case: UseCase
+    settings: Settings
+
+    @cached_property
+    def source(self) -> Source:
+        """Where rows come from."""
+        from everloop.adapters.sources import Sources
+
+        return Sources(self.settings.connections, self.settings.landing, self.settings.s3_endpoint)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The use case's tables."""
+        from everloop.adapters.lake import DeltaLake
+
+        return DeltaLake(f"{self.settings.lake}/{self.use_case.name}", self._storage_options)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """The use case's expectation suites."""
+        from everloop.adapters.checks import ExpectationSuites
+
+        return ExpectationSuites(self.settings.expectations / self.use_case.name, self.settings.data_docs)
+
+    @cached_property
+    def features(self) -> Features:
+        """The feature store."""
+        from everloop.adapters.features import FeastFeatures
+
+        return FeastFeatures(self.settings.feature_repo, self.use_case, self.lake, self.settings.database, self.settings.home)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """MLflow and the release store."""
+        from everloop.adapters.registry import MlflowRegistry
+        from everloop.adapters.releases import ReleaseFiles
+
+        releases = ReleaseFiles(self.settings.releases, self.settings.s3_endpoint)
+        return MlflowRegistry(self.settings.mlflow, releases, self.use_case.name)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The record of decisions."""
+        from everloop.adapters.ledger import PostgresLedger
+
+        return PostgresLedger(self.settings.database)
+
+    @cached_property
+    def traffic(self) -> TrafficLog:
+        """The prediction log."""
+        from everloop.adapters.traffic import PostgresTraffic
+
+        return PostgresTraffic(self.settings.database)
+
+    @cached_property
+    def measurements(self) -> Measurements:
+        """The monitor's results."""
+        from everloop.adapters.measurements import PostgresMeasurements
+
+        return PostgresMeasurements(self.settings.database)
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The running scoring service."""
+        from everloop.adapters.scorer import HttpScorer
+
+        return HttpScorer(self.settings.scorer, self.settings.api_key)
+
+    @cached_property
+    def destination(self) -> Destination:
+        """Where predictions are written back to."""
+        from everloop.adapters.destination import PostgresDestination
+
+        return PostgresDestination(self.settings.connections)
+
+    @property
+    def _storage_options(self) -> dict[str, str] | None:
+        if not self.settings.s3_endpoint:
+            return None
+        return {"AWS_ENDPOINT_URL": self.settings.s3_endpoint, "AWS_ALLOW_HTTP": "true"}
+
+
+def connect(use_case: UseCase, settings: Settings | None = None) -> Loop:
+    """A use case with the systems that the settings (the environment's by default) name."""
+    return Loop(use_case, settings or read_settings())
