@@ -1,0 +1,80 @@
+"""What a release saw when it was made: the statistics that later windows are held against.
+
+`reference.json` of a release is one JSON object:
+
+    {
+      "rows": 68123,                                    rows learnt from (fit, validation and calibration parts)
+      "columns": {                                      one entry per model input, in the model's order
+        "weather_hourly__temp": {"kind": "numeric", "edges": [...], "counts": [...], "missing": 12},
+        "carrier": {"kind": "category", "values": ["AA", ...], "counts": [...], "other": 0, "missing": 0}
+      },
+      "score": {"edges": [...], "counts": [...]},       calibrated scores of the held-out rows
+      "label_rate": 0.24,                               share of positive labels among the rows learnt from
+      "metrics": {"auc": 0.72, "cost": 0.51, ...}       `learn.metrics.measure` of the held-out rows
+    }
+
+`edges` are the ascending inner cut points, so there is one count more than there are edges: bin i holds
+`edges[i-1] < x <= edges[i]`, the first bin everything up to `edges[0]`, the last bin everything above the last edge; that is
+`numpy.searchsorted(edges, x, side="left")`. A column that is constant has one edge or none. Nulls and NaN are in `missing`
+and in no bin. `other` counts category values that the model does not know. Edges are floats of the float32 value that the
+model itself sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+BINS = 10
+"""Bins of a numeric column: deciles, the customary choice for a population stability index (Siddiqi 2006, ch. 9)."""
+
+
+def describe(
+    learnt: pa.Table,
+    columns: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+    labels: npt.NDArray[np.bool_],
+    holdout_scores: npt.NDArray[np.float64],
+    metrics: Mapping[str, float],
+) -> dict[str, Any]:
+    """The reference statistics of a release, in the format of this module's docstring."""
+    return {
+        "rows": learnt.num_rows,
+        "columns": {
+            name: _category(learnt[name], categories[name]) if name in categories else _numeric(learnt[name]) for name in columns
+        },
+        "score": _histogram(holdout_scores, quantile_edges(holdout_scores)),
+        "label_rate": float(labels.mean()),
+        "metrics": dict(metrics),
+    }
+
+
+def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """At most `BINS - 1` distinct inner cut points at equal shares of `values` (finite, may be empty)."""
+    if not values.size:
+        return np.empty(0)
+    return np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
+
+
+def _histogram(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> dict[str, Any]:
+    bins = np.searchsorted(edges, values, side="left")
+    return {"edges": edges.tolist(), "counts": np.bincount(bins, minlength=len(edges) + 1).tolist()}
+
+
+def _numeric(column: pa.ChunkedArray) -> dict[str, Any]:
+    values = column.cast("float64").to_numpy().astype(np.float32).astype(np.float64)
+    present = values[~np.isnan(values)]
+    return {"kind": "numeric", **_histogram(present, quantile_edges(present)), "missing": int(values.size - present.size)}
+
+
+def _category(column: pa.ChunkedArray, known: Sequence[str]) -> dict[str, Any]:
+    seen = {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
+    missing = seen.pop(None, 0)
+    counts = [seen.pop(value, 0) for value in known]
+    return {"kind": "category", "values": list(known), "counts": counts, "other": sum(seen.values()), "missing": missing}
