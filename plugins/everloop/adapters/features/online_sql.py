@@ -1,0 +1,164 @@
+"""The statements of the online store, as text: one read of all views for many requests, the guarded upsert, the tables.
+
+Imports the standard library and `everloop.release` alone; any driver runs them. `paramstyle` is `"numeric"` (`$1`: asyncpg,
+PostgreSQL itself) or `"format"` (`%s`: psycopg).
+
+    read = online_read(plan, "numeric")                     # once per release; read.sql is constant text: prepare it
+    records = await connection.fetch(read.sql, *read.parameters(rows, as_of))   # one record per row, in the order of rows
+    status, vector = read.split(records[0])
+    # status: {"carrier_delay": "fresh", "weather_hourly": "stale", ...}       see STATUSES
+    # vector: {"carrier_delay__rate_7d": 0.21, "weather_hourly__temp": None, ...}
+
+    write = online_upsert(view, "numeric")                  # for a push
+    n = len(await connection.fetch(write.sql, *write.parameters(rows)))         # one record per row of the table that changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Any, Literal
+
+from everloop.release import FeaturePlan, ViewPlan
+
+Paramstyle = Literal["numeric", "format"]
+
+STATUSES = ("fresh", "stale", "early", "absent")
+"""What a read found for a view: a row that counts; one older than its TTL; one not yet known at `as_of`; none. Only a fresh
+row gives values, by the very rule of history: `as_of - ttl <= event_timestamp <= as_of` and `created <= as_of`."""
+
+POSTGRES_TYPES = {
+    "string": "text",
+    "int": "bigint",
+    "float": "double precision",
+    "bool": "boolean",
+    "timestamp": "timestamptz",
+}
+
+TIMES = {"event_timestamp": "timestamp", "created": "timestamp"}
+"""The two columns that every online table has beside join keys and features."""
+
+
+@dataclass(frozen=True)
+class OnlineRead:
+    """A read of all views. A record holds the status of each of `views`, then the value of each of `columns`."""
+
+    sql: str
+    keys: tuple[str, ...]
+    views: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def parameters(self, rows: Sequence[Mapping[str, Any]], as_of: Sequence[datetime]) -> list[list[Any]]:
+        """One array per join key, then the aware times; a key that a row lacks is null, and its views are absent."""
+        return [[row.get(key) for row in rows] for key in self.keys] + [list(as_of)]
+
+    def split(self, record: Sequence[Any]) -> tuple[dict[str, str], dict[str, Any]]:
+        """A record as (status by view, value by `<view>__<feature>`)."""
+        values = tuple(record)
+        cut = len(self.views)
+        return dict(zip(self.views, values[:cut], strict=True)), dict(zip(self.columns, values[cut:], strict=True))
+
+
+@dataclass(frozen=True)
+class OnlineUpsert:
+    """A guarded upsert of rows that hold all of `columns`; it returns one record per row of the table that changed."""
+
+    sql: str
+    columns: tuple[str, ...]
+
+    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """One array per column; a value that a row lacks is null."""
+        return [[row.get(column) for row in rows] for column in self.columns]
+
+
+def online_read(plan: FeaturePlan, paramstyle: Paramstyle = "numeric") -> OnlineRead:
+    """The statement that reads every view of `plan` for any number of requests."""
+    keys = {key: kind for view in plan.views for key, kind in view.join_keys.items()}
+    arguments = _arrays([*keys.values(), "timestamp"], paramstyle)
+    names = ", ".join(_quoted([*keys, "as_of", "n"]))
+    statuses = [f"coalesce(v{i}._status, 'absent') AS {_quote(view.name)}" for i, view in enumerate(plan.views)]
+    values = [
+        f"CASE WHEN v{i}._status = 'fresh' THEN v{i}.{_quote(feature)} END AS {_quote(f'{view.name}__{feature}')}"
+        for i, view in enumerate(plan.views)
+        for feature in view.features
+    ]
+    joins = "\n".join(_lookup(view, f"v{i}") for i, view in enumerate(plan.views))
+    columns = tuple(f"{view.name}__{feature}" for view in plan.views for feature in view.features)
+    selected = ",\n    ".join(statuses + values)
+    sql = f"SELECT\n    {selected}\nFROM unnest({arguments}) WITH ORDINALITY AS r ({names})\n{joins}\nORDER BY r.n"
+    return OnlineRead(sql, tuple(keys), tuple(view.name for view in plan.views), columns)
+
+
+def online_upsert(view: ViewPlan, paramstyle: Paramstyle = "numeric") -> OnlineUpsert:
+    """The upsert of rows given as one array per column. An older `(event_timestamp, created)` never overwrites a newer one."""
+    columns = online_columns(view)
+    source = f"unnest({_arrays(columns.values(), paramstyle)}) AS r ({', '.join(_quoted(columns))})"
+    return OnlineUpsert(upsert_from(view, source), tuple(columns))
+
+
+def upsert_from(view: ViewPlan, source: str) -> str:
+    """The guarded upsert from a FROM item `source` that has the view's columns.
+
+    Of several rows of one key the latest counts. A correction with the same event time lands; equal rows are left
+    untouched, so what the statement returns is what changed. Rows without a join key or event time are no feature rows.
+    """
+    keys, rest = _quoted(view.join_keys), _quoted([*view.features, *TIMES])
+    columns = ", ".join(keys + rest)
+    by_key = ", ".join(keys)
+    present = " AND ".join(f"{column} IS NOT NULL" for column in [*keys, *_quoted(TIMES)])
+    stored, offered = (", ".join(f"{side}.{column}" for column in rest) for side in ("t", "excluded"))
+    return f"""INSERT INTO {view.table} AS t ({columns})
+SELECT DISTINCT ON ({by_key}) {columns} FROM {source}
+WHERE {present}
+ORDER BY {by_key}, event_timestamp DESC, created DESC
+ON CONFLICT ({by_key}) DO UPDATE SET ({", ".join(rest)}) = ROW({offered})
+WHERE (excluded.event_timestamp, excluded.created) >= (t.event_timestamp, t.created)
+  AND ({offered}) IS DISTINCT FROM ({stored})
+RETURNING 1"""
+
+
+def online_columns(view: ViewPlan) -> dict[str, str]:
+    """The columns of the view's online table, name to type: join keys, features, the two times."""
+    return {**view.join_keys, **view.features, **TIMES}
+
+
+def create_table(view: ViewPlan) -> list[str]:
+    """The statements that make the view's table, or add the columns that it lacks; none ever drops what a release may read."""
+    schema = view.table.split(".", 1)[0]
+    keys = [f"{_quote(name)} {POSTGRES_TYPES[kind]} NOT NULL" for name, kind in view.join_keys.items()]
+    times = [f"{name} timestamptz NOT NULL" for name in TIMES]
+    primary = f"PRIMARY KEY ({', '.join(_quoted(view.join_keys))})"
+    return [
+        f"CREATE SCHEMA IF NOT EXISTS {schema}",
+        f"CREATE TABLE IF NOT EXISTS {view.table} ({', '.join([*keys, *times, primary])})",
+        *(
+            f"ALTER TABLE {view.table} ADD COLUMN IF NOT EXISTS {_quote(name)} {POSTGRES_TYPES[kind]}"
+            for name, kind in view.features.items()
+        ),
+    ]
+
+
+def _lookup(view: ViewPlan, alias: str) -> str:
+    """The join that finds one view's row and says whether it counts at `r.as_of`."""
+    on = " AND ".join(f"f.{key} = r.{key}" for key in _quoted(view.join_keys))
+    early = "f.event_timestamp > r.as_of OR f.created > r.as_of"
+    stale = "false" if view.ttl_seconds is None else f"f.event_timestamp < r.as_of - make_interval(secs => {view.ttl_seconds})"
+    status = f"CASE WHEN {early} THEN 'early' WHEN {stale} THEN 'stale' ELSE 'fresh' END AS _status"
+    found = f"SELECT f.*, {status} FROM {view.table} AS f WHERE {on}"
+    return f"LEFT JOIN LATERAL ({found}) AS {alias} ON true"
+
+
+def _arrays(kinds: Iterable[str], paramstyle: Paramstyle) -> str:
+    """The placeholders of one array per type, cast, as arguments of unnest."""
+    marks = (f"${n}" if paramstyle == "numeric" else "%s" for n in count(1))
+    return ", ".join(f"{mark}::{POSTGRES_TYPES[kind]}[]" for kind, mark in zip(kinds, marks, strict=False))
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _quoted(names: Iterable[str]) -> list[str]:
+    return [_quote(name) for name in names]
