@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     hash text NOT NULL,
     PRIMARY KEY (use_case, seq)
 );
+CREATE INDEX IF NOT EXISTS ledger_subject ON ledger (use_case, subject, seq);
 
 CREATE TABLE IF NOT EXISTS prediction (
     use_case text NOT NULL,
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS prediction (
     PRIMARY KEY (use_case, request_id, row_number)
 );
 CREATE INDEX IF NOT EXISTS prediction_as_of ON prediction (use_case, as_of);
+CREATE INDEX IF NOT EXISTS prediction_entity ON prediction (use_case, entity);
 CREATE INDEX IF NOT EXISTS prediction_rollout ON prediction (use_case, rollout, at) WHERE rollout IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS outcome (
@@ -47,6 +49,17 @@ CREATE TABLE IF NOT EXISTS outcome (
     known_at timestamptz NOT NULL,
     PRIMARY KEY (use_case, key)
 );
+
+-- What people asked to be forgotten. `entity` is emptied when the request is done, so that the request itself forgets too.
+CREATE TABLE IF NOT EXISTS erasure_request (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    use_case text NOT NULL,
+    entity text,
+    requested_at timestamptz NOT NULL,
+    done_at timestamptz,
+    CHECK (entity IS NOT NULL OR done_at IS NOT NULL)
+);
+CREATE INDEX IF NOT EXISTS erasure_request_open ON erasure_request (use_case) WHERE done_at IS NULL;
 
 -- How far each append-only segment of each scoring process has been shipped into `prediction`.
 CREATE TABLE IF NOT EXISTS log_segment (
