@@ -5,6 +5,7 @@ EverloopError
 ├── SourceError           a system that we read from gave no, or unusable, data
 │   └── ContractError     its columns or types are not the agreed ones
 ├── DataError             rows break a rule that blocks the whole interval
+├── TrainingError         a training process ended without a usable model
 ├── ReleaseError          a release is absent, incomplete or not the bytes it claims to be
 ├── LedgerConflict        somebody else decided first: read again, decide again
 └── StackError            a part of the local stack does not start or answer
@@ -31,6 +32,10 @@ class ContractError(SourceError):
 
 class DataError(EverloopError):
     """Rows break a rule that blocks the whole interval."""
+
+
+class TrainingError(EverloopError):
+    """A training process ended without a usable model."""
 
 
 class ReleaseError(EverloopError):
