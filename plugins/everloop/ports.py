@@ -126,7 +126,7 @@ class Features(Protocol):
         """Compute every view's rows of `interval` into the lake; rows by view."""
 
     def materialize(self, interval: Interval) -> dict[str, int]:
-        """Offer `interval`'s rows to the online store, where an older event never overwrites a newer one; rows changed by view."""
+        """Offer `interval`'s rows to the online store, where no older event overwrites a newer one; rows changed by view."""
 
     def history(self, entities: pa.Table, versions: Mapping[str, int] | None = None) -> pa.Table:
         """Point-in-time join: `entities` (join keys, request fields, `event_timestamp`) plus one column per `<view>__<feature>`.
@@ -246,12 +246,21 @@ class TrafficLog(Protocol):
         """Delete what is held of `entities`; returns the number of predictions deleted."""
 
     def expire(self, use_case: str, before: datetime) -> int:
-        """Delete predictions and outcomes with data time before `before`."""
+        """Delete predictions and outcomes with data time before `before`; returns the rows deleted."""
+
+    def request_erasure(self, use_case: str, entity: str, at: datetime) -> int:
+        """Note that `entity` asks to be forgotten; returns the request's number."""
+
+    def erasure_requests(self, use_case: str) -> dict[int, str]:
+        """The open requests: number to entity, oldest first."""
+
+    def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
+        """Mark requests done, and forget whom they named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One monitored number of one interval: `kind` (drift, performance, ...), `subject` (a column, a slice, an arm), its verdict."""
+    """One monitored number of one interval: `kind` (drift, ...), `subject` (a column, a slice, an arm), its verdict."""
 
     interval: Interval
     release: str

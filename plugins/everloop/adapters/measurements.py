@@ -1,0 +1,82 @@
+"""The monitor's results and the consumers' cursors in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from everloop.adapters.database import connect
+from everloop.decide.chain import canonical
+from everloop.interval import Interval
+from everloop.ports import Measurement
+
+_COLUMNS = "kind, release, subject, interval_start, interval_end, value, verdict, detail"
+
+
+class PostgresMeasurements:
+    """`ports.Measurements` over the tables `measurement` and `cursor`."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def write(self, use_case: str, measurements: Sequence[Measurement]) -> None:
+        """Upsert by (use case, kind, release, subject, interval start), all or none."""
+        statement = f"""
+            INSERT INTO measurement (use_case, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (use_case, kind, release, subject, interval_start) DO UPDATE SET
+                interval_end = EXCLUDED.interval_end, value = EXCLUDED.value,
+                verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
+        """
+        rows = [
+            (
+                use_case,
+                m.kind,
+                m.release,
+                m.subject,
+                m.interval.start,
+                m.interval.end,
+                m.value,
+                str(m.verdict),
+                canonical(m.detail),
+            )
+            for m in sorted(measurements, key=lambda m: (m.kind, m.release, m.subject, m.interval))
+        ]
+        with connect(self._uri) as connection, connection.cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
+        """Measurements by interval start, oldest first."""
+        where, values = "use_case = %s", [use_case]
+        for column, value in (("kind", kind), ("release", release)):
+            if value is not None:
+                where += f" AND {column} = %s"
+                values.append(value)
+        statement = f"SELECT {_COLUMNS} FROM measurement WHERE {where} ORDER BY interval_start, kind, release, subject"
+        with connect(self._uri) as connection:
+            return [_measurement(row) for row in connection.execute(statement, values)]
+
+    def cursor(self, use_case: str, consumer: str) -> datetime | None:
+        """Up to when (exclusive, data time) `consumer` has worked."""
+        statement = "SELECT position FROM cursor WHERE use_case = %s AND consumer = %s"
+        with connect(self._uri) as connection:
+            row = connection.execute(statement, (use_case, consumer)).fetchone()
+        return row[0].astimezone(UTC) if row else None
+
+    def advance(self, use_case: str, consumer: str, position: datetime) -> None:
+        """Move the cursor forward; never back."""
+        statement = """
+            INSERT INTO cursor (use_case, consumer, position) VALUES (%s, %s, %s)
+            ON CONFLICT (use_case, consumer) DO UPDATE SET position = EXCLUDED.position
+            WHERE cursor.position < EXCLUDED.position
+        """
+        with connect(self._uri) as connection:
+            connection.execute(statement, (use_case, consumer, position))
+
+
+def _measurement(row: Sequence[Any]) -> Measurement:
+    kind, release, subject, start, end, value, verdict, detail = row
+    interval = Interval(start, end)
+    return Measurement(
+        interval=interval, release=release, kind=kind, subject=subject, value=value, verdict=verdict, detail=detail
+    )

@@ -1,0 +1,179 @@
+"""The prediction log and the outcomes in PostgreSQL, read by COPY straight into Arrow."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from everloop.adapters.database import connect
+from everloop.interval import Interval
+
+_TIME = pa.timestamp("us", "UTC")
+SCHEMA = pa.schema(
+    {
+        "request_id": pa.string(),
+        "key": pa.string(),
+        "entity": pa.string(),
+        "at": _TIME,
+        "as_of": _TIME,
+        "arm": pa.string(),
+        "rollout": pa.string(),
+        "release": pa.string(),
+        "score": pa.float64(),
+        "decision": pa.bool_(),
+        "shadow_release": pa.string(),
+        "shadow_score": pa.float64(),
+        "features": pa.string(),
+        "flags": pa.list_(pa.string()),
+        "error": pa.string(),
+        "latency_ms": pa.float64(),
+        "label": pa.bool_(),
+        "known_at": _TIME,
+    }
+)
+"""The columns of `ports.Traffic`."""
+
+_FROM_OUTCOME = ("label", "known_at")
+_SELECT = ", ".join(
+    "array_to_json(p.flags) AS flags" if name == "flags" else f"{'o' if name in _FROM_OUTCOME else 'p'}.{name}"
+    for name in SCHEMA.names
+)
+_JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"
+_CSV_TYPES = {field.name: pa.string() if field.name == "flags" else field.type for field in SCHEMA}
+_DELETE_BATCH = 20_000
+
+
+class PostgresTraffic:
+    """`ports.TrafficLog` over the tables `prediction`, `outcome` and `erasure_request`."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def served(self, use_case: str, interval: Interval) -> pa.Table:
+        """Predictions with `as_of` (data time) in `interval`, outcomes joined, in the order in which they were answered."""
+        condition = "p.as_of >= %(start)s AND p.as_of < %(end)s"
+        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end})
+
+    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
+        """Predictions of a rollout answered since `since` (wall clock), outcomes joined, in that order."""
+        condition = "p.rollout = %(rollout)s AND p.at >= %(since)s"
+        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since})
+
+    def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
+        """Keys predicted for `interval` whose outcome is not known yet, sorted."""
+        statement = f"""
+            SELECT DISTINCT p.key FROM {_JOINED}
+            WHERE p.use_case = %s AND p.as_of >= %s AND p.as_of < %s AND o.key IS NULL ORDER BY p.key
+        """
+        with connect(self._uri) as connection:
+            return [row[0] for row in connection.execute(statement, (use_case, interval.start, interval.end))]
+
+    def record_outcomes(self, use_case: str, outcomes: Sequence[tuple[str, bool, datetime]]) -> int:
+        """Upsert `(key, label, known_at)`; a newer `known_at` wins. Returns how many rows changed."""
+        # In key order, so that two writers of the same keys wait for each other instead of deadlocking.
+        statement = """
+            INSERT INTO outcome (use_case, key, label, known_at)
+            SELECT DISTINCT ON (key) %s, key, label, known_at
+            FROM unnest(%s::text[], %s::boolean[], %s::timestamptz[]) AS given (key, label, known_at)
+            ORDER BY key, known_at DESC
+            ON CONFLICT (use_case, key) DO UPDATE SET label = EXCLUDED.label, known_at = EXCLUDED.known_at
+            WHERE outcome.known_at < EXCLUDED.known_at
+        """
+        columns = [list(column) for column in zip(*outcomes, strict=True)]
+        if not columns:
+            return 0
+        with connect(self._uri) as connection:
+            return connection.execute(statement, [use_case, *columns]).rowcount
+
+    def erase(self, use_case: str, entities: Sequence[str]) -> int:
+        """Delete the predictions of `entities` and their outcomes; returns the number of predictions deleted."""
+        of_entities, values = "use_case = %s AND entity = ANY(%s)", (use_case, list(entities))
+        with connect(self._uri) as connection:
+            connection.execute(
+                f"DELETE FROM outcome WHERE use_case = %s AND key IN (SELECT key FROM prediction WHERE {of_entities})",
+                (use_case, *values),
+            )
+            return connection.execute(f"DELETE FROM prediction WHERE {of_entities}", values).rowcount
+
+    def expire(self, use_case: str, before: datetime) -> int:
+        """Delete predictions and outcomes with data time before `before`, in batches; returns the rows deleted."""
+        return self._expire("prediction", "as_of", use_case, before) + self._expire("outcome", "known_at", use_case, before)
+
+    def request_erasure(self, use_case: str, entity: str, at: datetime) -> int:
+        """Note that `entity` asks to be forgotten; returns the request's number."""
+        statement = "INSERT INTO erasure_request (use_case, entity, requested_at) VALUES (%s, %s, %s) RETURNING id"
+        with connect(self._uri) as connection:
+            row = connection.execute(statement, (use_case, entity, at)).fetchone()
+        assert row is not None  # noqa: S101 - RETURNING gives a row
+        return int(row[0])
+
+    def erasure_requests(self, use_case: str) -> dict[int, str]:
+        """The open requests: number to entity, oldest first."""
+        statement = "SELECT id, entity FROM erasure_request WHERE use_case = %s AND done_at IS NULL ORDER BY id"
+        with connect(self._uri) as connection:
+            return dict(connection.execute(statement, (use_case,)).fetchall())
+
+    def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
+        """Mark requests done, and forget whom they named."""
+        statement = (
+            "UPDATE erasure_request SET done_at = %s, entity = NULL WHERE use_case = %s AND id = ANY(%s) AND done_at IS NULL"
+        )
+        with connect(self._uri) as connection:
+            connection.execute(statement, (at, use_case, list(requests)))
+
+    def _expire(self, table: str, column: str, use_case: str, before: datetime) -> int:
+        # By small transactions: a year of traffic in one would hold back vacuum and run into the statement's time limit.
+        statement = f"""
+            DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM {table} WHERE use_case = %s AND {column} < %s LIMIT {_DELETE_BATCH}))
+        """
+        deleted = 0
+        with connect(self._uri, autocommit=True) as connection:
+            while count := connection.execute(statement, (use_case, before)).rowcount:
+                deleted += count
+        return deleted
+
+    def _read(self, condition: str, values: Mapping[str, Any]) -> pa.Table:
+        statement = f"""
+            COPY (SELECT {_SELECT} FROM {_JOINED} WHERE p.use_case = %(use_case)s AND {condition}
+                  ORDER BY p.at, p.request_id, p.row_number) TO STDOUT (FORMAT csv)
+        """
+        content = io.BytesIO()
+        with connect(self._uri) as connection, connection.cursor().copy(statement, values) as copy:
+            for block in copy:
+                content.write(block)
+        return _parse(content.getbuffer())
+
+
+def _parse(content: memoryview) -> pa.Table:
+    """CSV as PostgreSQL writes it: an unquoted nothing is null, a quoted one an empty text."""
+    if not content:
+        return SCHEMA.empty_table()
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(pa.py_buffer(content)),
+        read_options=pyarrow.csv.ReadOptions(column_names=SCHEMA.names, block_size=8 << 20),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=_CSV_TYPES,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
+    flags = table.schema.get_field_index("flags")
+    return table.set_column(flags, SCHEMA.field("flags"), _lists(table["flags"])).cast(SCHEMA)
+
+
+def _lists(texts: pa.ChunkedArray) -> pa.Array:
+    """JSON lists of text as Arrow lists. Few distinct ones occur, so each is parsed once."""
+    coded = texts.combine_chunks().dictionary_encode()
+    parsed = pa.array([json.loads(text) for text in coded.dictionary.to_pylist()], pa.list_(pa.string()))
+    return parsed.take(coded.indices)
