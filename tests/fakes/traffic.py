@@ -1,0 +1,103 @@
+"""The prediction log in memory, and a maker of rows for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from everloop.adapters.traffic import SCHEMA
+from everloop.interval import Interval
+
+_MOMENT = datetime(2013, 4, 1, tzinfo=UTC)
+
+
+def prediction(request_id: str, **changes: Any) -> dict[str, Any]:
+    """One row of the prediction log, answered by the champion, with `changes`; outcomes are recorded apart."""
+    row = {
+        "request_id": request_id,
+        "key": request_id,
+        "entity": "UA|1|EWR",
+        "at": _MOMENT,
+        "as_of": _MOMENT,
+        "arm": "champion",
+        "rollout": None,
+        "release": "r1",
+        "score": 0.5,
+        "decision": True,
+        "shadow_release": None,
+        "shadow_score": None,
+        "features": '{"request": {}, "vector": {}}',
+        "flags": [],
+        "error": None,
+        "latency_ms": 1.5,
+    }
+    unknown = changes.keys() - row.keys()
+    assert not unknown, f"prediction has no column {unknown}"
+    return row | changes
+
+
+class InMemoryTraffic:
+    """`ports.TrafficLog` over lists; `log` puts in what the scoring service would have."""
+
+    def __init__(self) -> None:
+        self.predictions: dict[str, list[dict[str, Any]]] = {}
+        self.outcomes: dict[str, dict[str, tuple[bool, datetime]]] = {}
+        self.requests: dict[int, tuple[str, str | None]] = {}
+
+    def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.predictions.setdefault(use_case, []).extend(dict(row) for row in rows)
+
+    def served(self, use_case: str, interval: Interval) -> pa.Table:
+        return self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+
+    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
+        rows = [row for row in self._rows(use_case) if row["rollout"] == rollout and row["at"] >= since]
+        return self._table(use_case, rows)
+
+    def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
+        known = self.outcomes.get(use_case, {})
+        return sorted({r["key"] for r in self._rows(use_case) if interval.holds(r["as_of"]) and r["key"] not in known})
+
+    def record_outcomes(self, use_case: str, outcomes: Sequence[tuple[str, bool, datetime]]) -> int:
+        known, changed = self.outcomes.setdefault(use_case, {}), set()
+        for key, label, known_at in outcomes:
+            if key not in known or known[key][1] < known_at:
+                known[key] = (label, known_at)
+                changed.add(key)
+        return len(changed)
+
+    def erase(self, use_case: str, entities: Sequence[str]) -> int:
+        gone = [row for row in self._rows(use_case) if row["entity"] in entities]
+        for row in gone:
+            self.outcomes.get(use_case, {}).pop(row["key"], None)
+        self.predictions[use_case] = [row for row in self._rows(use_case) if row["entity"] not in entities]
+        return len(gone)
+
+    def expire(self, use_case: str, before: datetime) -> int:
+        rows, known = self._rows(use_case), self.outcomes.get(use_case, {})
+        self.predictions[use_case] = [row for row in rows if row["as_of"] >= before]
+        self.outcomes[use_case] = {key: value for key, value in known.items() if value[1] >= before}
+        return len(rows) - len(self.predictions[use_case]) + len(known) - len(self.outcomes[use_case])
+
+    def request_erasure(self, use_case: str, entity: str, at: datetime) -> int:
+        number = len(self.requests) + 1
+        self.requests[number] = (use_case, entity)
+        return number
+
+    def erasure_requests(self, use_case: str) -> dict[int, str]:
+        return {number: entity for number, (owner, entity) in self.requests.items() if owner == use_case and entity is not None}
+
+    def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
+        for number in self.erasure_requests(use_case).keys() & set(requests):
+            self.requests[number] = (use_case, None)
+
+    def _rows(self, use_case: str) -> list[dict[str, Any]]:
+        return sorted(self.predictions.get(use_case, []), key=lambda row: (row["at"], row["request_id"]))
+
+    def _table(self, use_case: str, rows: list[dict[str, Any]]) -> pa.Table:
+        known = self.outcomes.get(use_case, {})
+        joined = [row | dict(zip(("label", "known_at"), known.get(row["key"], (None, None)), strict=True)) for row in rows]
+        return pa.Table.from_pylist(joined, schema=SCHEMA)
