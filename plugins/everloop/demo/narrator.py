@@ -1,0 +1,48 @@
+"""Tells a person what happens, how long it has taken and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.markup import escape
+
+from everloop.errors import StackError
+
+
+class Narrator:
+    """Prints lines with the time elapsed since the story began."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the story began."""
+        return time.monotonic() - self._began
+
+    def chapter(self, title: str) -> None:
+        """A new part of the story."""
+        self.console.print(f"\n[bold]{self._clock()}  {escape(title)}[/bold]")
+
+    def say(self, text: str) -> None:
+        """Something happened."""
+        self.console.print(f"{self._clock()}  {escape(text)}")
+
+    def wait(self, what: str, done: Callable[[], bool | str], *, limit: float, every: float = 1.0) -> None:
+        """Wait until `done()` is true, telling each new text it returns; `StackError` after `limit` seconds."""
+        deadline = time.monotonic() + limit
+        told = ""
+        while (state := done()) is not True:
+            if isinstance(state, str) and state and state != told:
+                told = state
+                self.say(f"  {state}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{what}: not within {limit:.0f} s (last seen: {told or 'nothing'}); see `everloop logs`")
+            time.sleep(every)
+
+    def _clock(self) -> str:
+        seconds = int(self.elapsed)
+        return f"{seconds // 60:2d}:{seconds % 60:02d}"

@@ -1,0 +1,218 @@
+"""The demo: a model is trained on real flights, released, outlived by the world, retrained, released again, and defended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from everloop.demo import airline
+from everloop.demo.airflow_client import ACTIVE, AirflowClient
+from everloop.demo.narrator import Narrator
+from everloop.demo.replay import Replay
+from everloop.errors import StackError
+from everloop.interval import Interval, grid
+
+if TYPE_CHECKING:
+    from everloop.decide.state import ReleaseState
+    from everloop.ports import Entry
+    from everloop.wiring import Loop
+
+DAGS = ("flights_monitor", "flights_retrain", "flights_rollout", "flights_score", "flights_rollback", "everloop_upkeep")
+HISTORY_ENDS = datetime(2013, 4, 2, tzinfo=UTC)
+AUTUMN = datetime(2013, 10, 1, tzinfo=UTC)
+DRILL_REASON = "fire drill: can the canary stop what a person waves through?"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much of the world is played: the share of flights that are scored, and when it ends."""
+
+    share: float = 0.2
+    until: datetime = AUTUMN
+
+
+class Story:
+    """Plays the story against a running stack; every act is one method, told by the narrator."""
+
+    def __init__(self, loop: Loop, airflow: AirflowClient, narrator: Narrator, pace: Pace) -> None:
+        self.loop = loop
+        self.airflow = airflow
+        self.tell = narrator
+        self.pace = pace
+        self.replay = Replay(loop.settings.scorer, loop.settings.api_key, loop.use_case, pace.share)
+        self.failed_requests = 0
+        self._told = 0
+
+    @property
+    def _name(self) -> str:
+        return self.loop.use_case.name
+
+    @property
+    def _state(self) -> ReleaseState:
+        return self.loop.ledger.head(self._name)[1]
+
+    @cached_property
+    def _source(self) -> str:
+        return self.loop.settings.connection("airline")
+
+    def weeks(self, start: datetime, end: datetime) -> Iterator[Interval]:
+        """The use case's intervals within `[start, end)`."""
+        return grid(self.loop.use_case.start, self.loop.use_case.interval, end, after=start)
+
+    def play(self) -> None:
+        """The whole story."""
+        self.history()
+        self.first_release()
+        self.seasons()
+        self.drill()
+        self.settle()
+
+    def history(self) -> None:
+        """January to March arrive at once and are ingested by Airflow's own backfill."""
+        self.tell.chapter("January to March 2013 lie in the airline's database: Airflow backfills them, week by week")
+        airline.create(self._source)
+        weeks = list(self.weeks(self.loop.use_case.start, HISTORY_ENDS))
+        for week in weeks:
+            airline.arrive(self._source, self.loop.settings.landing, week)
+        dag = f"{self._name}_ingest"
+        self.airflow.unpause(dag)
+        backfill = self.airflow.backfill(dag, weeks[0].start, weeks[-1].start)
+        self.tell.wait("The backfill of January to March", lambda: self._backfilled(backfill, len(weeks)), limit=600)
+        rows = self.loop.lake.read("flights").num_rows
+        refused = self.loop.lake.read("flights_quarantine").num_rows
+        self.tell.say(f"{rows:,} flights published, {refused:,} rows in quarantine with the rule that they broke")
+
+    def first_release(self) -> None:
+        """The first model: trained, judged against absolute floors, approved by a person, released."""
+        self.tell.chapter("The first model: train, judge, ask a person, release")
+        for dag in DAGS:
+            self.airflow.unpause(dag)
+        self.airflow.trigger(f"{self._name}_retrain", {"reason": "the first model"})
+        self.tell.wait("The first release", self._first_champion, limit=420)
+        self._tell_decisions()
+
+    def seasons(self) -> None:
+        """The world moves on; the loop follows: weekly ingest, monitoring, retraining when it says so, canary under traffic."""
+        self.tell.chapter(f"The world moves on: replaying April to {self.pace.until:%B}, {self.pace.share:.0%} of all flights are scored")
+        self.tell.say("Data time runs about 50,000 times faster than the wall clock; it stands still while a model is trained and judged.")
+        for week in self.weeks(HISTORY_ENDS, self.pace.until):
+            self._live_through(week)
+            self._while_training()
+            self._tell_decisions()
+
+    def drill(self) -> None:
+        """A sabotaged challenger: the gate refuses it; forced past the gate, the canary rolls it back."""
+        self.tell.chapter("A sabotaged challenger: its training labels are shuffled")
+        trained = self.airflow.trigger(f"{self._name}_retrain", {"drill": True, "reason": "fire drill: will the gate refuse it?"})
+        self.tell.wait("The drill's gate", lambda: self._ended("retrain", trained), limit=300)
+        self._tell_decisions()
+        self._conclude_rollout()
+        self.tell.say("Now a person forces it past the gate, straight into the canary.")
+        conf = {"drill": True, "force": True, "skip_shadow": True, "reason": DRILL_REASON}
+        forced = self.airflow.trigger(f"{self._name}_retrain", conf)
+        before = self._last_seq
+        self.tell.wait("The forced release", lambda: self._answering(lambda: self._ended("retrain", forced)), limit=300)
+        start = self._next_week
+        for week in self.weeks(start, start + timedelta(days=28)):
+            self._live_through(week)
+            self._tell_decisions()
+            if self._happened("rolled_back", before):
+                return
+        raise StackError("The sabotaged challenger was not rolled back within four weeks of traffic: see `everloop why`")
+
+    def settle(self) -> None:
+        """Let everything that is under way come to its end."""
+        dags = tuple(f"{self._name}_{suffix}" for suffix in ("ingest", "monitor", "rollout", "score"))
+        self.tell.wait("All runs to end", lambda: not any(self._active(dag) for dag in dags), limit=180)
+        self._tell_decisions()
+
+    def _live_through(self, week: Interval) -> None:
+        """One week: requests and outcomes as they come, then the week's rows and files, then wait for the ingest."""
+        report = self.replay.play(week)
+        self.failed_requests += report.failed
+        began = time.monotonic()
+        airline.arrive(self._source, self.loop.settings.landing, week)
+        self.tell.wait(f"The ingest of {week}", lambda: self._ingested(week), limit=180, every=0.3)
+        state = self._state
+        trial = f", {state.stage} {state.challenger or state.previous} at {state.weight:.0%}" if state.rollout else ""
+        self.tell.say(
+            f"{week.start:%d %b}: {report.rows:,} flights scored in {report.seconds:.1f} s, {report.failed} failed, "
+            f"ingested in {time.monotonic() - began:.1f} s{trial}"
+        )
+
+    def _while_training(self) -> None:
+        """Data time stands still while a training run is under way."""
+        if runs := self._active(f"{self._name}_retrain"):
+            self.tell.say("  The monitor asked for a new model: data time stands still until it is judged")
+            run = runs[0]["dag_run_id"]
+            self.tell.wait("The retraining", lambda: self._answering(lambda: self._ended("retrain", run)), limit=420)
+            self.tell.wait("The rollout to begin", lambda: not self._active(f"{self._name}_rollout") or self._checked(), limit=120)
+
+    def _conclude_rollout(self) -> None:
+        """Play weeks until no rollout is under way, so that the drill meets a settled champion."""
+        start = self._next_week
+        for week in self.weeks(start, start + timedelta(days=35)):
+            if self._state.rollout is None:
+                return
+            self._live_through(week)
+            self._tell_decisions()
+
+    def _backfilled(self, backfill: int, total: int) -> bool | str:
+        if self.airflow.backfill_finished(backfill):
+            return True
+        done = len(self.airflow.runs(f"{self._name}_ingest", ("success",)))
+        return f"{done} of {total} weeks ingested"
+
+    def _first_champion(self) -> bool | str:
+        if self._state.champion:
+            return True
+        return self._answering(lambda: False)
+
+    def _answering(self, done: object) -> bool | str:
+        """Approve whatever waits for a person, then say whether it is done."""
+        for question in self.airflow.questions():
+            self._approve(question)
+        self._tell_decisions()
+        return bool(done()) if callable(done) else bool(done)
+
+    def _approve(self, question: dict[str, object]) -> None:
+        self.tell.say(f"  A person is asked: {question['subject']} - the demo answers Approve, through Airflow's API")
+        time.sleep(5)  # a resume that is faster than the task's own parking can fail the task (apache/airflow 67287)
+        self.airflow.answer(question, "Approve")
+
+    def _ingested(self, week: Interval) -> bool:
+        return week.start in self.loop.lake.intervals("flights") and not self._active(f"{self._name}_ingest")
+
+    def _checked(self) -> bool:
+        return self._state.stage not in ("idle", "check")
+
+    def _active(self, dag: str) -> list[dict[str, object]]:
+        return self.airflow.runs(dag, ACTIVE)
+
+    def _ended(self, graph: str, run: str) -> bool:
+        state = self.airflow.run_state(f"{self._name}_{graph}", run)
+        if state == "failed":
+            raise StackError(f"Run {run} of {self._name}_{graph} failed: see it in Airflow's UI, or `everloop logs scheduler`")
+        return state == "success"
+
+    @property
+    def _next_week(self) -> datetime:
+        return max(self.loop.lake.intervals("flights")) + self.loop.use_case.interval
+
+    @property
+    def _last_seq(self) -> int:
+        return self.loop.ledger.head(self._name)[0]
+
+    def _happened(self, action: str, after: int) -> bool:
+        return bool(self.loop.ledger.entries(self._name, after=after, action=action))
+
+    def _tell_decisions(self) -> None:
+        """Tell every ledger row that was written since the last time."""
+        entries: list[Entry] = self.loop.ledger.entries(self._name, after=self._told)
+        for entry in entries:
+            self.tell.say(f"  {entry.action.replace('_', ' ')}: {entry.subject} by {entry.actor} - {entry.reason}")
+            self._told = entry.seq
