@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,11 +31,6 @@ class Encoder:
         """The encoder of a release."""
         return cls(manifest.columns, manifest.categories)
 
-    @cached_property
-    def codes(self) -> Mapping[str, Mapping[str, int]]:
-        """Code by value, by categorical column."""
-        return {name: {value: code for code, value in enumerate(values)} for name, values in self.categories.items()}
-
     @property
     def kinds(self) -> list[str]:
         """XGBoost's feature types: `c` for categories, `q` for quantities."""
@@ -49,18 +43,6 @@ class Encoder:
         matrix = np.empty((rows.num_rows, len(self.columns)), dtype=np.float32)
         for position, name in enumerate(self.columns):
             matrix[:, position] = self._codes(rows[name], name) if name in self.categories else _numbers(rows[name])
-        return matrix
-
-    def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
-        """(rows, columns) of plain rows, such as a request's; a key that a row lacks counts as null."""
-        matrix = np.full((len(rows), len(self.columns)), np.nan, dtype=np.float32)
-        for row, values in enumerate(rows):
-            for position, name in enumerate(self.columns):
-                value = values.get(name)
-                if name in self.codes:
-                    value = self.codes[name].get(value) if isinstance(value, str) else None
-                if value is not None:
-                    matrix[row, position] = value
         return matrix
 
     def _codes(self, column: pa.ChunkedArray, name: str) -> npt.NDArray[np.float64]:

@@ -1,0 +1,31 @@
+"""Where a model is fitted: on a CUDA device when the machine has one, else on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xgboost
+
+
+def available() -> str:
+    """`cuda` when the driver is there and shows a device, else `cpu`.
+
+    Asked of the driver itself, since XGBoost falls back to the CPU with a warning only.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "cpu"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "cpu"
+    return "cuda"
+
+
+def used(booster: xgboost.Booster) -> str:
+    """Where XGBoost says that it trained: `cpu` or `cuda`."""
+    config = json.loads(booster.save_config())
+    return str(config["learner"]["generic_param"]["device"]).partition(":")[0]
