@@ -29,7 +29,7 @@ def prediction(request_id: str, **changes: Any) -> dict[str, Any]:
         "decision": True,
         "shadow_release": None,
         "shadow_score": None,
-        "features": '{"request": {}, "vector": {}}',
+        "features": '{"vector": {}, "request": {}}',
         "flags": [],
         "error": None,
         "latency_ms": 1.5,
