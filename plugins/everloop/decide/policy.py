@@ -75,9 +75,10 @@ class GatePolicy:
     """What a candidate must show before it may meet traffic.
 
     `confidence`: two-sided level of every interval. `auc_floor`, `ece_ceiling`: absolute limits, the only ones for a
-    first release. `cost_margin`, `auc_margin`: non-inferiority margins against the champion (the candidate may be worse by
-    this much, and no more, at the given confidence). `slice_margin` is the same for each slice with at least
-    `slice_minimum` rows. `latency_ms`, `size_mb`: budget of the real scorer.
+    first release. `cost_margin` (a share of the champion's cost per row), `auc_margin`: non-inferiority margins against
+    the champion (the candidate may be worse by this much, and no more, at the given confidence). `slice_margin`, also a
+    share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by more.
+    `latency_ms`, `size_mb`: budget of the real scorer.
     """
 
     confidence: float = 0.95
