@@ -1,0 +1,254 @@
+"""What happens next to a release on trial: wait, go on, promote, conclude, roll back, or ask a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from everloop.decide import guardrails
+from everloop.decide.evidence import Evidence
+from everloop.decide.policy import RolloutPolicy
+from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.verdict import Outcome, Reason, Verdict, combine
+
+UNDER_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH})
+"""The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts."""
+
+
+class Kind(StrEnum):
+    """What an action is; the value is the ledger's word for it. `WAIT` changes nothing and is not written."""
+
+    WAIT = "wait"
+    ADVANCE = "advanced"
+    PROMOTE = "promoted"
+    CONCLUDE = "concluded"
+    ROLL_BACK = "rolled_back"
+    PAUSE = "paused"
+    RESUME = "resumed"
+    RELEASE = "released"
+    FORCE = "forced"
+    REVERT = "reverted"
+    REFUSE = "refused"
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do, the state that it leads to (the same one for `WAIT` and `REFUSE`), and why."""
+
+    kind: Kind
+    after: ReleaseState
+    verdict: Verdict
+    actor: str = "everloop"
+
+    @property
+    def reason(self) -> str:
+        """One sentence for the ledger and for people."""
+        return self.verdict.because()
+
+
+class Judged(NamedTuple):
+    """A reason, and whether the stage needs it to pass; a failure always counts."""
+
+    reason: Reason
+    required: bool = True
+
+
+def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Action:
+    """The next action of the rollout that `state` is in, at wall-clock time `now`.
+
+    Fail: all traffic back to the champion (in WATCH to the previous one), at once. Pass: the next step. Else wait; a stage
+    that has traffic but no verdict after `policy.patience` pauses, with no traffic for the challenger, and asks a person.
+    The watch waits for its labels without impatience: nothing is at stake that its guardrails do not look at.
+    `policy.alpha` bounds the chance that a whole rollout of an equal release is rolled back by errors, latency and cost
+    together: it is split evenly over three guardrails and all stages.
+    """
+    if state.stage not in UNDER_TRIAL:
+        text = "nothing is on trial" if state.stage is Stage.IDLE else "paused: a person has to resume, abort or revert"
+        return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, text)]))
+    verdict = _verdict(tuple(_judgements(state, evidence, policy, now)))
+    if verdict.outcome is Outcome.FAIL:
+        return Action(Kind.ROLL_BACK, _withdrawn(state, now), verdict)
+    if verdict.passed:
+        return _next(state, policy, now, verdict)
+    seen = evidence.check is not None if state.stage is Stage.CHECK else evidence.traffic > 0
+    if seen and state.stage is not Stage.WATCH and _elapsed(state, now) > policy.patience:
+        return Action(Kind.PAUSE, _paused(state, now), verdict)
+    return Action(Kind.WAIT, state, verdict)
+
+
+def begin(
+    state: ReleaseState,
+    release: str,
+    rollout: str,
+    now: datetime,
+    *,
+    actor: str = "everloop",
+    reason: str,
+    supersede: bool = False,
+) -> Action:
+    """Put `release` on trial at CHECK, under the name `rollout`.
+
+    Waits when it already serves or is on trial; refuses while another release is under way, unless `supersede` replaces it
+    (in WATCH the promoted release stays champion, and its watch ends).
+    """
+    if (stop := _obstacle(state, release, supersede)) is not None:
+        return _worded(stop[0], state, stop[1], actor)
+    return _worded(Kind.RELEASE, _begun(state, release, rollout, now), reason, actor)
+
+
+def force(
+    state: ReleaseState,
+    release: str,
+    rollout: str,
+    policy: RolloutPolicy,
+    now: datetime,
+    *,
+    actor: str,
+    reason: str,
+    skip_shadow: bool = False,
+    supersede: bool = False,
+) -> Action:
+    """`begin` by a person's word; `skip_shadow` goes directly to the first canary step, where there is a champion to fall back on."""
+    if (stop := _obstacle(state, release, supersede)) is not None:
+        return _worded(stop[0], state, stop[1], actor)
+    after = _begun(state, release, rollout, now)
+    if skip_shadow and state.champion is not None:
+        after = replace(after, stage=Stage.CANARY, weight=policy.steps[0])
+    return _worded(Kind.FORCE, after, f"{actor}: {reason}", actor)
+
+
+def pause(state: ReleaseState, now: datetime, *, actor: str, reason: str) -> Action:
+    """Take the challenger out of the traffic and hold the rollout where it is."""
+    if state.stage is Stage.WATCH:
+        text = f"{state.champion} already serves all traffic, so there is nothing to hold: revert, or let the watch go on"
+        return _worded(Kind.REFUSE, state, text, actor)
+    if state.stage not in UNDER_TRIAL:
+        return _worded(Kind.WAIT, state, f"the rollout is {state.stage} already", actor)
+    return _worded(Kind.PAUSE, _paused(state, now), f"{actor}: {reason}", actor)
+
+
+def resume(state: ReleaseState, policy: RolloutPolicy, now: datetime, *, actor: str, reason: str) -> Action:
+    """Go on with the stage that a pause interrupted, from its beginning."""
+    if state.stage is not Stage.PAUSED or state.resume is None:
+        return _worded(Kind.WAIT, state, f"nothing is paused: the stage is {state.stage}", actor)
+    step = min(state.step, len(policy.steps) - 1)
+    weight = policy.steps[step] if state.resume is Stage.CANARY else 0.0
+    after = replace(state, stage=state.resume, resume=None, weight=weight, step=step, since=now)
+    return _worded(Kind.RESUME, after, f"{actor}: {reason}", actor)
+
+
+def abort(state: ReleaseState, now: datetime, *, actor: str, reason: str) -> Action:
+    """End the rollout: all traffic to the champion, in WATCH to the previous one."""
+    if state.stage is Stage.IDLE:
+        return _worded(Kind.WAIT, state, "nothing is on trial", actor)
+    return _worded(Kind.ROLL_BACK, _withdrawn(state, now), f"{actor}: {reason}", actor)
+
+
+def revert(state: ReleaseState, to: str, now: datetime, *, actor: str, reason: str) -> Action:
+    """Serve release `to` at once, whatever is under way, which ends."""
+    if state.champion == to and state.stage is Stage.IDLE:
+        return _worded(Kind.WAIT, state, f"{to} serves already and nothing is on trial", actor)
+    return _worded(Kind.REVERT, ReleaseState(champion=to, since=now), f"{actor}: {reason}", actor)
+
+
+def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Iterator[Judged]:
+    """What the stage looks at."""
+    if state.stage is Stage.CHECK:
+        yield Judged(guardrails.load_check(evidence.check))
+        return
+    alpha = policy.alpha / (3 * (len(policy.steps) + 2))
+    watching, shadowing = state.stage is Stage.WATCH, state.stage is Stage.SHADOW
+    yield Judged(_time(state, policy.watch_time if watching else policy.minimum_time, now))
+    yield Judged(_traffic(evidence))
+    if shadowing:
+        yield Judged(guardrails.shadow_errors(evidence.pairs, policy, alpha))
+    else:
+        yield Judged(guardrails.error_rate(evidence.candidate, evidence.baseline, policy, alpha))
+        yield Judged(guardrails.latency(evidence.candidate, evidence.baseline, policy, alpha))
+    if state.stage is Stage.CANARY and state.weight < 1:
+        # Few entities cannot show a mismatch; the required number of answered requests stands for the evidence.
+        yield Judged(guardrails.sample_ratio(evidence.assigned, state.weight, policy.srm_alpha), required=False)
+    yield Judged(guardrails.score_shift(evidence.pairs, policy), required=not watching)
+    # Labels ripen after the canary; they are judged as they come, and the watch stays until there are enough.
+    labels = max(policy.watch_labels, policy.minimum_labels)
+    yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)
+
+
+def _verdict(judged: tuple[Judged, ...]) -> Verdict:
+    """The worst of what is required; a failure of anything is a failure."""
+    counted = [j.reason for j in judged if j.required or j.reason.outcome is Outcome.FAIL]
+    return Verdict(combine(counted).outcome, tuple(j.reason for j in judged))
+
+
+def _time(state: ReleaseState, least: timedelta, now: datetime) -> Reason:
+    elapsed = _elapsed(state, now)
+    numbers = {"seconds": elapsed.total_seconds(), "least_seconds": least.total_seconds()}
+    text = f"{elapsed.total_seconds():.0f} s in {state.stage}, at least {least.total_seconds():.0f} s"
+    return Reason("rollout.time", Outcome.PASS if elapsed >= least else Outcome.INCONCLUSIVE, text, numbers)
+
+
+def _traffic(evidence: Evidence) -> Reason:
+    if evidence.traffic:
+        return Reason(
+            "rollout.traffic", Outcome.PASS, f"{evidence.traffic} rows answered in this stage", {"rows": evidence.traffic}
+        )
+    return Reason("rollout.traffic", Outcome.INCONCLUSIVE, "no traffic in this stage yet", {"rows": 0})
+
+
+def _next(state: ReleaseState, policy: RolloutPolicy, now: datetime, verdict: Verdict) -> Action:
+    """The state after a stage that passed."""
+    if state.stage is Stage.WATCH:
+        done = replace(state, stage=Stage.IDLE, rollout=None, step=0, weight=0.0, since=now)
+        return Action(Kind.CONCLUDE, done, verdict)
+    if state.champion is None:
+        return Action(Kind.PROMOTE, ReleaseState(champion=state.challenger, since=now), verdict)
+    if state.stage is Stage.CHECK:
+        return Action(Kind.ADVANCE, replace(state, stage=Stage.SHADOW, step=0, weight=0.0, since=now), verdict)
+    step = 0 if state.stage is Stage.SHADOW else state.step + 1
+    if step < len(policy.steps):
+        return Action(Kind.ADVANCE, replace(state, stage=Stage.CANARY, step=step, weight=policy.steps[step], since=now), verdict)
+    promoted = ReleaseState(
+        champion=state.challenger, previous=state.champion, rollout=state.rollout, stage=Stage.WATCH, since=now
+    )
+    return Action(Kind.PROMOTE, promoted, verdict)
+
+
+def _withdrawn(state: ReleaseState, now: datetime) -> ReleaseState:
+    """Without what is on trial. A reverted champion is not kept as `previous`: nothing may lead back to it by default."""
+    if state.stage is Stage.WATCH and state.previous is not None:
+        return ReleaseState(champion=state.previous, since=now)
+    return ReleaseState(champion=state.champion, previous=state.previous, since=now)
+
+
+def _paused(state: ReleaseState, now: datetime) -> ReleaseState:
+    return replace(state, stage=Stage.PAUSED, resume=state.stage, weight=0.0, since=now)
+
+
+def _begun(state: ReleaseState, release: str, rollout: str, now: datetime) -> ReleaseState:
+    return ReleaseState(
+        champion=state.champion, previous=state.previous, challenger=release, rollout=rollout, stage=Stage.CHECK, since=now
+    )
+
+
+def _obstacle(state: ReleaseState, release: str, supersede: bool) -> tuple[Kind, str] | None:
+    if release == state.champion:
+        return Kind.WAIT, f"{release} is the champion already"
+    if release == state.challenger:
+        return Kind.WAIT, f"{release} is on trial already (stage {state.stage})"
+    if state.stage is not Stage.IDLE and not supersede:
+        trial = state.challenger or state.champion
+        return Kind.REFUSE, f"{trial} is under way (stage {state.stage}): wait, abort it, or ask to supersede it"
+    return None
+
+
+def _elapsed(state: ReleaseState, now: datetime) -> timedelta:
+    return max(timedelta(0), now - state.since) if state.since else timedelta(0)
+
+
+def _worded(kind: Kind, after: ReleaseState, text: str, actor: str) -> Action:
+    """An action that rests on words, not on measurements."""
+    outcome = {Kind.WAIT: Outcome.INCONCLUSIVE, Kind.REFUSE: Outcome.FAIL}.get(kind, Outcome.PASS)
+    return Action(kind, after, combine([Reason("rollout.request", outcome, text)]), actor)
