@@ -127,4 +127,5 @@ USE_CASE = UseCase(
     retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=70)),
 )
 
+# The six DAGs of this loop.
 globals().update(airflow_graphs(USE_CASE))

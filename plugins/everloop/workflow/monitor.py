@@ -1,0 +1,123 @@
+"""The graph `<use case>_monitor`: what the world and the model did, interval by interval, and whether to train again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable
+
+from everloop.use_case import UseCase
+from everloop.wiring import connect
+from everloop.workflow import assets, runs
+from everloop.workflow.attempts import OUTSIDE
+from everloop.workflow.pages import page
+from everloop.workflow.runs import Json
+from everloop.workflow.tasks import task
+
+log = logging.getLogger(__name__)
+
+PAGE = """
+- **plan**: published intervals that were not monitored yet; none skips the rest.
+- **outcomes**: labels that have become known, joined to the predictions.
+- **drift**, **performance**, **estimate**, **fairness**, **parity**, **service**: one number each a subject and interval,
+  with its verdict. Measuring again gives the same rows.
+- **decide**: k of the last n windows, and the latest, must violate. Says yes or no with reasons; yes rings `retrain`.
+
+A run that only answers a backfill measures, and decides nothing: a backfill never leads to a release.
+"""
+
+
+@dataclass(frozen=True)
+class MonitorTasks:
+    """What the tasks do; intervals travel between them, numbers go to the measurements."""
+
+    use_case: UseCase
+
+    def plan(self) -> runs.Intervals:
+        """Published and not monitored yet."""
+        from everloop.steps import monitor
+
+        loop = connect(self.use_case)
+        return runs.to_json(monitor.pending(loop.measurements, loop.lake, self.use_case))
+
+    def outcomes(self, intervals: runs.Intervals) -> Json:
+        """Labels for what was predicted."""
+        from everloop.steps import monitor
+
+        loop = connect(self.use_case)
+        return monitor.outcomes(loop.lake, loop.traffic, self.use_case, runs.from_json(intervals))
+
+    def drift(self, intervals: runs.Intervals) -> Json:
+        """Features and scores against the release's reference."""
+        return self._measure("drift", intervals)
+
+    def performance(self, intervals: runs.Intervals) -> Json:
+        """AUC, cost and calibration on labelled rows."""
+        return self._measure("performance", intervals)
+
+    def estimate(self, intervals: runs.Intervals) -> Json:
+        """Performance expected from the calibrated scores, before labels are known."""
+        return self._measure("estimate", intervals)
+
+    def fairness(self, intervals: runs.Intervals) -> Json:
+        """Groups against the whole."""
+        return self._measure("fairness", intervals)
+
+    def parity(self, intervals: runs.Intervals) -> Json:
+        """Features as served against the point-in-time join."""
+        from everloop.steps import parity
+
+        loop = connect(self.use_case)
+        return parity.measure(loop.traffic, loop.features, loop.measurements, self.use_case, runs.from_json(intervals))
+
+    def service(self, intervals: runs.Intervals) -> Json:
+        """Errors and latency against what the service promises."""
+        return self._measure("service", intervals)
+
+    def decide(self, intervals: runs.Intervals, outlet_events: Any) -> Json:
+        """Train again, or not, and why; the event when yes."""
+        from everloop.steps import monitor
+
+        loop = connect(self.use_case)
+        if runs.from_backfill():
+            return {"retrain": False, "reason": "this run answers a backfill, which never leads to a release: measured only"}
+        decision = monitor.decide(loop.measurements, loop.ledger, self.use_case, runs.from_json(intervals), now=runs.now())
+        log.info("Train again: %s", decision)
+        if decision["retrain"]:
+            wanted = assets.retrain(self.use_case)
+            extra = {"backfill": False, "reason": decision["reason"], "intervals": intervals}
+            outlet_events[assets.sometimes(wanted)].add(wanted, extra=extra)
+        return decision
+
+    def _measure(self, kind: str, intervals: runs.Intervals) -> Json:
+        from everloop.steps import monitor
+
+        loop = connect(self.use_case)
+        measure = getattr(monitor, kind)
+        return measure(loop.traffic, loop.registry, loop.measurements, self.use_case, runs.from_json(intervals))
+
+
+def graph(use_case: UseCase) -> DAG:
+    """`<use case>_monitor`: after every ingest, and by cron in case an event was lost."""
+    timetable = CronDataIntervalTimetable(use_case.cron, timezone="UTC")
+    tasks = MonitorTasks(use_case)
+    with DAG(
+        dag_id=f"{use_case.name}_monitor",
+        description="Outcomes, drift, performance, fairness, parity, service levels; may ask for a new model",
+        doc_md=page(use_case, PAGE),
+        schedule=AssetOrTimeSchedule(timetable=timetable, assets=assets.published(use_case)),
+        start_date=use_case.start,
+        end_date=use_case.end,
+        catchup=False,
+        max_active_runs=1,
+        tags=["everloop", use_case.name],
+        default_args={"owner": use_case.owner, **OUTSIDE},
+    ) as dag:
+        intervals: Any = task.short_circuit(tasks.plan)()
+        outcomes = task(tasks.outcomes)(intervals)
+        measures = (tasks.drift, tasks.performance, tasks.estimate, tasks.fairness, tasks.parity, tasks.service)
+        decide = task(outlets=[assets.sometimes(assets.retrain(use_case))])(tasks.decide)(intervals)
+        outcomes >> [task(measure)(intervals) for measure in measures] >> decide
+    return dag

@@ -1,0 +1,78 @@
+"""The graph `everloop_upkeep`: what must be done every day for all use cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from everloop.wiring import connect
+from everloop.workflow import runs
+from everloop.workflow.attempts import OUTSIDE
+from everloop.workflow.discovery import use_case, use_cases
+from everloop.workflow.runs import Json
+from everloop.workflow.tasks import task
+
+PAGE = """
+For every use case that a DAG file defines:
+
+- **retention**: predictions and outcomes older than the use case keeps are deleted.
+- **erasure**: requests to be forgotten are carried out.
+- **vacuum**: files that no living release and no recent version needs are deleted.
+- **verify_ledger**: the hash chain is checked from its first row; a broken one fails this task.
+"""
+
+
+def names() -> list[str]:
+    """The use cases there are."""
+    return sorted(use_cases())
+
+
+def retention(name: str) -> Json:
+    """Old predictions and outcomes go."""
+    from everloop.steps import upkeep
+
+    loop = connect(use_case(name))
+    return upkeep.retention(loop.traffic, loop.use_case, now=runs.now())
+
+
+def erasure(name: str) -> Json:
+    """Requests to be forgotten are carried out."""
+    from everloop.steps import upkeep
+
+    loop = connect(use_case(name))
+    return upkeep.erasure(loop.traffic, loop.use_case, now=runs.now())
+
+
+def vacuum(name: str) -> Json:
+    """Files that nobody needs go."""
+    from everloop.steps import upkeep
+
+    loop = connect(use_case(name))
+    return upkeep.vacuum(loop.lake, loop.ledger, loop.registry, loop.use_case, now=runs.now())
+
+
+def verify_ledger(name: str) -> Json:
+    """The hash chain, from its first row."""
+    from everloop.steps import upkeep
+
+    loop = connect(use_case(name))
+    return upkeep.verify(loop.ledger, loop.use_case)
+
+
+def graph() -> DAG:
+    """`everloop_upkeep`: daily, each task once a use case."""
+    with DAG(
+        dag_id="everloop_upkeep",
+        description="Retention, erasure requests, vacuum, ledger verification",
+        doc_md=PAGE,
+        schedule=CronTriggerTimetable("30 3 * * *", timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        tags=["everloop"],
+        default_args={"owner": "everloop", **OUTSIDE},
+    ) as dag:
+        found: Any = task(names)()
+        for work in (retention, erasure, vacuum, verify_ledger):
+            task(work).expand(name=found)
+    return dag
