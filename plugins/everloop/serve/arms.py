@@ -1,0 +1,45 @@
+"""Which release answers a row, and whether the other one is scored in its shadow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import xxhash
+
+from everloop.decide.state import ReleaseState, Stage
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+_IN_SHADOW = frozenset({Stage.SHADOW, Stage.CANARY, Stage.WATCH, Stage.PAUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`arm` answers; with `shadow` the other release on trial scores the row too."""
+
+    arm: str
+    shadow: bool
+
+
+_ALONE = Assignment(CHAMPION, False)
+
+
+def bucket(salt: str, entity: str) -> float:
+    """A uniform number in [0, 1) that depends on both: the same entity stays where it is while the salt stays.
+
+    XXH3 keeps buckets of different salts independent; CRC-32 does not.
+    """
+    return float(xxhash.xxh3_64_intdigest(f"{salt}\0{entity}".encode()) / 2.0**64)
+
+
+def assign(state: ReleaseState, entity: str, key: str, shadow_share: float) -> Assignment:
+    """The arm of an entity (sticky within a rollout) and whether this key is in the shadow sample.
+
+    In CHECK nothing but the champion sees traffic: the challenger has not yet shown that it loads and answers.
+    """
+    if state.rollout is None or state.stage not in _IN_SHADOW:
+        return _ALONE
+    on_trial = state.challenger is not None and state.stage is not Stage.SHADOW
+    arm = CHALLENGER if on_trial and bucket(state.rollout, entity) < state.weight else CHAMPION
+    return Assignment(arm, bucket(f"{state.rollout}/shadow", key) < shadow_share)

@@ -1,0 +1,212 @@
+"""What the routes do, without HTTP: score, outcomes, push, check, state."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from everloop.decide.policy import ServicePolicy
+from everloop.errors import EverloopError
+from everloop.ports import TrafficLog
+from everloop.serve.features import OnlineStore
+from everloop.serve.follower import Follower, Serving
+from everloop.serve.log import PredictionLog
+from everloop.serve.metrics import Metrics
+from everloop.serve.problems import Problem, Refused, refuse
+from everloop.serve.push import Pusher, push
+from everloop.serve.release import LoadedRelease
+from everloop.serve.rows import EXPLAIN, KEY, ROWS, Row, listed, score_rows
+from everloop.serve.rows import TYPES as READ
+from everloop.serve.scoring import Answered, Request, answer
+
+_CHECK_ROWS = 200
+
+
+class Service:
+    """The scoring service of one process. Everything it needs is given; it owns only counters."""
+
+    def __init__(self, follower: Follower, store: OnlineStore, log: PredictionLog, traffic: TrafficLog, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._follower = follower
+        self._store = store
+        self._log = log
+        self._traffic = traffic
+        self._pusher = Pusher()
+        self._in_flight: dict[str, int] = {}
+
+    def limits(self, use_case: str) -> ServicePolicy:
+        """The limits of a use case, by its serving release."""
+        serving = self._follower.serving(use_case)
+        return serving.champion.manifest.service if serving else ServicePolicy()
+
+    async def score(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a score request; it is in the prediction log before this returns."""
+        began, at = time.perf_counter(), datetime.now(UTC)
+        serving = self._serving(use_case)
+        policy = serving.champion.manifest.service
+        raw, path = score_rows(body, policy.maximum_rows)
+        with self._place(use_case, policy.maximum_in_flight):
+            rows = serving.champion.reader.read(raw, path, at)
+            request = Request(use_case, secrets.token_hex(16), rows, body.get(EXPLAIN) is True, at, began)
+            answered = await answer(request, serving, self._store)
+            self._write(answered)
+        self._count(use_case, answered)
+        if answered.failed and not all("score" in result for result in answered.results):
+            raise refuse(
+                500,
+                "release",
+                serving.champion.id,
+                "could not score this request",
+                f"tell the owner; request {request.id} is in the log",
+            )
+        return {"request_id": request.id, "results": answered.results}
+
+    async def outcomes(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Record what became of predictions; a newer `known_at` wins."""
+        if use_case not in self._follower.use_cases():
+            raise self._unknown(use_case)
+        outcomes = _outcomes(listed(body, "outcomes", 10_000))
+        try:
+            await asyncio.to_thread(self._traffic.record_outcomes, use_case, outcomes)
+        except EverloopError as error:
+            raise refuse(503, "database", "outcome", str(error), "send the same outcomes again later") from error
+        return {"accepted": len(outcomes)}
+
+    async def push(self, use_case: str, view: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Push raw rows to a view's online table."""
+        plan = self._serving(use_case).champion.manifest.plan
+        rows = listed(body, ROWS, 10_000)
+        try:
+            return {"written": await push(plan, view, rows, self._pusher, self._store)}
+        except OSError as error:
+            raise refuse(503, "online store", view, f"does not answer: {error}", "send the same rows again later") from error
+
+    async def check(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Load a release beside the serving one and score rows by it, one at a time, as requests come.
+
+        `latency_ms` is the 99th percentile of the rows. Nothing is logged and nobody is answered by it.
+        """
+        release = body.get("release")
+        if not isinstance(release, str):
+            raise refuse(400, "release", release, "must be the name of a release", "send the release to check")
+        raw = listed(body, ROWS, _CHECK_ROWS)
+        try:
+            loaded = await asyncio.to_thread(self._follower.releases.get, release, use_case)
+        except Exception as error:
+            raise refuse(
+                422, "release", release, f"does not load: {error}", "repair or retrain it; nothing was changed"
+            ) from error
+        named = [{KEY: f"check-{i}", **row} for i, row in enumerate(raw)]
+        rows = loaded.reader.read(named, "rows[{}].", datetime.now(UTC))
+        try:
+            return await self._trial(loaded, rows)
+        except Exception as error:
+            words = f"does not score: {type(error).__name__}: {error}"
+            raise refuse(422, "release", release, words, "repair or retrain it; nothing was changed") from error
+
+    def state(self, use_case: str) -> dict[str, Any]:
+        """Who serves, what is loaded, what a request looks like."""
+        serving = self._follower.serving(use_case)
+        if serving is None and use_case not in self._follower.use_cases():
+            raise self._unknown(use_case)
+        loaded = [
+            {
+                "release": one.id,
+                "trained_through": one.manifest.trained_through,
+                "loaded_at": one.loaded_at,
+                "load_ms": round(one.load_ms, 1),
+            }
+            for one in self._follower.releases.of(use_case)
+        ]
+        return {
+            "use_case": use_case,
+            "seq": serving.seq if serving else None,
+            "state": asdict(serving.state) if serving else None,
+            "problem": serving.problem if serving else self._follower.unserved(use_case),
+            "ledger": self._follower.problem or "ok",
+            "online_store": self._store.problem or "ok",
+            "releases": loaded,
+            "request": _schema(serving.champion) if serving else None,
+        }
+
+    def _serving(self, use_case: str) -> Serving:
+        if (serving := self._follower.serving(use_case)) is not None:
+            return serving
+        if (reason := self._follower.unserved(use_case)) is not None:
+            raise refuse(503, "use_case", use_case, f"has nothing that answers: {reason}", f"look at GET /v1/{use_case}")
+        raise self._unknown(use_case)
+
+    def _unknown(self, use_case: str) -> Refused:
+        if not self._follower.looked.is_set():
+            return refuse(503, "use_case", use_case, "the ledger was not read yet", "wait until /readyz answers 200")
+        known = ", ".join(self._follower.use_cases()) or "none"
+        return refuse(404, "use_case", use_case, f"is not in the ledger; known: {known}", "release a model of it first")
+
+    @contextmanager
+    def _place(self, use_case: str, maximum: int) -> Iterator[None]:
+        """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
+        taken = self._in_flight.get(use_case, 0)
+        if taken >= maximum:
+            raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again")
+        self._in_flight[use_case] = taken + 1
+        self.metrics.in_flight.labels(use_case).inc()
+        try:
+            yield
+        finally:
+            self._in_flight[use_case] -= 1
+            self.metrics.in_flight.labels(use_case).dec()
+
+    def _write(self, answered: Answered) -> None:
+        try:
+            self._log.append(answered.records)
+        except OSError as error:
+            # An answer that nobody can audit later is worse than none.
+            raise refuse(
+                503, "prediction log", None, f"cannot be written: {error}", "free disk space, then send it again"
+            ) from error
+
+    def _count(self, use_case: str, answered: Answered) -> None:
+        for record in answered.records:
+            self.metrics.rows.labels(use_case, record.arm, record.release).inc()
+            if record.error:
+                self.metrics.failures.labels(use_case, record.arm).inc()
+            for flag in record.flags:
+                self.metrics.flags.labels(use_case, flag).inc()
+
+    async def _trial(self, loaded: LoadedRelease, rows: list[Row]) -> dict[str, Any]:
+        scores, taken = [], []
+        for row in rows:
+            began = time.perf_counter()
+            scored = loaded.score([row], await loaded.vectors([row], self._store), explain=False)
+            taken.append((time.perf_counter() - began) * 1000)
+            scores.append(scored[0].score)
+        taken.sort()
+        return {"scores": scores, "latency_ms": taken[min(len(taken) - 1, int(0.99 * len(taken)))]}
+
+
+def _schema(champion: LoadedRelease) -> dict[str, Any]:
+    return {"key": "string", "event_timestamp": "timestamp, optional", **champion.manifest.plan.request}
+
+
+def _outcomes(raw: list[dict[str, Any]]) -> list[tuple[str, bool, datetime]]:
+    read = {KEY: READ["string"], "label": READ["bool"], "known_at": READ["timestamp"]}
+    problems, outcomes = [], []
+    for position, values in enumerate(raw):
+        outcome = []
+        for name, (convert, words) in read.items():
+            try:
+                outcome.append(convert(values.get(name)))
+            except (ValueError, TypeError, OverflowError):
+                problems.append(
+                    Problem(f"outcomes[{position}].{name}", values.get(name), f"must be {words}", f"send {name} as {words}")
+                )
+        outcomes.append(tuple(outcome))
+    if problems:
+        raise Refused(422, problems)
+    return outcomes
