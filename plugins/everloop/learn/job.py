@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """All of a fitted model but its bytes. `rounds`: trees kept; `losses`: validation log loss by round; `seconds`: of the fit."""
+    """All of a fitted model but its bytes. `rounds`: trees kept; `losses`: validation log loss by round; `seconds`: how long."""
 
     columns: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
