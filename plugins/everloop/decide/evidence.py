@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from everloop.decide.compare import costs
 from everloop.decide.policy import CostMatrix
 from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import ConfigurationError
@@ -187,11 +188,6 @@ def trial(state: ReleaseState) -> tuple[str | None, str | None]:
     return (state.champion, state.previous) if state.stage is Stage.WATCH else (state.challenger, state.champion)
 
 
-def costs(decisions: Mask, labels: Mask, cost: CostMatrix) -> Floats:
-    """The cost of each decision, shape (n,), in the business's unit."""
-    return np.where(decisions & ~labels, cost.false_positive, np.where(~decisions & labels, cost.false_negative, 0.0))
-
-
 def _arm(rows: Rows, mask: Mask) -> Arm:
     failed = np.array([error is not None for error in rows["error"]], dtype=bool)
     # Rows of one request share its latency: each request counts once.
@@ -222,8 +218,8 @@ def _paired(
     return {
         "pairs": ScorePairs.of(new, old, offered=int(offered.sum()), unscored=int((offered & ~pair).sum())),
         "costs": PairedCosts.of(
-            costs(new[known] >= _threshold(thresholds, candidate), truth, cost),
-            costs(old[known] >= _threshold(thresholds, baseline), truth, cost),
+            costs(truth, new[known] >= _threshold(thresholds, candidate), cost),
+            costs(truth, old[known] >= _threshold(thresholds, baseline), cost),
         ),
     }
 

@@ -111,7 +111,7 @@ def force(
     skip_shadow: bool = False,
     supersede: bool = False,
 ) -> Action:
-    """`begin` by a person's word; `skip_shadow` goes directly to the first canary step, where there is a champion to fall back on."""
+    """`begin` by a person's word; `skip_shadow` goes directly to the first canary step, given a champion to fall back on."""
     if (stop := _obstacle(state, release, supersede)) is not None:
         return _worded(stop[0], state, stop[1], actor)
     after = _begun(state, release, rollout, now)

@@ -1,0 +1,54 @@
+"""Whether a served model still does as well as when it was released: its labelled rows against its release-time metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from everloop.decide.compare import Estimate, auc, costs, mean_difference
+from everloop.decide.policy import CostMatrix, RetrainPolicy
+from everloop.decide.verdict import Outcome, Reason, Verdict, combine
+
+Labels = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float64]
+
+
+def measure(labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix) -> dict[str, Estimate]:
+    """`auc` (DeLong's interval) and `cost` per row (normal interval) of labelled rows, each where it is defined."""
+    spent = costs(labels, decisions, cost)
+    found = {"auc": auc(labels, scores), "cost": mean_difference(spent, np.zeros_like(spent))}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def judge(found: Mapping[str, Estimate], released: Mapping[str, Any], policy: RetrainPolicy, minimum_rows: int) -> Verdict:
+    """The verdict against `released`, the release's held-out metrics: AUC may drop by `auc_drop`, cost rise by `cost_rise`.
+
+    A window violates when its estimate lies beyond the limit and its interval excludes the released value: a small window
+    that is merely unlucky is inconclusive. So is one with fewer than `minimum_rows` labels.
+    """
+    auc_then, cost_then = released.get("auc"), released.get("cost")
+    reasons = (
+        _against("AUC", found.get("auc"), auc_then, None if auc_then is None else auc_then - policy.auc_drop, minimum_rows),
+        _against(
+            "cost", found.get("cost"), cost_then, None if cost_then is None else cost_then * (1 + policy.cost_rise), minimum_rows
+        ),
+    )
+    return combine(reasons)
+
+
+def _against(what: str, found: Estimate | None, released: float | None, limit: float | None, minimum: int) -> Reason:
+    """One measure against its value at release; a limit above that value means that more is worse."""
+    check, rows = f"performance.{what.lower()}", found.rows if found else 0
+    if found is None or rows < minimum:
+        return Reason(check, Outcome.INCONCLUSIVE, f"{rows} labels are too few to judge {what}: {minimum} wanted", {"rows": rows})
+    if released is None or limit is None:
+        return Reason(check, Outcome.INCONCLUSIVE, f"the release carries no {what} to compare with")
+    rising = limit > released
+    beyond = found.value > limit if rising else found.value < limit
+    shown = found.low > released if rising else found.high < released
+    text = f"{what} {found} on {rows} labels, {released:.4f} at release, limit {limit:.4f}"
+    numbers = {"value": found.value, "low": found.low, "high": found.high, "rows": rows, "released": released, "limit": limit}
+    return Reason(check, (Outcome.FAIL if shown else Outcome.INCONCLUSIVE) if beyond else Outcome.PASS, text, numbers)
