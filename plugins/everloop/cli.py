@@ -1,0 +1,104 @@
+"""The `everloop` command. What a command needs is imported when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from everloop.errors import EverloopError
+
+app = typer.Typer(
+    help="everloop keeps tabular models good: it retrains, judges, releases, watches and reverts them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+STACK_COMMANDS = ("up", "down", "status", "logs")
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Give every command but the stack's own the variables of the running stack."""
+    if context.invoked_subcommand not in STACK_COMMANDS:
+        from everloop.stack.commands import home_of
+        from everloop.stack.environment import adopt
+
+        adopt(home_of(os.environ), os.environ)
+
+
+@app.command()
+def up(foreground: Annotated[bool, typer.Option(help="Stay, and stop everything on Ctrl-C.")] = False) -> None:
+    """Start PostgreSQL, MLflow, Airflow and the scoring service, and wait until all are ready."""
+    import time
+
+    from everloop.stack import commands
+
+    home = commands.home_of(os.environ)
+    if foreground:
+        from everloop.stack.run import main as run
+
+        sys.argv = ["everloop up", str(home.path)]
+        run()
+    started = time.monotonic()
+    typer.echo(f"Starting in {home.path}")
+    fresh = commands.up(home.path, typer.echo)
+    typer.echo(f"Ready after {time.monotonic() - started:.1f} s" if fresh else "Already up")
+    for name, address in commands.addresses(home.path).items():
+        typer.echo(f"  {name:<16} {address}")
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` started; the state stays."""
+    from everloop.stack import commands
+
+    typer.echo("Stopped" if commands.down(commands.home_of(os.environ).path, typer.echo) else "Nothing ran")
+
+
+@app.command()
+def status() -> None:
+    """Show how each part stands; the exit code is 0 when all are ready."""
+    from everloop.stack import commands
+
+    found = commands.status(commands.home_of(os.environ).path)
+    typer.echo(found["state"] + (f": {found['reason']}" if found.get("reason") else ""))
+    for name, part in found["parts"].items():
+        typer.echo(_line(name, part))
+    raise typer.Exit(0 if found["state"] == "ready" else 1)
+
+
+def _line(name: str, part: dict[str, Any]) -> str:
+    pid = part["process"]["pid"] if part["process"] else "-"
+    memory = f"{part['memory'] / 1e6:.0f} MB" if part["memory"] else "-"
+    words = f"  {name:<15} {part['state']:<9} process {pid!s:<8} restarts {part['restarts']:<3} {memory:>8}"
+    return f"{words}  {part['address'] or ''}"
+
+
+@app.command()
+def logs(
+    part: Annotated[str | None, typer.Argument(help="A part; the supervisor by default.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+) -> None:
+    """Show the log of a part."""
+    from everloop.stack import commands
+
+    path = commands.logs(commands.home_of(os.environ).path, part)
+    typer.echo(commands.tail(path, lines))
+    if follow:
+        for piece in commands.follow(path):
+            typer.echo(piece, nl=False)
+
+
+def main() -> None:
+    """Run the command; what everloop raises on purpose is shown without a traceback."""
+    try:
+        app()
+    except EverloopError as error:
+        typer.echo(f"everloop: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
