@@ -46,6 +46,11 @@ class Verdict:
         """The reasons that decided the outcome, joined into one sentence."""
         return "; ".join(reason.text for reason in self.reasons if reason.outcome is self.outcome)
 
+    def to_json(self) -> dict[str, Any]:
+        """`{"outcome", "reasons": [{"check", "outcome", "text", "numbers"}]}`, as the ledger and XCom carry it."""
+        reasons = [{"check": r.check, "outcome": str(r.outcome), "text": r.text, "numbers": r.numbers} for r in self.reasons]
+        return {"outcome": str(self.outcome), "reasons": reasons}
+
 
 _SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL)
 
