@@ -1,0 +1,160 @@
+"""From a judged candidate to a rollout under way, or to a refusal that says why; and what people said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from everloop.decide import rollout
+from everloop.decide.evidence import trial
+from everloop.decide.rollout import Action, Kind
+from everloop.decide.state import ReleaseState
+from everloop.decide.verdict import Outcome, Reason, combine
+from everloop.ports import Decision, Entry, Ledger, Registry
+from everloop.steps.deciding import act, decide_and_append, mirror
+from everloop.use_case import UseCase
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    release: str
+    actor: str
+    reason: str
+    now: datetime
+    backfill: bool
+    forced: bool
+    skip_shadow: bool
+
+
+def release(
+    ledger: Ledger,
+    registry: Registry,
+    use_case: UseCase,
+    release_id: str,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    backfill: bool = False,
+    forced: bool = False,
+    skip_shadow: bool = False,
+) -> dict[str, Any]:
+    """Begin the rollout of `release_id`, or write to the ledger why not.
+
+    Refused: what comes of a backfill; what has learnt from nothing newer than the champion; what a person rejected; and,
+    unless `forced`, what the gate did not pass, what waits for the approval that the policy asks for, what was on trial
+    before, or whatever comes while another release is under way (a forced one takes its place). Running twice changes
+    nothing. Returns where the releases stand, and `released`: whether the release is on trial now. Raises `ReleaseError`
+    when the bytes of candidate or champion are absent or changed.
+    """
+    asked = _Asked(
+        release=release_id, actor=actor, reason=reason, now=now, backfill=backfill, forced=forced, skip_shadow=skip_shadow
+    )
+    acted = act(ledger, use_case.name, release_id, lambda state: _judged(ledger, registry, use_case, asked, state), now)
+    after = acted.action.after
+    on_trial = after.rollout is not None and release_id in (after.challenger, after.champion)
+    result = acted.summary() | {"release": release_id, "released": on_trial and acted.action.kind is not Kind.REFUSE}
+    return result | {"mirrored": mirror(registry, use_case.name, after)} if result["released"] else result
+
+
+def record_approval(
+    ledger: Ledger, use_case: UseCase, release_id: str, approved: bool, actor: str, now: datetime, reason: str | None = None
+) -> dict[str, Any]:
+    """Write that `actor` approved or rejected a release; the same answer of the same person is written once."""
+    action = "approved" if approved else "rejected"
+
+    def decide(state: ReleaseState) -> Decision | None:
+        answer = _latest(ledger, use_case.name, release_id, "approved", "rejected")
+        if answer and (answer.action, answer.actor) == (action, actor):
+            return None
+        return Decision(actor=actor, action=action, subject=release_id, after=state, reason=reason or f"{action} by {actor}")
+
+    entry = decide_and_append(ledger, use_case.name, decide, now)
+    return {"release": release_id, "action": action, "actor": actor, "seq": entry.seq if entry else None}
+
+
+def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked, state: ReleaseState) -> Action:
+    """Begin, wait where it is on trial or serves already, or refuse."""
+    known = asked.release in (state.champion, state.challenger)
+    if not known and (refusal := _refusal(ledger, registry, use_case, asked, state)):
+        return Action(Kind.REFUSE, state, combine([refusal]), asked.actor)
+    name = f"{asked.now:%Y%m%dT%H%M%S}-{asked.release[:8]}"
+    if not asked.forced:
+        return rollout.begin(state, asked.release, name, asked.now, actor=asked.actor, reason=asked.reason)
+    return rollout.force(
+        state,
+        asked.release,
+        name,
+        use_case.rollout,
+        asked.now,
+        actor=asked.actor,
+        reason=asked.reason,
+        skip_shadow=asked.skip_shadow,
+        supersede=True,
+    )
+
+
+def _refusal(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked, state: ReleaseState) -> Reason | None:
+    """The first rule that forbids the release."""
+    if asked.backfill:
+        text = f"{asked.release} comes of a backfill, and a backfill never promotes: train again on a live run"
+        return Reason("release.backfill", Outcome.FAIL, text)
+    return (
+        _stale(registry, use_case, asked.release, state)
+        or _rejected(ledger, use_case, asked)
+        or (None if asked.forced else _unproven(ledger, use_case, asked.release))
+    )
+
+
+def _stale(registry: Registry, use_case: UseCase, release_id: str, state: ReleaseState) -> Reason | None:
+    candidate = registry.get(release_id).manifest
+    if candidate.use_case != use_case.name:
+        text = f"{release_id} is a release of {candidate.use_case}, not of {use_case.name}: name one of {use_case.name}"
+        return Reason("release.use_case", Outcome.FAIL, text)
+    if state.champion is None:
+        return None
+    champion = registry.get(state.champion).manifest
+    if candidate.trained_through > champion.trained_through:
+        return None
+    text = (
+        f"{release_id} has learnt through {candidate.trained_through:%Y-%m-%d %H:%MZ}, champion {state.champion} through "
+        f"{champion.trained_through:%Y-%m-%d %H:%MZ}: a release must be newer than the champion; train on newer labels, or "
+        "revert to go back to an older one"
+    )
+    numbers = {"trained_through": candidate.trained_through, "champion_trained_through": champion.trained_through}
+    return Reason("release.stale", Outcome.FAIL, text, numbers)
+
+
+def _rejected(ledger: Ledger, use_case: UseCase, asked: _Asked) -> Reason | None:
+    answer = _latest(ledger, use_case.name, asked.release, "approved", "rejected")
+    if answer and answer.action == "rejected":
+        text = f"{asked.release} was rejected by {answer.actor} ({answer.reason}): train another, or have it approved"
+        return Reason("release.rejected", Outcome.FAIL, text)
+    if answer or asked.forced or not use_case.rollout.approval:
+        return None
+    text = f"nobody has approved {asked.release}, and {use_case.name} asks for it: answer the approval of its retrain run"
+    return Reason("release.approval", Outcome.FAIL, text)
+
+
+def _unproven(ledger: Ledger, use_case: UseCase, release_id: str) -> Reason | None:
+    """Without a person's word a release needs the gate's, and gets one trial."""
+    gate = _latest(ledger, use_case.name, release_id, "gate_passed", "gate_failed")
+    if gate is None or gate.action != "gate_passed":
+        said = f"refused it ({gate.reason})" if gate else "has not judged it"
+        return Reason("release.gate", Outcome.FAIL, f"the gate {said}: {release_id} needs a pass, or to be forced with a reason")
+    if tried := [e for e in ledger.entries(use_case.name) if trial(e.before)[0] == release_id and ended(e)]:
+        text = f"{release_id} was on trial before ({tried[-1].action}: {tried[-1].reason}): train another, or force it"
+        return Reason("release.tried", Outcome.FAIL, text)
+    return None
+
+
+def ended(entry: Entry) -> bool:
+    """Whether the row ended a rollout."""
+    return entry.before.rollout is not None and entry.after.rollout != entry.before.rollout
+
+
+def _latest(ledger: Ledger, use_case: str, release_id: str, *actions: str) -> Entry | None:
+    """The last row about a release whose action is one of `actions`."""
+    rows = [entry for entry in ledger.entries(use_case, subject=release_id) if entry.action in actions]
+    return rows[-1] if rows else None
