@@ -57,7 +57,7 @@ class Loop:
         """The feature store."""
         from everloop.adapters.features import FeastFeatures
 
-        return FeastFeatures(self.settings.feature_repo, self.use_case, self.lake, self.settings.database, self.settings.home)
+        return FeastFeatures(self.settings.feature_repo, self.use_case, self.lake, self.settings.database)
 
     @cached_property
     def registry(self) -> Registry:

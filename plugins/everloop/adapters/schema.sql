@@ -1,5 +1,9 @@
 -- The everloop database: the ledger, the prediction log, the monitor's results. Applied at start; every statement may run again.
 
+-- The feature store's registry, and its online tables (which it makes itself).
+CREATE SCHEMA IF NOT EXISTS feast;
+CREATE SCHEMA IF NOT EXISTS online;
+
 CREATE TABLE IF NOT EXISTS ledger (
     use_case text NOT NULL,
     seq bigint NOT NULL,
