@@ -1,0 +1,207 @@
+"""`FeastFeatures`: the feature store of one use case. Feast keeps the definitions, our stores do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from feast import FeatureStore
+from feast.errors import FeatureServiceNotFoundException
+
+from everloop.adapters.database import connect
+from everloop.adapters.features.bulk import write_rows
+from everloop.adapters.features.functions import source_text
+from everloop.adapters.features.offline import pinned, with_request_view
+from everloop.adapters.features.online_sql import online_columns, online_read
+from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
+from everloop.adapters.features.repository import apply, load, open_store
+from everloop.adapters.features.source import DeltaSource
+from everloop.errors import ConfigurationError, DataError
+from everloop.interval import Interval
+from everloop.ports import Lake
+from everloop.release import FeaturePlan, PushPlan, RequestFunctionPlan, ViewPlan
+from everloop.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class _View:
+    """A feature view with all its columns, and the source that makes its rows."""
+
+    plan: ViewPlan
+    source: DeltaSource
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the view's lake table."""
+        return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(self.plan).items()])
+
+
+class FeastFeatures:
+    """`ports.Features` by Feast.
+
+    `repo`: the folder that holds `feature_store.yaml` and `<use case>.py`. `database`: libpq URI of the everloop database,
+    which holds the registry (schema `feast`) and the online tables (schema `online`).
+    """
+
+    def __init__(self, repo: Path, use_case: UseCase, lake: Lake, database: str) -> None:
+        self._repo, self._use_case, self._lake, self._database = repo, use_case, lake, database
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """Feast's own face, on our stores."""
+        return open_store(self._repo, self._use_case.name, self._lake, self._database)
+
+    def apply(self) -> None:
+        """See `ports.Features.apply`. What the module no longer declares leaves the registry; online tables stay."""
+        apply(self.store, load(self._repo, self._use_case.name))
+        self.store.refresh_registry()
+
+    def plan(self) -> FeaturePlan:
+        """See `ports.Features.plan`."""
+        registry, project = self.store.registry, self.store.project
+        projections = {p.name: p for p in self._service().feature_view_projections}
+        views = [view for view in registry.list_feature_views(project) if view.name in projections]
+        functions = [view for view in registry.list_on_demand_feature_views(project) if view.name in projections]
+        plans = [view_plan(view, project, projections[view.name].features) for view in _ordered(views, projections)]
+        calls = [_function_plan(view, projections[view.name]) for view in _ordered(functions, projections)]
+        return FeaturePlan(
+            service=self._use_case.feature_service,
+            request=self._request(plans, calls),
+            views=tuple(plans),
+            functions=tuple(calls),
+            pushes=tuple(self._push(view) for view in self._views() if view.source.pushed_from),
+        )
+
+    def request_functions(self) -> str:
+        """See `ports.Features.request_functions`."""
+        path = self._repo / f"{self._use_case.name}.py"
+        return source_text(path.read_text(), [call.function for call in self.plan().functions], path.name)
+
+    def touched(self, interval: Interval) -> list[Interval]:
+        """See `ports.Features.touched`."""
+        found = {interval}
+        for view in self._views():
+            starts = {start for table in view.source.tables for start in self._lake.intervals(table)}
+            later = (Interval(start, start + self._use_case.interval) for start in starts if start > interval.start)
+            found |= {other for other in later if other.end - view.source.lookback < interval.end}
+        return sorted(found)
+
+    def compute(self, interval: Interval) -> dict[str, int]:
+        """See `ports.Features.compute`."""
+        counts = {}
+        for view in self._views():
+            rows = self._rows(view, interval)
+            self._lake.replace(view.source.table, rows, interval)
+            counts[view.plan.name] = rows.num_rows
+        return counts
+
+    def materialize(self, interval: Interval) -> dict[str, int]:
+        """See `ports.Features.materialize`. By COPY: Feast's own `materialize` goes row by row, to the same effect."""
+        changed = {}
+        for view in self._views():
+            rows = self._lake.read(view.source.table, interval=interval)
+            changed[view.plan.name] = write_rows(self._database, view.plan, rows) if rows.num_rows else 0
+        return changed
+
+    def history(self, entities: pa.Table, versions: Mapping[str, int] | None = None) -> pa.Table:
+        """See `ports.Features.history`."""
+        with pinned(versions):
+            job = self.store.get_historical_features(entities, self._service(), full_feature_names=True)
+        joined: pa.Table = job.to_arrow()
+        return joined
+
+    def online(self, entities: pa.Table) -> pa.Table:
+        """See `ports.Features.online`."""
+        plan, rows = self.plan(), entities.to_pylist()
+        read = online_read(plan, "format")
+        with connect(self._database) as connection:
+            records = connection.execute(read.sql, read.parameters(rows, [row["event_timestamp"] for row in rows])).fetchall()
+        vectors = [read.split(record)[1] for record in records]
+        for view in plan.views:
+            for name, kind in view.features.items():
+                column = f"{view.name}__{name}"
+                entities = entities.append_column(column, pa.array([vector[column] for vector in vectors], ARROW_TYPES[kind]))
+        for function in plan.functions:
+            view = self.store.get_on_demand_feature_view(function.name)
+            entities = with_request_view(entities, view, full_feature_names=True)
+        return entities
+
+    def _service(self) -> Any:
+        try:
+            return self.store.get_feature_service(self._use_case.feature_service)
+        except FeatureServiceNotFoundException as error:
+            raise ConfigurationError(
+                f'The feature registry of "{self._use_case.name}" has no feature service "{self._use_case.feature_service}": '
+                f"declare it in {self._repo / self._use_case.name}.py and apply the repository"
+            ) from error
+
+    def _views(self) -> list[_View]:
+        """All views of the registry, with their lake sources."""
+        project = self.store.project
+        views = self.store.registry.list_feature_views(project)
+        if strange := [view.name for view in views if not isinstance(view.batch_source, DeltaSource)]:
+            raise ConfigurationError(
+                f"Feature views {strange} have sources other than DeltaSource: everloop computes from the lake only"
+            )
+        return [_View(view_plan(view, project), view.batch_source) for view in views]
+
+    def _rows(self, view: _View, interval: Interval) -> pa.Table:
+        """The view's rows of one interval in their types, sorted by key; none while a table that it reads is absent."""
+        source, schema = view.source, view.schema
+        if any(self._lake.version(table) is None for table in source.tables):
+            return schema.empty_table()
+        bounds = {name: value for name, value in (("start", interval.start), ("end", interval.end)) if f"${name}" in source.sql}
+        rows = self._lake.query(source.sql, dict.fromkeys(source.tables), bounds)
+        if set(rows.column_names) != set(schema.names):
+            raise DataError(
+                f'The SQL of feature view "{view.plan.name}" gives {rows.column_names}, its declaration has {schema.names}: '
+                "make them the same"
+            )
+        order = [(name, "ascending") for name in (*view.plan.join_keys, "event_timestamp", "created")]
+        return rows.select(schema.names).cast(schema).sort_by(order)
+
+    def _push(self, view: _View) -> PushPlan:
+        source = self._use_case.source(str(view.source.pushed_from))
+        return PushPlan(view=view.plan.name, source=source.name, sql=view.source.sql, columns=dict(source.columns))
+
+    def _request(self, views: Sequence[ViewPlan], functions: Sequence[RequestFunctionPlan]) -> dict[str, str]:
+        """The fields of a request: join keys, what request-time functions read, what decides the arm, categories."""
+        fields = {key: kind for view in views for key, kind in view.join_keys.items()}
+        for function in functions:
+            fields.update(function.inputs)
+        for field in (*self._use_case.entity, *self._use_case.categories):
+            fields.setdefault(field, self._type_of(field))
+        return fields
+
+    def _type_of(self, field: str) -> str:
+        for table in self._use_case.sources:
+            if field in table.columns:
+                return table.columns[field]
+        raise ConfigurationError(
+            f'Use case "{self._use_case.name}" names the request field "{field}", which no source table has: use a column'
+        )
+
+
+def _ordered(views: Iterable[Any], projections: Mapping[str, Any]) -> list[Any]:
+    """Views in the order in which the service names them."""
+    places = list(projections)
+    return sorted(views, key=lambda view: places.index(view.name))
+
+
+def _function_plan(view: Any, projection: Any) -> RequestFunctionPlan:
+    if view.source_feature_view_projections:
+        raise ConfigurationError(
+            f'On-demand view "{view.name}" reads feature views {sorted(view.source_feature_view_projections)}: the scorer gives '
+            "request fields only; compute it in a feature view's SQL"
+        )
+    fields = [field for source in view.source_request_sources.values() for field in source.schema]
+    return RequestFunctionPlan(
+        name=view.name,
+        function=view.feature_transformation.udf.__name__,
+        inputs=kinds(view.name, fields),
+        features=kinds(view.name, projection.features),
+    )
