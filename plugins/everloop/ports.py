@@ -236,8 +236,8 @@ class TrafficLog(Protocol):
     def served(self, use_case: str, interval: Interval) -> pa.Table:
         """Predictions with `as_of` (data time) in `interval`, outcomes joined; columns as in `Traffic`."""
 
-    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
-        """Predictions of a rollout answered since `since` (wall clock), outcomes joined."""
+    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
+        """Predictions of a rollout answered since `since` (wall clock), outcomes joined; all columns, or only `columns`."""
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         """Keys predicted for `interval` whose outcome is not known yet."""
@@ -296,7 +296,8 @@ class Scorer(Protocol):
     def check(self, use_case: str, release: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Load `release` in the real scorer beside the serving one and score `rows`: `{"scores": [...], "latency_ms": ...}`.
 
-        Raises `ReleaseError` with the scorer's own words when it does not load or answer.
+        Raises `ReleaseError` with the scorer's own words when it does not load or answer, `SourceError` when nobody could be
+        asked, which says nothing of the release.
         """
 
 

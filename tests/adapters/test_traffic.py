@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from everloop.adapters.database import connect
@@ -87,6 +88,9 @@ def test_a_rollout_is_read_by_wall_clock_from_a_moment_on_in_order(traffic: Traf
         prediction("e", at=START + HOUR),
     )
     assert traffic.since("flights", "t1", START + HOUR)["key"].to_pylist() == ["b", "c"]
+    narrow = traffic.since("flights", "t1", START, ("score", "key", "label"))
+    assert narrow.schema == pa.schema([SCHEMA.field(name) for name in ("score", "key", "label")])
+    assert narrow["key"].to_pylist() == ["a", "b", "c"]
 
 
 def test_use_cases_do_not_see_each_other(traffic: TrafficLog, log: Log):

@@ -53,9 +53,10 @@ class InMemoryTraffic:
     def served(self, use_case: str, interval: Interval) -> pa.Table:
         return self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
 
-    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
+    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
         rows = [row for row in self._rows(use_case) if row["rollout"] == rollout and row["at"] >= since]
-        return self._table(use_case, rows)
+        table = self._table(use_case, rows)
+        return table if columns is None else table.select(list(columns))
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         known = self.outcomes.get(use_case, {})

@@ -40,12 +40,7 @@ SCHEMA = pa.schema(
 """The columns of `ports.Traffic`."""
 
 _FROM_OUTCOME = ("label", "known_at")
-_SELECT = ", ".join(
-    "array_to_json(p.flags) AS flags" if name == "flags" else f"{'o' if name in _FROM_OUTCOME else 'p'}.{name}"
-    for name in SCHEMA.names
-)
 _JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"
-_CSV_TYPES = {field.name: pa.string() if field.name == "flags" else field.type for field in SCHEMA}
 _DELETE_BATCH = 20_000
 
 
@@ -58,12 +53,13 @@ class PostgresTraffic:
     def served(self, use_case: str, interval: Interval) -> pa.Table:
         """Predictions with `as_of` (data time) in `interval`, outcomes joined, in the order in which they were answered."""
         condition = "p.as_of >= %(start)s AND p.as_of < %(end)s"
-        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end})
+        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, SCHEMA)
 
-    def since(self, use_case: str, rollout: str, since: datetime) -> pa.Table:
+    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions of a rollout answered since `since` (wall clock), outcomes joined, in that order."""
         condition = "p.rollout = %(rollout)s AND p.at >= %(since)s"
-        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since})
+        schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since}, schema)
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         """Keys predicted for `interval` whose outcome is not known yet, sorted."""
@@ -139,28 +135,33 @@ class PostgresTraffic:
                 deleted += count
         return deleted
 
-    def _read(self, condition: str, values: Mapping[str, Any]) -> pa.Table:
+    def _read(self, condition: str, values: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
         statement = f"""
-            COPY (SELECT {_SELECT} FROM {_JOINED} WHERE p.use_case = %(use_case)s AND {condition}
-                  ORDER BY p.at, p.request_id, p.row_number) TO STDOUT (FORMAT csv)
+            COPY (SELECT {", ".join(map(_expression, schema.names))} FROM {_JOINED}
+                  WHERE p.use_case = %(use_case)s AND {condition} ORDER BY p.at, p.request_id, p.row_number)
+            TO STDOUT (FORMAT csv)
         """
         content = io.BytesIO()
         with connect(self._uri) as connection, connection.cursor().copy(statement, values) as copy:
             for block in copy:
                 content.write(block)
-        return _parse(content.getbuffer())
+        return _parse(content.getbuffer(), schema)
 
 
-def _parse(content: memoryview) -> pa.Table:
+def _expression(name: str) -> str:
+    return "array_to_json(p.flags)" if name == "flags" else f"{'o' if name in _FROM_OUTCOME else 'p'}.{name}"
+
+
+def _parse(content: memoryview, schema: pa.Schema) -> pa.Table:
     """CSV as PostgreSQL writes it: an unquoted nothing is null, a quoted one an empty text."""
     if not content:
-        return SCHEMA.empty_table()
+        return schema.empty_table()
     table = pyarrow.csv.read_csv(
         pa.BufferReader(pa.py_buffer(content)),
-        read_options=pyarrow.csv.ReadOptions(column_names=SCHEMA.names, block_size=8 << 20),
+        read_options=pyarrow.csv.ReadOptions(column_names=schema.names, block_size=8 << 20),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=_CSV_TYPES,
+            column_types={field.name: pa.string() if field.name == "flags" else field.type for field in schema},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
@@ -168,8 +169,10 @@ def _parse(content: memoryview) -> pa.Table:
             false_values=["f"],
         ),
     )
-    flags = table.schema.get_field_index("flags")
-    return table.set_column(flags, SCHEMA.field("flags"), _lists(table["flags"])).cast(SCHEMA)
+    if "flags" in schema.names:
+        position = schema.get_field_index("flags")
+        table = table.set_column(position, schema.field("flags"), _lists(table["flags"]))
+    return table.cast(schema)
 
 
 def _lists(texts: pa.ChunkedArray) -> pa.Array:
