@@ -16,6 +16,7 @@ class Narrator:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
+        self.chapters: dict[str, float] = {}
         self._began = time.monotonic()
 
     @property
@@ -24,7 +25,8 @@ class Narrator:
         return time.monotonic() - self._began
 
     def chapter(self, title: str) -> None:
-        """A new part of the story."""
+        """A new part of the story; `chapters` keeps when it began, in seconds."""
+        self.chapters[title] = round(self.elapsed, 1)
         self.console.print(f"\n[bold]{self._clock()}  {escape(title)}[/bold]")
 
     def say(self, text: str) -> None:

@@ -97,8 +97,12 @@ class Story:
 
     def seasons(self) -> None:
         """The world moves on; the loop follows: weekly ingest, monitoring, retraining when it says so, canary under traffic."""
-        self.tell.chapter(f"The world moves on: replaying April to {self.pace.until:%B}, {self.pace.share:.0%} of all flights are scored")
-        self.tell.say("Data time runs about 50,000 times faster than the wall clock; it stands still while a model is trained and judged.")
+        self.tell.chapter(
+            f"The world moves on: replaying April to {self.pace.until:%B}, {self.pace.share:.0%} of all flights are scored"
+        )
+        self.tell.say(
+            "Data time runs about 50,000 times faster than the wall clock; it stands still while a model is trained and judged."
+        )
         for week in self.weeks(HISTORY_ENDS, self.pace.until):
             self._live_through(week)
             self._while_training()
@@ -150,7 +154,9 @@ class Story:
             self.tell.say("  The monitor asked for a new model: data time stands still until it is judged")
             run = runs[0]["dag_run_id"]
             self.tell.wait("The retraining", lambda: self._answering(lambda: self._ended("retrain", run)), limit=420)
-            self.tell.wait("The rollout to begin", lambda: not self._active(f"{self._name}_rollout") or self._checked(), limit=120)
+            self.tell.wait(
+                "The rollout to begin", lambda: not self._active(f"{self._name}_rollout") or self._checked(), limit=120
+            )
 
     def _conclude_rollout(self) -> None:
         """Play weeks until no rollout is under way, so that the drill meets a settled champion."""

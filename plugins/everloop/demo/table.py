@@ -22,7 +22,9 @@ def _releases(releases: list[dict[str, Any]]) -> Table:
         name = f"{row['release']} (drill)" if row["drill"] else row["release"]
         history = ", ".join(action.replace("_", " ") for action in dict.fromkeys(row["history"]))
         gate = _number(row["auc_at_the_gate"])
-        table.add_row(name, row["trained_through"][:10], f"{row['served']:,}", gate, _estimate(row["auc_on_what_it_served"]), history)
+        table.add_row(
+            name, row["trained_through"][:10], f"{row['served']:,}", gate, _estimate(row["auc_on_what_it_served"]), history
+        )
     return table
 
 
