@@ -1,0 +1,97 @@
+"""Judge a registered candidate and write the verdict to the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from everloop.decide import fairness
+from everloop.decide.fairness import GroupCounts
+from everloop.decide.gate import Evidence, judge
+from everloop.decide.state import ReleaseState
+from everloop.decide.verdict import Reason, Verdict
+from everloop.errors import ConfigurationError
+from everloop.ports import Decision, Ledger, Registry
+from everloop.steps.deciding import decide_and_append, verdict_evidence
+from everloop.use_case import UseCase
+
+ACTOR = "everloop"
+
+
+def gate(
+    ledger: Ledger,
+    registry: Registry,
+    use_case: UseCase,
+    evaluation: Mapping[str, Any],
+    release: str,
+    *,
+    forced_by: str | None = None,
+    reason: str | None = None,
+    now: datetime,
+) -> dict[str, Any]:
+    """`{"release", "outcome", "passed", "forced", "because", "reasons"}`; `passed` is the verdict's, whatever was forced.
+
+    `gate_passed` or `gate_failed` goes to the ledger once per release and champion; with `forced_by`, a refused candidate
+    goes on all the same and `forced` is written with who and why. The state of the releases is not changed.
+    """
+    if forced_by and not reason:
+        raise ConfigurationError(f"{forced_by} forces release {release} without a reason: give one, the ledger keeps it")
+    evidence = msgspec.convert(evaluation["evidence"], Evidence)
+    verdict = judge(evidence, use_case.gate, _fairness(evaluation["fairness"], use_case))
+    champion = evidence.champion and evidence.champion.release
+    recorded = {**verdict_evidence(verdict), "champion": champion}
+    action = "gate_passed" if verdict.passed else "gate_failed"
+    _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
+    forced = bool(forced_by) and not verdict.passed
+    if forced_by and forced:
+        _write(ledger, use_case, release, forced_by, "forced", reason or "", {"champion": champion, "overruled": action}, now)
+    registry.annotate(
+        release, use_case.name, {"gate": verdict.outcome.value, "gate_because": _words(verdict), "forced": str(forced)}
+    )
+    reasons = [f"{found.outcome.value}: {found.text}" for found in verdict.reasons]
+    return {
+        "release": release,
+        "outcome": verdict.outcome.value,
+        "passed": verdict.passed,
+        "forced": forced,
+        "because": _words(verdict),
+        "reasons": reasons,
+    }
+
+
+def _words(verdict: Verdict) -> str:
+    return verdict.because()[:4_000]
+
+
+def _fairness(groups: Mapping[str, Any], use_case: UseCase) -> Iterator[Reason]:
+    """The reasons of every group column; a policy without limits reports and does not judge."""
+    policy = use_case.fairness
+    if {policy.selection_ratio, policy.selection_difference, policy.error_rate_difference} == {None}:
+        return
+    for column, counts in groups.items():
+        by_group = msgspec.convert(counts, dict[str, GroupCounts])
+        yield from fairness.judge(column, by_group, policy, use_case.gate.confidence).reasons
+
+
+def _write(
+    ledger: Ledger,
+    use_case: UseCase,
+    release: str,
+    actor: str,
+    action: str,
+    reason: str,
+    evidence: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Append once: a repeated task finds its own row and writes nothing."""
+
+    def decide(state: ReleaseState) -> Decision | None:
+        earlier = ledger.entries(use_case.name, subject=release, action=action)
+        if any(entry.evidence.get("champion") == evidence["champion"] for entry in earlier):
+            return None
+        return Decision(actor=actor, action=action, subject=release, after=state, reason=reason, evidence=evidence)
+
+    decide_and_append(ledger, use_case.name, decide, now)
