@@ -51,11 +51,15 @@ def up(foreground: Annotated[bool, typer.Option(help="Stay, and stop everything 
 
 
 @app.command()
-def down() -> None:
+def down(forget: Annotated[bool, typer.Option(help="Delete the state too: data, releases, ledger.")] = False) -> None:
     """Stop everything that `up` started; the state stays."""
     from everloop.stack import commands
 
-    typer.echo("Stopped" if commands.down(commands.home_of(os.environ).path, typer.echo) else "Nothing ran")
+    path = commands.home_of(os.environ).path
+    typer.echo("Stopped" if commands.down(path, typer.echo) else "Nothing ran")
+    if forget:
+        commands.forget(path)
+        typer.echo(f"Deleted {path}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from everloop.errors import StackError
 from everloop.settings import PROJECT
 from everloop.stack import processes
 from everloop.stack.environment import read_env
-from everloop.stack.home import Home, is_held, make_home
+from everloop.stack.home import Home, is_held, make_home, read_json
 from everloop.stack.standing import read_board
 from everloop.stack.supervisor import end_leftovers
 
@@ -105,6 +106,16 @@ def down(path: Path, say: Say) -> bool:
     if left:
         say(f"The supervisor was gone; ended what it had left: {', '.join(left)}")
     return bool(left)
+
+
+def forget(path: Path) -> None:
+    """Delete the state of a stack that is down, for good."""
+    home = Home(path.absolute())
+    if is_held(home):
+        raise StackError(f"The stack of {home.path} is up: stop it first, by `everloop down`")
+    for folder in (read_json(home.remembered).get("postgres"), home.path):
+        if folder and Path(folder).exists():
+            shutil.rmtree(folder)
 
 
 def _await_end(home: Home) -> None:

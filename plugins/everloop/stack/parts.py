@@ -34,7 +34,8 @@ class Job:
 class Service:
     """A process to keep alive. `is_ready` is asked with the moment of its start; `prepare` runs before each start.
 
-    `patience`: seconds to become ready before it counts as failed. `popen`: further arguments of `subprocess.Popen`.
+    `patience`: seconds to become ready before it counts as failed. `stop_seconds`: how long it may take to stop
+    before it is killed. `popen`: further arguments of `subprocess.Popen`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Service:
     prepare: Callable[[], None] | None = None
     popen: Mapping[str, Any] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 20.0
     patience: float = 180.0
 
 
@@ -145,13 +147,14 @@ def _airflow(plan: Plan) -> list[Part]:
     preloading = plan.environment(EVERLOOP_PRELOAD="1")
     preloading["PYTHONPATH"] += f":{PRELOADED}"
 
-    def component(name: str, variables: Mapping[str, str], *words: str) -> Service:
+    def component(name: str, variables: Mapping[str, str], *words: str, stop_seconds: float = 20.0) -> Service:
         return Service(
             name=name,
             command=(sys.executable, "-m", "airflow", name, *words),
             environment=variables,
             is_ready=lambda started: probes.airflow_component_beats(url, name.replace("-", "_"), started),
             after=("api-server",),
+            stop_seconds=stop_seconds,
         )
 
     server = Service(
@@ -167,7 +170,8 @@ def _airflow(plan: Plan) -> list[Part]:
         server,
         component("scheduler", preloading, "--skip-serve-logs"),
         component("dag-processor", environment),
-        component("triggerer", environment, "--skip-serve-logs"),
+        # its triggers are in the database and start again anywhere; left alone it takes 11 s
+        component("triggerer", environment, "--skip-serve-logs", stop_seconds=3.0),
     ]
 
 

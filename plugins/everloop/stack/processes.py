@@ -49,13 +49,13 @@ def kill_children() -> None:
             process.kill()
 
 
-def memory(session: int) -> int:
-    """Bytes of memory of a session, shared pages counted once (proportional set size); resident size where there is none."""
+def memory(leader: int) -> int:
+    """Bytes that a process and all it started use, shared pages counted once (proportional set size), else resident size."""
     total = 0
-    for pid in members(session):
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            with suppress(psutil.AccessDenied):
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(leader)
+        for process in [first, *first.children(recursive=True)]:
+            with suppress(psutil.Error):
                 total += getattr(process.memory_full_info(), "pss", process.memory_info().rss)
     return total
 

@@ -114,7 +114,7 @@ class Supervisor:
                 self._became_ready(service.name, "ready", time.monotonic() - clock)
                 process.wait()
             elif time.monotonic() - clock > service.patience:
-                processes.end(process.pid, service.stop_signal, STOP_SECONDS)
+                processes.end(process.pid, service.stop_signal, service.stop_seconds)
                 return f"was not ready within {service.patience:g} s"
             else:
                 self._stopping.wait(0.1)
@@ -171,7 +171,7 @@ class Supervisor:
 
     def _stop(self, service: Service, process: subprocess.Popen[bytes]) -> None:
         started = time.monotonic()
-        processes.end(process.pid, service.stop_signal, STOP_SECONDS)
+        processes.end(process.pid, service.stop_signal, service.stop_seconds)
         log.info("%s stopped (%s) in %.1f s", service.name, process.wait(), time.monotonic() - started)
         self._board.note(service.name, state="stopped", process=None)
 
