@@ -91,6 +91,7 @@ def test_a_rollout_is_read_by_wall_clock_from_a_moment_on_in_order(traffic: Traf
     narrow = traffic.since("flights", "t1", START, ("score", "key", "label"))
     assert narrow.schema == pa.schema([SCHEMA.field(name) for name in ("score", "key", "label")])
     assert narrow["key"].to_pylist() == ["a", "b", "c"]
+    assert traffic.since("flights", "t1", START, ("label",))["label"].to_pylist() == [None, None, None]
 
 
 def test_use_cases_do_not_see_each_other(traffic: TrafficLog, log: Log):

@@ -159,7 +159,8 @@ def _parse(content: memoryview, schema: pa.Schema) -> pa.Table:
     table = pyarrow.csv.read_csv(
         pa.BufferReader(pa.py_buffer(content)),
         read_options=pyarrow.csv.ReadOptions(column_names=schema.names, block_size=8 << 20),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        # Of a single column, a null is an empty line.
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types={field.name: pa.string() if field.name == "flags" else field.type for field in schema},
             null_values=[""],

@@ -1,0 +1,95 @@
+"""One look at the rollout under way: gather the stage's evidence, decide, write, mirror."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from everloop.decide.evidence import COLUMNS, Evidence, LoadCheck, Rows, from_traffic, trial
+from everloop.decide.rollout import Action, advance
+from everloop.decide.state import ReleaseState, Stage
+from everloop.errors import ReleaseError, SourceError
+from everloop.ports import Lake, Ledger, Registry, Scorer, TrafficLog
+from everloop.steps.deciding import act, mirror
+from everloop.use_case import UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHECK_ROWS = 20
+"""How many recent examples the scorer is asked to score before any traffic."""
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def step(
+    ledger: Ledger,
+    traffic: TrafficLog,
+    registry: Registry,
+    scorer: Scorer,
+    lake: Lake,
+    use_case: UseCase,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
+    """Look once at the rollout of `use_case`, at wall-clock time `now`, and go on, go back, ask a person, or wait.
+
+    Waiting writes nothing; all else is one ledger row with the numbers it rests on. Two runs at once cannot both decide: the
+    later one reads the new state and looks again. Returns where the releases stand: `stage`, `action`, `reason`, and so on.
+    """
+
+    def look(state: ReleaseState) -> Action:
+        return advance(state, _evidence(traffic, registry, scorer, lake, use_case, state), use_case.rollout, now)
+
+    acted = act(ledger, use_case.name, None, look, now)
+    if acted.entry is None:
+        return acted.summary()
+    return acted.summary() | {"mirrored": mirror(registry, use_case.name, acted.action.after)}
+
+
+def _evidence(
+    traffic: TrafficLog, registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, state: ReleaseState
+) -> Evidence:
+    """What the stage is judged by: the scorer's word in CHECK, the rollout's traffic from then on."""
+    if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED):
+        return Evidence()
+    if state.stage is Stage.CHECK:
+        return Evidence(check=_load_check(registry, scorer, lake, use_case, str(state.challenger)))
+    rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS)
+    thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
+    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds)
+
+
+def _load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
+    """What the real scorer makes of the release and a few recent examples of the lake."""
+    try:
+        fields = list(registry.get(release).manifest.plan.request)
+        answer = scorer.check(use_case.name, release, recent_requests(lake, use_case, fields))
+    except ReleaseError as error:
+        return LoadCheck(refused=str(error))
+    except SourceError as error:
+        return LoadCheck(unreachable=str(error))
+    return LoadCheck.of(answer["scores"], answer.get("latency_ms"))
+
+
+def recent_requests(lake: Lake, use_case: UseCase, fields: list[str], limit: int = CHECK_ROWS) -> list[dict[str, Any]]:
+    """The latest labelled examples as the requests they would have been: key, event_timestamp and the request's fields."""
+    columns = ", ".join(["key", "event_timestamp", *(f'"{field}"' for field in fields)])
+    rows = lake.query(
+        f"SELECT {columns} FROM ({use_case.examples.sql}) ORDER BY label_time DESC, key LIMIT {int(limit)}",
+        dict.fromkeys(use_case.examples.tables),
+        {"start": use_case.start, "end": datetime.max.replace(tzinfo=UTC)},
+    )
+    return [{name: _json(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
+def _json(value: Any) -> Any:
+    """Times as ISO 8601 in UTC; the lake's times without a zone are UTC."""
+    if not isinstance(value, datetime):
+        return value
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+
+
+def _arrays(table: pa.Table) -> Rows:
+    """Columns as numpy arrays: times as UTC, absent numbers as NaN, absent text and labels as None."""
+    return {name: table[name].to_numpy() for name in table.column_names}
