@@ -64,13 +64,18 @@ def known_values(column: pa.ChunkedArray) -> tuple[str, ...]:
     return tuple(sorted(value for value in column.unique().to_pylist() if value is not None))
 
 
+def feature_types(plan: FeaturePlan) -> dict[str, str]:
+    """The feature columns of a plan, `<view>__<feature>` to type, in the plan's order."""
+    views: list[ViewPlan | RequestFunctionPlan] = [*plan.views, *plan.functions]
+    return {f"{view.name}__{name}": kind for view in views for name, kind in view.features.items()}
+
+
 def model_columns(plan: FeaturePlan, categories: Sequence[str]) -> tuple[str, ...]:
     """The model's inputs in order: the categories, then every feature of the plan as `<view>__<feature>`.
 
     Raises `ConfigurationError` for a text or time feature that is not a category, since trees split on numbers.
     """
-    views: list[ViewPlan | RequestFunctionPlan] = [*plan.views, *plan.functions]
-    kinds = {f"{view.name}__{name}": kind for view in views for name, kind in view.features.items()}
+    kinds = feature_types(plan)
     found = [
         f'feature "{name}" has type "{kind}": list it in UseCase.categories, or make it a number in the feature repository'
         for name, kind in kinds.items()

@@ -99,7 +99,8 @@ class _Holdout:
         """The mask of the rows that were asked for later than `moment` (UTC)."""
         import pyarrow as pa
 
-        return np.greater(self.rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy(), moment)
+        later: npt.NDArray[np.bool_] = self.rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy() > moment
+        return later
 
 
 def _in(examples: pa.Table, names: tuple[str, ...]) -> pa.Array:

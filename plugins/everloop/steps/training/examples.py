@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.errors import DataError
-from everloop.learn.encode import model_columns
+from everloop.learn.encode import feature_types, model_columns
 from everloop.learn.job import LABEL, PART
 from everloop.learn.split import Parts, split
 from everloop.ports import Checks, Failure, Features, Lake, Validation
@@ -88,8 +88,7 @@ def _joined(lake: Lake, features: Features, use_case: UseCase, snapshot: Mapping
     pinned = {name: versions[name] for name in use_case.examples.tables}
     examples = _sound(lake.query(use_case.examples.sql, pinned, bounds), use_case)
     history = features.history(examples.drop_columns(list(_NOT_FEATURES)), versions)
-    views = [*plan.views, *plan.functions]
-    for name in (f"{view.name}__{feature}" for view in views for feature in view.features):
+    for name in feature_types(plan):
         examples = examples.append_column(name, history[name])
     return examples
 

@@ -15,7 +15,7 @@ from everloop.decide.state import ReleaseState
 from everloop.decide.verdict import Reason, Verdict
 from everloop.errors import ConfigurationError
 from everloop.ports import Decision, Ledger, Registry
-from everloop.steps.deciding import decide_and_append, verdict_evidence
+from everloop.steps.deciding import decide_and_append
 from everloop.use_case import UseCase
 
 ACTOR = "everloop"
@@ -32,7 +32,9 @@ def gate(
     reason: str | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """`{"release", "outcome", "passed", "forced", "because", "reasons"}`; `passed` is the verdict's, whatever was forced.
+    """`{"release", "outcome", "passed", "forced", "because", "body"}`; `passed` is the verdict's, whatever was forced.
+
+    `because` is one sentence, `body` every reason as a Markdown list.
 
     `gate_passed` or `gate_failed` goes to the ledger once per release and champion; with `forced_by`, a refused candidate
     goes on all the same and `forced` is written with who and why. The state of the releases is not changed.
@@ -42,7 +44,7 @@ def gate(
     evidence = msgspec.convert(evaluation["evidence"], Evidence)
     verdict = judge(evidence, use_case.gate, _fairness(evaluation["fairness"], use_case))
     champion = evidence.champion and evidence.champion.release
-    recorded = {**verdict_evidence(verdict), "champion": champion}
+    recorded = {**verdict.to_json(), "champion": champion}
     action = "gate_passed" if verdict.passed else "gate_failed"
     _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
     forced = bool(forced_by) and not verdict.passed
@@ -51,14 +53,13 @@ def gate(
     registry.annotate(
         release, use_case.name, {"gate": verdict.outcome.value, "gate_because": _words(verdict), "forced": str(forced)}
     )
-    reasons = [f"{found.outcome.value}: {found.text}" for found in verdict.reasons]
     return {
         "release": release,
         "outcome": verdict.outcome.value,
         "passed": verdict.passed,
         "forced": forced,
         "because": _words(verdict),
-        "reasons": reasons,
+        "body": "\n".join(f"- **{found.outcome.value}** {found.text}" for found in verdict.reasons),
     }
 
 
