@@ -20,6 +20,7 @@ CHECK_ROWS = 20
 """How many recent examples the scorer is asked to score before any traffic."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def step(
@@ -78,7 +79,7 @@ def recent_requests(lake: Lake, use_case: UseCase, fields: list[str], limit: int
     rows = lake.query(
         f"SELECT {columns} FROM ({use_case.examples.sql}) ORDER BY label_time DESC, key LIMIT {int(limit)}",
         dict.fromkeys(use_case.examples.tables),
-        {"start": use_case.start, "end": datetime.max.replace(tzinfo=UTC)},
+        {"start": use_case.start, "end": _END},
     )
     return [{name: _json(value) for name, value in row.items()} for row in rows.to_pylist()]
 
