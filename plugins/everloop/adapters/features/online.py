@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from everloop.adapters.features.bulk import create_tables, drop_tables, write_rows
-from everloop.adapters.features.online_sql import OnlineRead, online_columns, online_read
+from everloop.adapters.features.online_sql import SESSION, OnlineRead, online_columns, online_read
 from everloop.adapters.features.plans import ARROW_TYPES, view_plan
 from everloop.release import FeaturePlan, ViewPlan
 
@@ -26,6 +26,7 @@ Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Found = tuple[datetime | None, dict[str, Value] | None]
 
 _EVENT = "event_timestamp"
+_READING = {"options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()), "autocommit": True}
 
 
 class PostgresOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast has no types
@@ -81,7 +82,7 @@ class PostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast has no ty
         """One entry per key, `(None, None)` where nothing counts: no row, or one that TTL or time rules out."""
         read, parameters = _reading(config, table, entity_keys)
         if self._pool is None:
-            self._pool = ConnectionPool(config.online_store.uri, min_size=0, max_size=8, open=True)
+            self._pool = ConnectionPool(config.online_store.uri, kwargs=_READING, min_size=0, max_size=8, open=True)
         with self._pool.connection() as connection:
             records = connection.execute(read.sql, parameters, prepare=True).fetchall()
         return _found(table, read, records, requested_features)
@@ -92,7 +93,7 @@ class PostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast has no ty
         """`online_read` for an event loop."""
         read, parameters = _reading(config, table, entity_keys)
         if self._async_pool is None:
-            self._async_pool = AsyncConnectionPool(config.online_store.uri, min_size=0, max_size=8, open=False)
+            self._async_pool = AsyncConnectionPool(config.online_store.uri, kwargs=_READING, min_size=0, max_size=8, open=False)
             await self._async_pool.open()
         async with self._async_pool.connection() as connection:
             records = await (await connection.execute(read.sql, parameters, prepare=True)).fetchall()
