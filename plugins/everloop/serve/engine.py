@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before xgboost starts its
 
 import numpy as np
 import numpy.typing as npt
+import xgboost  # noqa: F401 - takes seconds: the process pays them when it starts, not the first release when it loads
 
 from everloop.errors import ReleaseError
 from everloop.learn.scoring import Model

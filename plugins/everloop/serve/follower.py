@@ -20,6 +20,7 @@ from everloop.serve.release import LoadedRelease, ReleaseStore, load
 POLL_SECONDS = 1.0
 """How late a change is seen at most when the notification is lost."""
 
+_STOP_SECONDS = 0.2
 _RETRY_SECONDS = 5.0
 _KEPT = 6
 _LOG = logging.getLogger("everloop.serve.follower")
@@ -115,8 +116,14 @@ class Follower:
                 self._look(connection)
                 self.problem = None
                 self.looked.set()
-                for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                    pass
+                self._doze(connection)
+
+    def _doze(self, connection: psycopg.Connection[Any]) -> None:
+        """Until the ledger rings, the next poll is due, or it is time to stop."""
+        due = time.monotonic() + POLL_SECONDS
+        while time.monotonic() < due and not self._stop.is_set():
+            if any(True for _ in connection.notifies(timeout=_STOP_SECONDS, stop_after=1)):
+                return
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         heads = connection.execute("SELECT use_case, max(seq) FROM ledger GROUP BY use_case").fetchall()

@@ -36,7 +36,7 @@ class Pusher:
             connection.register(plan.source, table)
             try:
                 used = {name: moment for name, moment in _ALWAYS.items() if f"${name}" in plan.sql}
-                found: list[dict[str, Any]] = connection.execute(plan.sql, used).fetch_arrow_table().to_pylist()
+                found: list[dict[str, Any]] = connection.sql(plan.sql, params=used).to_arrow_table().to_pylist()
             finally:
                 connection.unregister(plan.source)
         return found
