@@ -17,7 +17,7 @@ UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 .PHONY: help install install-dev demo test check up down status logs lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install  ## Start everything and run the whole loop on real flights
 	@$(BIN)/everloop demo
@@ -37,7 +37,7 @@ check: install-dev  ## Lint, formats, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-install: $(INSTALLED)  ## Make .venv with exactly what requirements.txt locks
+install: $(INSTALLED)  ## Make .venv with what requirements.txt locks
 
 install-dev: $(INSTALLED_DEV)
 
@@ -51,7 +51,8 @@ $(INSTALLED): requirements.txt
 	if ! $(BIN)/python -c '$(NEEDED)' 2>/dev/null; then echo "Making $(VENV) with $$($$found -V)"; $$found -m venv --clear $(VENV); fi
 	@awk '/^uv==/ {keep = 1} keep {print} keep && !/\\$$/ {exit}' requirements.txt > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	$(UV) pip install --require-hashes --compile-bytecode -r requirements.txt
+	@echo "Installing what requirements.txt locks (2 GB; less than a minute on a fast line)"
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "everloop.pth").write_text("$(CURDIR)/plugins\n")'
 	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'from everloop.cli import main' 'main()' > $(BIN)/everloop
 	@chmod +x $(BIN)/everloop
@@ -59,7 +60,7 @@ $(INSTALLED): requirements.txt
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
-	$(UV) pip install --require-hashes --compile-bytecode -r requirements-dev.txt
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
 	@touch $@
 
 lock: install  ## Resolve requirements.in and requirements-dev.in again
