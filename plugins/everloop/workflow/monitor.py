@@ -81,9 +81,8 @@ class MonitorTasks:
         from everloop.steps import monitor
 
         loop = connect(self.use_case)
-        if runs.from_backfill():
-            return {"retrain": False, "reason": "this run answers a backfill, which never leads to a release: measured only"}
-        decision = monitor.decide(loop.measurements, loop.ledger, self.use_case, runs.from_json(intervals), now=runs.now())
+        worked, backfill = runs.from_json(intervals), runs.from_backfill()
+        decision = monitor.decide(loop.measurements, loop.ledger, self.use_case, worked, now=runs.now(), backfill=backfill)
         log.info("Train again: %s", decision)
         if decision["retrain"]:
             wanted = assets.retrain(self.use_case)
@@ -96,7 +95,9 @@ class MonitorTasks:
 
         loop = connect(self.use_case)
         measure = getattr(monitor, kind)
-        return measure(loop.traffic, loop.registry, loop.measurements, self.use_case, runs.from_json(intervals))
+        worked = runs.from_json(intervals)
+        found: Json = measure(loop.traffic, loop.registry, loop.measurements, self.use_case, worked)
+        return found
 
 
 def graph(use_case: UseCase) -> DAG:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
@@ -47,7 +48,7 @@ class RetrainTasks:
         """The versions to learn from."""
         from everloop.steps import training
 
-        require_reason(params)
+        check_form(params)
         through = datetime.fromisoformat(params["through"]) if params.get("through") else None
         return training.snapshot(connect(self.use_case).lake, self.use_case, through=through)
 
@@ -58,52 +59,55 @@ class RetrainTasks:
         loop, drill = connect(self.use_case), bool(params.get("drill"))
         return training.training_set(loop.lake, loop.features, loop.checks, self.use_case, snapshot, runs.run_name(), drill=drill)
 
-    def tune(self, training_set: Json) -> Json:
+    def tune(self) -> Json:
         """The best of the policy's candidates on a short budget."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        return training.tune(loop.lake, self.use_case, training_set, self._work(loop))
+        return training.tune(loop.lake, self.use_case, runs.run_name(), _work(loop))
 
-    def train(self, training_set: Json, tuned: Json) -> Json:
+    def train(self) -> Json:
         """The model, in a process of its own."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        return training.train(loop.lake, self.use_case, training_set, tuned, self._work(loop))
+        return training.train(loop.lake, self.use_case, runs.run_name(), _work(loop))
 
-    def evaluate(self, training_set: Json, trained: Json) -> Json:
+    def evaluate(self) -> Json:
         """Candidate and champion on the same held-out rows."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        return training.evaluate(loop.lake, loop.registry, loop.ledger, self.use_case, training_set, trained, self._work(loop))
+        return training.evaluate(loop.lake, loop.registry, loop.ledger, self.use_case, runs.run_name())
 
-    def register(self, training_set: Json, trained: Json, evaluation: Json) -> Json:
+    def register(self, training_set: Json, tuned: Json, trained: Json, evaluation: Json) -> Json:
         """The bundle in the release store, the model version in MLflow."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        return training.register(loop.lake, loop.registry, self.use_case, training_set, trained, evaluation, self._work(loop))
+        took = {"training_set": training_set, "tune": tuned, "train": trained, "evaluate": evaluation}
+        seconds = {name: result["seconds"] for name, result in took.items() if "seconds" in result}
+        return training.register(loop.lake, loop.registry, self.use_case, runs.run_name(), seconds)
 
     def gate(self, registered: Json, evaluation: Json, params: Json, ti: Any) -> Json:
         """The verdict; empty, which skips the rest, when it is a refusal that nobody overrules."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        forced_by = runs.actor() if params.get("force") else None
         verdict = training.gate(
             loop.ledger,
             loop.registry,
             self.use_case,
-            registered | evaluation,
-            forced_by=forced_by,
+            evaluation,
+            registered["release"],
+            forced_by=runs.actor() if params.get("force") else None,
             reason=params.get("reason"),
             now=runs.now(),
         )
         ti.xcom_push("verdict", verdict)
-        log.info("Gate: %s", verdict)
-        return verdict if verdict["passed"] or forced_by else {}
+        log.info("Gate: %s: %s", verdict["outcome"], verdict["because"])
+        training.clear(loop.lake, runs.run_name(), _work(loop))
+        return verdict | {"question": question(verdict, registered)} if verdict["passed"] or verdict["forced"] else {}
 
     def release(self, registered: Json, params: Json, outlet_events: Any) -> Json:
         """The rollout begins in the ledger; then the event that says so."""
@@ -128,12 +132,25 @@ class RetrainTasks:
             outlet_events[assets.sometimes(released)].add(released, extra={"backfill": False, "release": registered["release"]})
         return result
 
-    def _work(self, loop: Loop) -> Any:
-        return loop.settings.home / "work" / runs.run_name()
+
+def _work(loop: Loop) -> Path:
+    """Where training processes read and write."""
+    return loop.settings.home / "work" / runs.run_name()
 
 
-def require_reason(params: Json) -> None:
-    """`force` overrules the gate, so somebody must say why; `ConfigurationError` otherwise, before anything is computed."""
+def question(verdict: Json, registered: Json) -> str:
+    """What a person is asked, in Markdown: every reason of the gate, and where to look."""
+    reasons = "\n".join(f"- {reason}" for reason in verdict["reasons"])
+    forced = "**The gate refused it; somebody forced it on.**\n\n" if verdict["forced"] else ""
+    return (
+        f"{forced}Release `{verdict['release']}`, [version {registered['version']} in MLflow]({registered['url']}).\n\n{reasons}"
+    )
+
+
+def check_form(params: Json) -> None:
+    """What a person asked for must hold together; `ConfigurationError` otherwise, before anything is computed."""
+    if params.get("skip_shadow") and not params.get("force"):
+        raise ConfigurationError("skip_shadow is true and force is false: only a forced rollout may skip its shadow; set both")
     if params.get("force") and not params.get("reason"):
         raise ConfigurationError(
             'force is true and reason is empty: overruling the gate needs a reason; trigger again with "reason"'
@@ -172,10 +189,11 @@ def graph(use_case: UseCase) -> DAG:
 
 def _wire(use_case: UseCase, tasks: RetrainTasks) -> None:
     training_set: Any = task(tasks.training_set)(task(tasks.snapshot)())
-    tuned = task(**LONG)(tasks.tune)(training_set)
-    trained = task(**LONG, pool="gpu")(tasks.train)(training_set, tuned)
-    evaluation = task(tasks.evaluate)(training_set, trained)
-    registered = task(tasks.register)(training_set, trained, evaluation)
+    tuned = task(**LONG)(tasks.tune)()
+    trained = task(**LONG, pool="gpu")(tasks.train)()
+    evaluation = task(tasks.evaluate)()
+    registered = task(tasks.register)(training_set, tuned, trained, evaluation)
+    training_set >> tuned >> trained >> evaluation
     gate = task.short_circuit(tasks.gate)(registered, evaluation)
     release = task(outlets=[assets.sometimes(assets.released(use_case))])(tasks.release)(registered)
     if use_case.rollout.approval:
@@ -190,7 +208,7 @@ def _approval(use_case: UseCase) -> RecordedApproval:
         use_case=use_case,
         release="{{ ti.xcom_pull(task_ids='register')['release'] }}",
         subject=f"May this release of {use_case.name} meet traffic?",
-        body="{{ ti.xcom_pull(task_ids='gate')['body'] }}",
+        body="{{ ti.xcom_pull(task_ids='gate')['question'] }}",
         response_timeout=use_case.rollout.patience,
         execution_timeout=None,
         # A resume that comes too fast can fail the task (apache/airflow issues 67287, 72716); the retry asks again.

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
+from everloop.catalog import use_case, use_cases
 from everloop.wiring import connect
 from everloop.workflow import runs
 from everloop.workflow.attempts import OUTSIDE
-from everloop.workflow.discovery import use_case, use_cases
 from everloop.workflow.runs import Json
 from everloop.workflow.tasks import task
 
@@ -41,7 +41,7 @@ def erasure(name: str) -> Json:
     from everloop.steps import upkeep
 
     loop = connect(use_case(name))
-    return upkeep.erasure(loop.traffic, loop.use_case, now=runs.now())
+    return upkeep.erasure(loop.traffic, loop.ledger, loop.use_case, now=runs.now())
 
 
 def vacuum(name: str) -> Json:
@@ -49,7 +49,7 @@ def vacuum(name: str) -> Json:
     from everloop.steps import upkeep
 
     loop = connect(use_case(name))
-    return upkeep.vacuum(loop.lake, loop.ledger, loop.registry, loop.use_case, now=runs.now())
+    return upkeep.vacuum(loop.lake, loop.ledger, loop.use_case, now=runs.now())
 
 
 def verify_ledger(name: str) -> Json:
