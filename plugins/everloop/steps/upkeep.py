@@ -19,7 +19,7 @@ TRAINING_MARGIN = timedelta(days=7)
 """The longest time from a training snapshot to the release's first row in the ledger."""
 
 COVERED = ("prediction log", "outcomes", "erasure request")
-"""What an erasure reaches. Lake tables and the online store are the source system's to correct: its corrections re-open intervals."""
+"""What an erasure reaches. The lake and the online store follow the source system, whose corrections re-open intervals."""
 
 
 def retention(traffic: TrafficLog, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
@@ -60,11 +60,11 @@ def keep_since(ledger: Ledger, use_case: UseCase, now: datetime) -> datetime:
     """The moment (wall clock) from which on every table version is kept.
 
     No living release was trained on a version older than that: its snapshot was pinned before its first row in the ledger.
-    Living are all that serve or are on trial, and every champion that a revert would still go back to.
+    Living are what serves, what is on trial, and the champion that a revert would go back to.
     """
     entries = ledger.entries(use_case.name)
     _, state = ledger.head(use_case.name)
-    living = {*champions(entries), state.challenger, state.previous}
+    living = {*champions(entries)[-2:], state.challenger, state.previous}
     first = [entry.at - TRAINING_MARGIN for entry in entries if entry.subject in living]
     return min([now - KEEP_VERSIONS, *first])
 
