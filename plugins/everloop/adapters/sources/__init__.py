@@ -1,0 +1,38 @@
+"""Where rows come from: PostgreSQL tables and dropped files, each held to its column contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import pyarrow as pa
+
+from everloop.adapters.sources import files, postgres
+from everloop.adapters.sources.landing import open_landing
+from everloop.interval import Interval
+from everloop.use_case import PostgresTable, SourceTable
+
+__all__ = ["Sources"]
+
+
+class Sources:
+    """`ports.Source` over every kind of source that a use case may name.
+
+    `connections`: libpq URIs by name. `landing`: a folder or `s3://bucket/prefix`. `s3_endpoint`: for stores other than AWS.
+    """
+
+    def __init__(self, connections: Mapping[str, str], landing: str, s3_endpoint: str | None = None) -> None:
+        self._connections = connections
+        self._landing = open_landing(landing, s3_endpoint)
+
+    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
+        """See `ports.Source.extract`."""
+        if isinstance(table.source, PostgresTable):
+            return postgres.extract(self._connections, table, table.source, interval)
+        return files.extract(self._landing, table, table.source, interval)
+
+    def watermark(self, table: SourceTable) -> datetime | None:
+        """See `ports.Source.watermark`; the rules are those of `postgres.watermark` and `files.watermark`."""
+        if isinstance(table.source, PostgresTable):
+            return postgres.watermark(self._connections, table, table.source)
+        return files.watermark(self._landing, table.source)

@@ -1,0 +1,105 @@
+"""The landing place: files that others drop, in a folder or in S3."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from everloop.errors import SourceError
+
+
+class Landing(Protocol):
+    """Whole files by name, as the source side may use it too: a file is there entirely or not at all."""
+
+    def names(self, prefix: str) -> list[str]:
+        """The names that start with `prefix`, sorted."""
+
+    def read(self, name: str) -> bytes | None:
+        """The content, `None` when absent."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put the content in place, at once."""
+
+
+def open_landing(uri: str, s3_endpoint: str | None = None) -> Landing:
+    """The landing place at `uri`: a folder, or `s3://bucket/prefix`."""
+    if uri.startswith("s3://"):
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        return S3Landing(bucket, prefix.strip("/"), s3_endpoint)
+    return FolderLanding(Path(uri))
+
+
+class FolderLanding:
+    """A folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self, prefix: str) -> list[str]:
+        """See `Landing.names`."""
+        top = self._folder / prefix.rpartition("/")[0]
+        found = (path.relative_to(self._folder).as_posix() for path in top.rglob("*") if path.is_file())
+        return sorted(name for name in found if name.startswith(prefix))
+
+    def read(self, name: str) -> bytes | None:
+        """See `Landing.read`."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Landing.write`: written beside the name, then renamed."""
+        target = self._folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        passing = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        passing.write_bytes(content)
+        os.replace(passing, target)  # noqa: PTH105, the same call under either name
+
+
+class S3Landing:
+    """A bucket's prefix. Credentials come from the environment, as boto3 reads them."""
+
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
+        import boto3
+
+        self._client: Any = boto3.client("s3", endpoint_url=endpoint)
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def names(self, prefix: str) -> list[str]:
+        """See `Landing.names`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        with _reaching(self._bucket):
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return sorted(key.removeprefix(self._prefix) for key in keys)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Landing.read`."""
+        with _reaching(self._bucket):
+            try:
+                return bytes(self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read())
+            except self._client.exceptions.NoSuchKey:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Landing.write`: a put is atomic."""
+        with _reaching(self._bucket):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
+
+
+@contextmanager
+def _reaching(bucket: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise SourceError(
+            f"Bucket {bucket} does not answer as it should: {error}. Check EVERLOOP_LANDING, EVERLOOP_S3_ENDPOINT and the "
+            "AWS_* credentials; the task may simply run again"
+        ) from error

@@ -1,0 +1,146 @@
+"""Rows of PostgreSQL tables, by event time, from one consistent snapshot."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+from psycopg import IsolationLevel, sql
+
+from everloop.adapters.database import connect, place
+from everloop.adapters.sources.contract import check_columns, conform
+from everloop.errors import ConfigurationError, ContractError, SourceError
+from everloop.interval import Interval
+from everloop.use_case import PostgresTable, SourceTable
+
+WATERMARKS = "everloop_watermark"
+"""A source may say how far it is complete: table `everloop_watermark(source_table text, complete_until timestamptz)`."""
+STATEMENT_SECONDS = 1800.0
+IN_MEMORY = 64 * 1024 * 1024
+
+
+def extract(connections: Mapping[str, str], table: SourceTable, source: PostgresTable, interval: Interval) -> pa.Table:
+    """The rows with event time in `interval`. Rows without event time are not closed yet: they belong to no interval.
+
+    Values are read as text and held to the contract here, so a source that changes a type loses no rows by it.
+    """
+    with _snapshot(connections, source) as connection, tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        where = f'{source.connection}: table "{source.table}"'
+        extra = check_columns(_columns(connection, source), table, where)
+        _copy(connection, table, source, interval, file)
+        file.seek(0)
+        # The server gives rows in no order: with one, equal rows are equal bytes even where a key is there twice.
+        texts = _read(file, table).sort_by([(name, "ascending") for name in table.columns])
+    return conform(texts, table, {}, extra)
+
+
+def watermark(connections: Mapping[str, str], table: SourceTable, source: PostgresTable) -> datetime | None:
+    """What the source's own `everloop_watermark` says of the table; without that, its largest event time.
+
+    The second rule fits busy append-only tables: a row later than the end of an interval is then taken as proof that the
+    interval is complete. A quiet table needs the first rule, else it holds the loop back.
+    """
+    with _snapshot(connections, source) as connection:
+        if _columns(connection, PostgresTable(connection=source.connection, table=WATERMARKS)):
+            told = connection.execute(
+                sql.SQL("SELECT complete_until FROM {} WHERE source_table = %s").format(sql.Identifier(WATERMARKS)),
+                [source.table],
+            ).fetchone()
+            if told:
+                return _aware(told[0])
+        check_columns(_columns(connection, source), table, f'{source.connection}: table "{source.table}"')
+        latest = connection.execute(
+            sql.SQL("SELECT max({}::timestamptz) FROM {}").format(sql.Identifier(table.event_time), identifier(source.table))
+        ).fetchone()
+        return _aware(latest[0]) if latest else None
+
+
+def identifier(table: str) -> sql.Identifier:
+    """`table` or `schema.table`, quoted."""
+    return sql.Identifier(*table.split("."))
+
+
+@contextmanager
+def connected(connections: Mapping[str, str], name: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the system called `name`; what fails on the way there is a `SourceError` without the password."""
+    if name not in connections:
+        raise ConfigurationError(
+            f'No connection "{name}" is set (set: {", ".join(sorted(connections)) or "none"}): '
+            f"set EVERLOOP_CONNECTION_{name.upper()} to its libpq URI"
+        )
+    try:
+        with connect(connections[name], statement_seconds=STATEMENT_SECONDS) as connection:
+            yield connection
+    except (psycopg.OperationalError, SourceError) as error:
+        if isinstance(error, ContractError):
+            raise
+        raise SourceError(
+            f'System "{name}" ({place(connections[name])}) does not answer: {str(error).strip()}. Nothing was kept; '
+            "the task may simply run again when it does"
+        ) from error
+
+
+@contextmanager
+def _snapshot(connections: Mapping[str, str], source: PostgresTable) -> Iterator[psycopg.Connection[Any]]:
+    with connected(connections, source.connection) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        connection.execute("SET LOCAL datestyle = 'ISO, YMD'")
+        yield connection
+
+
+def _columns(connection: psycopg.Connection[Any], source: PostgresTable) -> list[str]:
+    """The table's columns in their order; none when it does not exist."""
+    query = """
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+    """
+    return [row[0] for row in connection.execute(query, [identifier(source.table).as_string(connection)])]
+
+
+def _copy(
+    connection: psycopg.Connection[Any], table: SourceTable, source: PostgresTable, interval: Interval, file: IO[bytes]
+) -> None:
+    columns = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.columns)
+    event_time = sql.SQL("{}::timestamptz").format(sql.Identifier(table.event_time))
+    query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} >= {} AND {} < {}) TO STDOUT (FORMAT csv)").format(
+        columns, identifier(source.table), event_time, sql.Literal(interval.start), event_time, sql.Literal(interval.end)
+    )
+    try:
+        with connection.cursor().copy(query) as copy:
+            for block in copy:
+                file.write(block)
+    except psycopg.DataError as error:
+        raise ContractError(
+            f'{source.connection}: column "{table.event_time}" of table "{source.table}" holds values that are no timestamps: '
+            f"{str(error).strip()}. Rows cannot be told apart by interval: mend the column"
+        ) from error
+
+
+def _read(file: IO[bytes], table: SourceTable) -> pa.Table:
+    """COPY's CSV: an unquoted nothing is null, a quoted one an empty text."""
+    names = list(table.columns)
+    if not file.read(1):
+        return pa.table({name: pa.array([], pa.string()) for name in names})
+    file.seek(0)
+    return pa.csv.read_csv(
+        file,
+        read_options=pa.csv.ReadOptions(column_names=names, use_threads=False),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

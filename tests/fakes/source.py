@@ -1,0 +1,46 @@
+"""A source in memory: rows as text, as a file or a database would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from everloop.adapters.sources.contract import check_columns, conform
+from everloop.errors import SourceError
+from everloop.interval import Interval
+from everloop.use_case import SourceTable
+
+
+class MemorySource:
+    """`ports.Source` over rows put into it; `complete` says up to when. `down` makes it unreachable."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self._rows: dict[str, list[Mapping[str, str | None]]] = {}
+        self._complete: dict[str, datetime] = {}
+
+    def put(self, table: str, rows: Sequence[Mapping[str, str | None]], complete: datetime) -> None:
+        self._rows[table] = [*self._rows.get(table, []), *rows]
+        self._complete[table] = complete
+
+    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
+        rows = self._reach().get(table.name, [])
+        columns = list(rows[0]) if rows else list(table.columns)
+        extra = check_columns(columns, table, f"Table {table.name}")
+        texts = pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in columns})
+        found = conform(texts, table, {}, extra)
+        times = found[table.event_time]
+        outside = pc.or_(pc.less(times, interval.start), pc.greater_equal(times, interval.end))
+        return found.filter(pc.invert(pc.fill_null(outside, True)))
+
+    def watermark(self, table: SourceTable) -> datetime | None:
+        self._reach()
+        return self._complete.get(table.name)
+
+    def _reach(self) -> dict[str, list[Mapping[str, str | None]]]:
+        if self.down:
+            raise SourceError("The source is down: run again when it answers")
+        return self._rows
