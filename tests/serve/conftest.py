@@ -29,6 +29,7 @@ class Server:
     """A service on a real port, in a thread."""
 
     def __init__(self, world: World, **settings: Any) -> None:
+        self.world = world
         self.app = create_app(world.settings(**settings))
         self.parts = self.app.state.parts
         port = free_port()

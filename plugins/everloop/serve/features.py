@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from everloop.adapters.features.online_sql import OnlineRead
+from everloop.adapters.features.online_sql import SESSION, OnlineRead
 from everloop.errors import ReleaseError
 from everloop.release import REQUEST_FUNCTIONS, Bundle, RequestFunctionPlan
 from everloop.serve.rows import Row
@@ -76,7 +76,7 @@ class OnlineStore:
             max_size=8,
             timeout=_READ_SECONDS,
             command_timeout=_READ_SECONDS,
-            server_settings={"application_name": "everloop scorer", "timezone": "UTC"},
+            server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
         )
 
     async def close(self) -> None:

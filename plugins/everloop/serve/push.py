@@ -83,8 +83,8 @@ async def push(plan: FeaturePlan, view: str, raw: Sequence[Mapping[str, Any]], p
 
     how, target = find(plan, view)
     rows = await asyncio.to_thread(pusher.feature_rows, how, typed(how, raw))
-    # What was pushed was known when its event came, not when the interval that holds it will end.
-    known = [{**row, "created": row["event_timestamp"]} for row in rows]
+    # SQL that dates its rows by `$end` has no true end here: such a row was known when its event came.
+    known = [row if row["created"] < _ALWAYS["end"] else {**row, "created": row["event_timestamp"]} for row in rows]
     write = online_upsert(target, "numeric")
     return await store.write(write.sql, write.parameters(known))
 

@@ -38,12 +38,12 @@ def decode(body: bytes) -> dict[str, Any]:
     return value
 
 
-def listed(body: Mapping[str, Any], field: str, maximum: int) -> list[dict[str, Any]]:
+def listed(body: Mapping[str, Any], field: str, maximum: int, may_be_empty: bool = False) -> list[dict[str, Any]]:
     """The list of objects under `field`, at most `maximum` of them."""
     rows = body.get(field)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise refuse(400, field, type(rows).__name__, "must be a list of objects", f'send {{"{field}": [{{...}}, ...]}}')
-    if not rows:
+    if not rows and not may_be_empty:
         raise refuse(422, field, 0, "must hold at least one row", "leave the request out when there is nothing to send")
     if len(rows) > maximum:
         raise refuse(413, field, len(rows), f"must hold at most {maximum} rows", "send several smaller requests")
