@@ -64,18 +64,18 @@ def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
     before, after = _cells(column), _cells(counts)
     if not before.sum() or not after.sum():
         return None
-    cells = int(np.count_nonzero(before + after))
+    used = before + after > 0
     # Expectation under no shift: PSI / (1/n + 1/m) is chi-squared with cells - 1 degrees of freedom (Yurdakul & Naranjo 2020,
     # Statistical properties of the population stability index). Without this a small window or a rich category always "drifts".
-    chance = max(0, cells - 1) * (1 / before.sum() + 1 / after.sum())
+    chance = float((used.sum() - 1) * (1 / before.sum() + 1 / after.sum()))
     return Shift(
         rows=int(after.sum()),
-        psi=max(0.0, population_stability(_shares(before), _shares(after)) - chance),
+        psi=max(0.0, population_stability(_shares(before[used]), _shares(after[used])) - chance),
         jensen_shannon=jensen_shannon(tuple(before), tuple(after)),
         wasserstein=_wasserstein(column, counts) if "edges" in column else None,
-        missing_rate=counts["missing"] / after.sum(),
-        reference_missing_rate=column.get("missing", 0) / before.sum(),
-        unknown_rate=counts.get("other", 0) / after.sum(),
+        missing_rate=float(counts["missing"] / after.sum()),
+        reference_missing_rate=float(column.get("missing", 0) / before.sum()),
+        unknown_rate=float(counts.get("other", 0) / after.sum()),
     )
 
 

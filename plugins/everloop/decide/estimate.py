@@ -32,9 +32,10 @@ def expect(scores: Scores, threshold: float, cost: CostMatrix, confidence: float
     """Performance expected of calibrated `scores` (rows,) when nobody knows the labels; `None` without rows.
 
     Confidence-based performance estimation (Kivimäki, Białek, Kuberski & Nurminen 2025, Performance estimation in binary
-    classification using calibrated confidence, arXiv 2505.05295): a row of score p is positive with probability p. Holds while the scores stay calibrated, so under covariate shift within what was learnt;
-    a changed relation of features and label (concept drift) does not show. Precision and recall are ratios of expectations.
-    The cost's interval is the spread of the labels alone (a Poisson-binomial sum), not of the calibrator.
+    classification using calibrated confidence, arXiv 2505.05295): a row of score p is positive with probability p. Holds while
+    the scores stay calibrated, so under covariate shift within what was learnt; a changed relation of features and label
+    (concept drift) does not show. Precision and recall are ratios of expectations. The cost's interval is the spread of the
+    labels alone (a Poisson-binomial sum), not of the calibrator.
     """
     if not len(scores):
         return None

@@ -1,0 +1,122 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from everloop.decide.evidence import COLUMNS, Assigned, Evidence, from_traffic
+from everloop.decide.policy import CostMatrix
+from everloop.decide.state import ReleaseState, Stage
+from everloop.errors import ConfigurationError
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+THRESHOLDS = {"old": 0.5, "new": 0.4}
+COST = CostMatrix(false_positive=1, false_negative=3)
+CANARY = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.CANARY, weight=0.25, since=NOW)
+
+
+def row(**changes):
+    return {
+        "request_id": "q", "entity": "e", "at": NOW + timedelta(seconds=5), "arm": "champion", "release": "old", "score": 0.3,
+        "shadow_release": None, "shadow_score": None, "error": None, "latency_ms": 4.0, "label": None,
+    } | changes  # fmt: skip
+
+
+def columns(*rows):
+    return {name: [r[name] for r in rows] for name in COLUMNS}
+
+
+def gather(state, *rows):
+    return from_traffic(columns(*rows), state, cost=COST, thresholds=THRESHOLDS)
+
+
+def test_no_rows_are_no_evidence():
+    assert gather(CANARY) == Evidence()
+
+
+def test_arms_count_what_they_answered_since_the_stage_began():
+    evidence = gather(
+        CANARY,
+        row(request_id="a", at=NOW - timedelta(minutes=5)),
+        row(request_id="b"),
+        row(request_id="c", arm="challenger", release="new"),
+        row(request_id="d", arm="challenger", release="new", score=None, error="ValueError: no"),
+    )
+    assert (evidence.candidate.requests, evidence.candidate.errors, evidence.baseline.requests) == (2, 1, 1)
+    assert evidence.traffic == 3
+
+
+def test_at_full_weight_the_other_release_is_known_from_the_rollout_before():
+    state = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.CANARY, weight=1.0, since=NOW)
+    before = row(at=NOW - timedelta(minutes=5), request_id="a")
+    evidence = gather(state, before, row(arm="challenger", release="new", request_id="b"))
+    assert evidence.baseline.requests == 1
+
+
+def test_a_request_of_many_rows_counts_its_latency_once():
+    evidence = gather(CANARY, *[row(request_id="one", arm="challenger", release="new") for _ in range(5)])
+    assert (evidence.candidate.requests, evidence.candidate.timed) == (5, 1)
+
+
+def test_scores_pair_by_row_whoever_answered():
+    evidence = gather(
+        CANARY,
+        row(score=0.1, shadow_release="new", shadow_score=0.9),
+        row(arm="challenger", release="new", score=0.9, shadow_release="old", shadow_score=0.1),
+        row(score=0.1),
+    )
+    assert evidence.pairs.count == 2
+    assert evidence.pairs.candidate[17] == evidence.pairs.baseline[1] == 2
+
+
+def test_a_shadow_without_a_score_counts_against_the_release_on_trial_only():
+    state = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=NOW)
+    evidence = gather(
+        state,
+        row(shadow_release="new", shadow_score=0.2),
+        row(shadow_release="new"),
+        row(shadow_release="new", score=None, error="both failed"),
+    )
+    assert (evidence.pairs.offered, evidence.pairs.unscored, evidence.pairs.count) == (2, 1, 1)
+
+
+def test_costs_use_each_release_s_own_threshold():
+    both = {"shadow_release": "new", "score": 0.45, "shadow_score": 0.45}
+    evidence = gather(CANARY, row(**both, label=True), row(**both, label=False), row(**both))
+    assert evidence.costs.count == 2
+    assert evidence.costs.baseline == pytest.approx(1.5)  # 0.45 < 0.5: misses the positive
+    assert evidence.costs.candidate == pytest.approx(0.5)  # 0.45 >= 0.4: an alarm for nothing
+    assert evidence.costs.covariance == pytest.approx(np.cov([0, 1], [3, 0])[0, 1])
+
+
+def test_in_the_watch_the_promoted_release_is_held_against_the_previous_one():
+    state = ReleaseState(champion="new", previous="old", rollout="r", stage=Stage.WATCH, since=NOW)
+    evidence = gather(
+        state,
+        row(release="new", shadow_release="old", shadow_score=0.2, request_id="a", error="boom", score=None),
+        row(release="old", at=NOW - timedelta(minutes=1), request_id="b"),
+    )
+    assert (evidence.candidate.requests, evidence.candidate.errors, evidence.baseline.requests) == (1, 1, 1)
+
+
+def test_entities_count_once_and_only_after_the_weight_has_settled():
+    evidence = gather(
+        CANARY,
+        *[row(entity="x", request_id=str(i)) for i in range(4)],
+        row(entity="y", arm="challenger", release="new"),
+        row(entity="z", arm="challenger", release="new", at=NOW + timedelta(seconds=1)),
+    )
+    assert evidence.assigned == Assigned(candidate=1, baseline=1)
+
+
+def test_arrays_give_the_same_evidence_as_lists():
+    rows = [row(score=0.1, shadow_release="new", shadow_score=0.9, label=True), row(arm="challenger", release="new")]
+    lists = columns(*rows)
+    arrays = {name: np.array(values, dtype=object) for name, values in lists.items()}
+    arrays["at"] = np.array([at.replace(tzinfo=None) for at in lists["at"]], dtype="datetime64[us]")
+    arrays["latency_ms"] = np.array(lists["latency_ms"])
+    assert from_traffic(arrays, CANARY, cost=COST, thresholds=THRESHOLDS) == gather(CANARY, *rows)
+
+
+def test_a_release_without_threshold_is_an_error():
+    with pytest.raises(ConfigurationError, match='release "new"'):
+        from_traffic(columns(row(shadow_release="new", shadow_score=0.2)), CANARY, cost=COST, thresholds={"old": 0.5})

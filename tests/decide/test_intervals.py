@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from everloop.decide.intervals import mean, mean_sequence, newcombe, rate_sequence, split_evidence, wilson
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_equals_scipy(trials, data):
+    successes = data.draw(st.integers(0, trials))
+    expected = binomtest(successes, trials).proportion_ci(method="wilson")
+    assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_newcombe_reproduces_published_intervals():
+    # Newcombe (1998), table II, method 10: contrasts (a) and (f).
+    assert newcombe((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert newcombe((10, 10), (0, 20)) == pytest.approx((0.6791, 1.0), abs=5e-5)
+
+
+def test_a_mean_of_one_row_is_unbounded():
+    assert mean(3.0, 0.0, 1) == (-math.inf, math.inf)
+    assert mean(0.0, 1.0, 100) == pytest.approx((-0.19600, 0.19600), abs=1e-5)
+
+
+def test_nothing_is_known_of_a_rate_without_trials():
+    assert wilson(0, 0) == rate_sequence(0, 0, 0.05) == (0, 1)
+    assert newcombe((0, 0), (1, 2)) == (-1, 1)
+
+
+def test_rate_sequence_ends_where_the_mixture_martingale_reaches_its_bound():
+    low, high = rate_sequence(3, 40, 0.05)
+    for p in (low, high):
+        mixture = math.exp(math.lgamma(4) + math.lgamma(38) - math.lgamma(42))
+        assert mixture / (p**3 * (1 - p) ** 37) == pytest.approx(20, rel=1e-4)
+
+
+@given(st.integers(1, 300), st.data())
+def test_more_successes_never_lower_a_rate_sequence(trials, data):
+    successes = data.draw(st.integers(0, trials - 1))
+    fewer, more = rate_sequence(successes, trials, 0.01), rate_sequence(successes + 1, trials, 0.01)
+    assert fewer.low <= more.low + 1e-8
+    assert fewer.high <= more.high + 1e-8
+
+
+def test_rate_sequence_covers_at_every_look():
+    draws = np.random.default_rng(1).random((300, 400)) < 0.03
+    missed = sum(
+        any(not (r := rate_sequence(int(run[:n].sum()), n, 0.1)).low <= 0.03 <= r.high for n in range(20, 401, 20))
+        for run in draws
+    )
+    assert missed / 300 < 0.1
+
+
+def test_mean_sequence_covers_at_every_look_where_a_fixed_interval_does_not():
+    draws = np.random.default_rng(2).choice([-3.0, 0.0, 1.0], p=[0.05, 0.8, 0.15], size=(400, 3000))
+    looks = range(200, 3001, 100)
+    sequential = fixed = 0
+    for run in draws:
+        spans = [(run[:n].mean(), run[:n].var(ddof=1), n) for n in looks]
+        sequential += any(not (r := mean_sequence(m, v, n, 0.1, 1000)).low <= 0 <= r.high for m, v, n in spans)
+        fixed += any(not (r := mean(m, v, n, 0.9)).low <= 0 <= r.high for m, v, n in spans)
+    assert sequential / 400 < 0.1 < 0.25 < fixed / 400
+
+
+def test_mean_sequence_is_narrowest_in_boundary_terms_where_it_was_tuned():
+    # Width over the fixed-time width is least at the tuned count.
+    def ratio(count):
+        return mean_sequence(0, 1, count, 0.05, 1000).high * math.sqrt(count)
+
+    assert ratio(1000) < ratio(100)
+    assert ratio(1000) < ratio(10_000)
+    assert ratio(1000) == pytest.approx(min(ratio(n) for n in range(200, 5000, 50)), rel=1e-3)
+
+
+def test_split_evidence_is_rarely_large_under_the_right_share_and_soon_large_under_a_wrong_one():
+    rng = np.random.default_rng(3)
+    arms = rng.random((500, 600)) < 0.25
+    alarms = sum(
+        any(split_evidence((int(a[:n].sum()), n - int(a[:n].sum())), 0.25) > 20 for n in range(10, 601, 10)) for a in arms
+    )
+    assert alarms / 500 < 0.05
+    assert split_evidence((90, 510), 0.25) > 1000

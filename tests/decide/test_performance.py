@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from everloop.decide.performance import judge, measure
+from everloop.decide.policy import CostMatrix, RetrainPolicy
+from everloop.decide.verdict import Outcome
+
+COST = CostMatrix(false_positive=1, false_negative=3)
+POLICY = RetrainPolicy(auc_drop=0.04, cost_rise=0.25)
+
+
+def window(rows, signal=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.random(rows) < 0.3
+    scores = 1 / (1 + np.exp(-(rng.normal(size=rows) + signal * labels - 1.2)))
+    return labels, scores, measure(labels, scores, scores >= COST.threshold, COST)
+
+
+RELEASED = {name: found.value for name, found in window(50_000)[2].items()}
+
+
+def test_measures_equal_sklearn_and_the_cost_matrix():
+    labels, scores, found = window(3000)
+    assert found["auc"].value == pytest.approx(roc_auc_score(labels, scores))
+    alarm = scores >= 0.25
+    assert found["cost"].value == pytest.approx(((alarm & ~labels).sum() + 3 * (~alarm & labels).sum()) / 3000)
+    assert found["cost"].low < found["cost"].value < found["cost"].high
+
+
+def test_a_window_like_the_release_passes():
+    assert judge(window(3000, seed=1)[2], RELEASED, POLICY, 200).passed
+
+
+def test_a_window_that_ranks_worse_fails_and_says_by_how_much():
+    verdict = judge(window(3000, signal=0.5)[2], RELEASED, POLICY, 200)
+    assert verdict.outcome is Outcome.FAIL
+    assert "AUC 0.6" in verdict.because()
+    assert f"{RELEASED['auc']:.4f} at release" in verdict.because()
+
+
+def test_a_small_unlucky_window_is_inconclusive():
+    found = window(60, seed=3)[2]
+    released = {"auc": found["auc"].value + 0.05, "cost": found["cost"].value}
+    assert judge(found, released, POLICY, 50).outcome is Outcome.INCONCLUSIVE
+
+
+def test_few_labels_one_class_or_no_released_metrics_never_pass():
+    assert judge(window(199)[2], RELEASED, POLICY, 200).outcome is Outcome.INCONCLUSIVE
+    assert judge({}, RELEASED, POLICY, 0).outcome is Outcome.INCONCLUSIVE
+    assert judge(window(3000)[2], {}, POLICY, 200).outcome is Outcome.INCONCLUSIVE
+    one_class = measure(np.zeros(500, bool), np.full(500, 0.2), np.zeros(500, bool), COST)
+    assert judge(one_class, RELEASED, POLICY, 200).outcome is Outcome.INCONCLUSIVE

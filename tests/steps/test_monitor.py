@@ -1,0 +1,343 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from everloop.decide.policy import CostMatrix, DriftPolicy, FairnessPolicy, RetrainPolicy, ServicePolicy
+from everloop.decide.state import ReleaseState, Stage
+from everloop.errors import ReleaseError
+from everloop.interval import Interval
+from everloop.learn.reference import describe
+from everloop.ports import Decision
+from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, sha256
+from everloop.steps import monitor
+from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
+from fakes.lake import MemoryLake
+from fakes.ledger import InMemoryLedger
+from fakes.measurements import InMemoryMeasurements
+from fakes.traffic import InMemoryTraffic, prediction
+
+T0 = datetime(2013, 4, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+DAYS = [Interval(T0 + i * DAY, T0 + (i + 1) * DAY) for i in range(6)]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+USE_CASE = UseCase(
+    name="loans",
+    description="Who pays back?",
+    start=T0,
+    interval=DAY,
+    sources=(
+        SourceTable(
+            name="loans",
+            source=DroppedFiles(pattern="%Y-%m-%d.csv"),
+            columns={"id": "string", "asked": "timestamp", "closed": "timestamp", "late": "bool"},
+            key=("id",),
+            event_time="closed",
+            suite="loans",
+        ),
+    ),
+    examples=Examples(
+        sql="SELECT id AS key, late AS label, closed AS label_time, asked AS event_timestamp FROM loans "
+        "WHERE closed >= $start AND closed < $end",
+        tables=("loans",),
+        suite="training_set",
+    ),
+    feature_service="loans",
+    entity=("id",),
+    cost=CostMatrix(false_positive=1, false_negative=3),
+    drift=DriftPolicy(share=0.5, minimum_rows=100),
+    fairness=FairnessPolicy(columns=("bank",), minimum=50, selection_difference=0.1),
+    service=ServicePolicy(latency_ms=50, error_rate=0.01),
+    retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=2)),
+)
+
+
+class Releases:
+    """The two releases of these tests, as `ports.Registry.get` gives them."""
+
+    def __init__(self):
+        self.bundles = {"old": bundle(0), "new": bundle(1)}
+
+    def get(self, release):
+        if release not in self.bundles:
+            raise ReleaseError(f"{release} is absent")
+        return self.bundles[release]
+
+
+def features(rng, rows, shift=0.0):
+    income = rng.normal(shift, 1, rows)
+    return income, 1 / (1 + np.exp(1.1 - 1.2 * (income - shift)))
+
+
+def bundle(seed):
+    rng = np.random.default_rng(seed)
+    income, chance = features(rng, 5000)
+    labels = rng.random(5000) < chance
+    learnt = pa.table({"income": income, "bank": rng.choice(["A", "B"], 5000)})
+    content = json.dumps(
+        describe(learnt, ["income", "bank"], {"bank": ("A", "B")}, labels, chance, {"auc": 0.77, "cost": 0.55})
+    ).encode()
+    manifest = Manifest(
+        use_case="loans", columns=("income", "bank"), categories={"bank": ("A", "B")}, calibrator=Calibrator(x=(0, 1), y=(0, 1)),
+        threshold=0.25, plan=FeaturePlan(service="loans", request={"bank": "string"}, views=()), entity=("id",),
+        service=ServicePolicy(), request_suite="loans", shadow_share=1.0, snapshot={}, trained_from=T0 - 90 * DAY,
+        trained_through=T0 - 30 * DAY, parameters={}, metrics={}, lineage={}, files={"reference.json": sha256(content)},
+    )  # fmt: skip
+    return Bundle(manifest, {"reference.json": content})
+
+
+class World:
+    """A lake, a prediction log, measurements and a ledger in memory, with `old` as champion."""
+
+    def __init__(self):
+        self.lake, self.traffic, self.measurements, self.ledger = (
+            MemoryLake(),
+            InMemoryTraffic(),
+            InMemoryMeasurements(),
+            InMemoryLedger(),
+        )
+        self.registry = Releases()
+        self.become(ReleaseState(champion="old", since=NOW))
+
+    def become(self, state):
+        seq, _ = self.ledger.head("loans")
+        decision = Decision(actor="test", action="promoted", subject="old", after=state, reason="set up")
+        self.ledger.append("loans", decision, expected=seq, at=NOW)
+
+    def serve(self, day, rows=400, shift=0.0, closes_after=timedelta(hours=1), flip=False, **changes):
+        """Serve `rows` loans on `day` and publish what became of them."""
+        rng = np.random.default_rng(day)
+        income, chance = features(rng, rows, shift)
+        late = rng.random(rows) < (1 - chance if flip else chance)
+        asked = [DAYS[day].start + timedelta(seconds=i) for i in range(rows)]
+        ids = [f"{day}-{i}" for i in range(rows)]
+        self.traffic.log(
+            "loans",
+            [
+                prediction(
+                    ids[i], release="old", as_of=asked[i], at=NOW,
+                    features=json.dumps({"request": {"bank": "AB"[i % 2]}, "vector": {"income": income[i], "bank": i % 2}}),
+                    **{"score": float(chance[i])} | {name: value(i, chance[i]) for name, value in changes.items()},
+                )
+                for i in range(rows)
+            ],
+        )  # fmt: skip
+        closed = [moment + closes_after for moment in asked]
+        self.publish(DAYS[day] if closes_after < DAY else DAYS[day + 1], ids, asked, closed, late)
+
+    def publish(self, interval, ids=(), asked=(), closed=(), late=()):
+        moment = pa.timestamp("us", "UTC")
+        columns = {
+            "id": pa.array(ids, pa.string()),
+            "asked": pa.array(asked, moment),
+            "closed": pa.array(closed, moment),
+            "late": pa.array(list(late), pa.bool_()),
+        }
+        self.lake.replace("loans", pa.table(columns), interval)
+
+    def run(self, *days, **options):
+        """One monitor run, task by task."""
+        intervals = [DAYS[day] for day in days]
+        monitor.outcomes(self.lake, self.traffic, USE_CASE, intervals)
+        for measure in (monitor.drift, monitor.performance, monitor.estimate, monitor.fairness, monitor.service):
+            measure(self.traffic, self.registry, self.measurements, USE_CASE, intervals)
+        return monitor.decide(self.measurements, self.ledger, USE_CASE, intervals, now=NOW, **options)
+
+    def found(self, kind, subject="window", release="old"):
+        return [m for m in self.measurements.read("loans", kind=kind, release=release) if m.subject == subject]
+
+    def verdicts(self, kind, subject="window", release="old"):
+        return [m.verdict for m in self.found(kind, subject, release)]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_pending_are_the_published_intervals_from_the_cursor_to_the_first_gap(world):
+    for day in (0, 1, 3):
+        world.publish(DAYS[day])
+    assert monitor.pending(world.measurements, world.lake, USE_CASE) == DAYS[:2]
+    world.measurements.advance("loans", "monitor", DAYS[0].end)
+    assert monitor.pending(world.measurements, world.lake, USE_CASE) == [DAYS[1]]
+    world.measurements.advance("loans", "monitor", DAYS[1].end)
+    assert monitor.pending(world.measurements, world.lake, USE_CASE) == []
+    world.publish(DAYS[2])
+    assert monitor.pending(world.measurements, world.lake, USE_CASE) == DAYS[2:4]
+
+
+def test_nothing_is_pending_in_an_empty_lake(world):
+    assert monitor.pending(world.measurements, world.lake, USE_CASE) == []
+
+
+def test_outcomes_reach_rows_that_were_predicted_in_an_earlier_interval(world):
+    world.serve(0, closes_after=timedelta(hours=30))
+    assert monitor.outcomes(world.lake, world.traffic, USE_CASE, [DAYS[1]]) == {"known": 400, "recorded": 400}
+    assert world.traffic.keys_without_outcome("loans", DAYS[0]) == []
+    assert monitor.outcomes(world.lake, world.traffic, USE_CASE, [DAYS[1]])["recorded"] == 0
+
+
+def test_outcomes_of_rows_that_nobody_asked_about_are_not_recorded(world):
+    world.publish(DAYS[0], ["x"], [T0], [T0 + timedelta(hours=1)], [True])
+    assert monitor.outcomes(world.lake, world.traffic, USE_CASE, [DAYS[0]]) == {"known": 1, "recorded": 0}
+
+
+def test_a_healthy_day_passes_and_asks_for_nothing(world):
+    world.serve(0)
+    decision = world.run(0)
+    assert not decision["retrain"]
+    assert world.verdicts("drift") == world.verdicts("performance") == world.verdicts("estimate") == ["pass"]
+    assert world.verdicts("drift", "income") == world.verdicts("drift", "score") == ["pass"]
+    assert world.found("performance", "auc")[0].value == pytest.approx(0.77, abs=0.05)
+    assert world.verdicts("service", "error_rate") == world.verdicts("service", "latency_p99") == ["pass"]
+    assert world.verdicts("fairness", "bank") == ["pass"]
+
+
+def test_measuring_twice_leaves_the_same_rows(world):
+    world.serve(0)
+    world.run(0)
+    once = world.measurements.read("loans")
+    world.run(0)
+    assert world.measurements.read("loans") == once
+
+
+def test_two_days_of_drift_ask_once_and_move_the_cursor(world):
+    world.serve(0, shift=2.0)
+    world.serve(1, shift=2.0)
+    assert not world.run(0)["retrain"]
+    answer = world.run(1)
+    assert answer["retrain"]
+    assert "drift in 2 of the last 2 windows" in answer["reason"]
+    assert "income" in answer["reason"]
+    assert world.measurements.cursor("loans", "monitor") == DAYS[1].end
+    wanted = world.ledger.entries("loans", action="retrain_wanted")
+    assert [(e.subject, e.evidence["triggers"]) for e in wanted] == [("old", ["drift"])]
+
+
+def test_asked_again_for_the_same_window_it_says_yes_again_and_writes_nothing(world):
+    for day in (0, 1):
+        world.serve(day, shift=2.0)
+    world.run(0, 1)
+    again = world.run(0, 1)
+    assert again["retrain"]
+    assert "asked already" in again["reason"]
+    assert len(world.ledger.entries("loans", action="retrain_wanted")) == 1
+
+
+def test_after_a_request_k_new_violations_are_needed(world):
+    for day in range(4):
+        world.serve(day, shift=2.0)
+    assert [world.run(day)["retrain"] for day in range(4)] == [False, True, False, True]
+
+
+def test_wrong_rankings_violate_on_performance(world):
+    for day in (0, 1):
+        world.serve(day, rows=1200, flip=True)
+    assert "performance in 2" in world.run(0, 1)["reason"]
+    assert world.verdicts("drift") == ["pass", "pass"]
+    assert world.verdicts("estimate") == ["pass", "pass"]  # CBPE cannot see a changed relation of features and label
+
+
+def test_labels_that_ripen_later_are_measured_when_they_come(world):
+    world.serve(0, closes_after=timedelta(hours=30))
+    world.publish(DAYS[0])
+    world.run(0)
+    assert world.found("performance")[0].detail["unlabelled"] == 400
+    world.run(1)
+    assert world.found("performance")[0].detail["labels"] == 400
+    assert world.verdicts("performance") == ["pass"]
+
+
+def test_both_arms_are_compared_on_the_same_labelled_rows(world):
+    worse = {"shadow_release": lambda i, p: "new", "shadow_score": lambda i, p: 0.9 - 0.8 * p}
+    world.serve(0, rows=800, **worse)
+    world.run(0)
+    assert world.verdicts("performance", "paired_cost", "new") == ["fail"]
+    assert world.found("performance", "paired_auc", "new")[0].value < -0.3
+    assert world.found("performance", "paired_cost", "new")[0].detail["against"] == "old"
+
+
+def test_a_release_is_measured_by_its_shadow_scores_too(world):
+    both = {"release": lambda i, p: "old" if i % 2 else "new", "arm": lambda i, p: "champion" if i % 2 else "challenger"}
+    shadow = {"shadow_release": lambda i, p: "new" if i % 2 else "old", "shadow_score": lambda i, p: float(p)}
+    rows = both | shadow
+    rng = np.random.default_rng(0)
+    world.traffic.log(
+        "loans",
+        [
+            prediction(
+                str(i), as_of=T0, score=float(p), **{name: value(i, p) for name, value in rows.items()},
+                features=json.dumps({"request": {"bank": "A"}, "vector": {"income": 0.0}}),
+            )
+            for i, p in enumerate(rng.random(300))
+        ],
+    )  # fmt: skip
+    monitor.drift(world.traffic, world.registry, world.measurements, USE_CASE, [DAYS[0]])
+    assert world.found("drift")[0].detail["rows"] == 300
+    assert world.found("drift", release="new") == []
+
+
+def test_errors_and_slow_answers_fail_the_service_levels(world):
+    world.serve(0, error=lambda i, p: "boom" if i % 10 == 0 else None, latency_ms=lambda i, p: 500.0 if i % 20 == 0 else 2.0)
+    world.run(0)
+    assert world.verdicts("service", "error_rate") == world.verdicts("service", "latency_p99") == ["fail"]
+
+
+def test_a_group_that_is_decided_differently_fails(world):
+    world.serve(0, score=lambda i, p: 0.9 if i % 2 else 0.1)
+    world.run(0)
+    (measured,) = world.found("fairness", "bank")
+    assert (measured.verdict, measured.value) == ("fail", pytest.approx(0.5))
+
+
+def test_no_traffic_measures_nothing_and_says_so(world):
+    world.publish(DAYS[0])
+    drift = monitor.drift(world.traffic, world.registry, world.measurements, USE_CASE, [DAYS[0]])
+    assert drift == {"measurements": 0, "failed": [], "reason": "nothing was served in these intervals: nothing to measure"}
+    decision = world.run(0)
+    assert (decision["retrain"], decision["reason"]) == (False, "no window has been measured for the champion")
+    assert world.measurements.cursor("loans", "monitor") == DAYS[0].end
+
+
+def test_without_a_champion_nothing_is_asked(world):
+    world.become(ReleaseState())
+    world.serve(0)
+    assert "no release serves yet" in world.run(0)["reason"]
+
+
+def test_while_a_release_is_on_trial_its_rollout_decides_first(world):
+    for day in (0, 1):
+        world.serve(day, shift=2.0)
+    world.become(ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=NOW))
+    assert "new is on trial (stage shadow)" in world.run(0, 1)["reason"]
+
+
+def test_a_backfill_measures_and_asks_for_nothing(world):
+    for day in (0, 1):
+        world.serve(day, shift=2.0)
+    assert not world.run(0, 1, backfill=True)["retrain"]
+    assert world.verdicts("drift") == ["fail", "fail"]
+    assert world.measurements.cursor("loans", "monitor") == DAYS[1].end
+
+
+def test_within_the_cooldown_drift_asks_for_nothing(world):
+    recent = world.registry.bundles["old"]
+    world.registry.bundles["old"] = Bundle(replace(recent.manifest, trained_through=T0 + DAY / 2), recent.files)
+    for day in (0, 1):
+        world.serve(day, shift=2.0)
+    assert "cooling down" in world.run(0, 1)["reason"]
+
+
+def test_answers_travel_as_json(world):
+    world.serve(0, shift=2.0)
+    world.serve(1, shift=2.0)
+    json.dumps(world.run(0, 1), allow_nan=False)
+    json.dumps(monitor.outcomes(world.lake, world.traffic, USE_CASE, DAYS[:2]), allow_nan=False)
+    measures = (monitor.drift, monitor.performance, monitor.estimate, monitor.fairness, monitor.service)
+    for measure in measures:
+        json.dumps(measure(world.traffic, world.registry, world.measurements, USE_CASE, DAYS[:2]), allow_nan=False)
