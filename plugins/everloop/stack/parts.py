@@ -144,7 +144,7 @@ def _mlflow(plan: Plan) -> list[Part]:
 def _airflow(plan: Plan) -> list[Part]:
     url = plan.variables["EVERLOOP_AIRFLOW"]
     environment = plan.environment()
-    preloading = plan.environment(EVERLOOP_PRELOAD="1")
+    preloading = plan.environment(EVERLOOP_PRELOAD=plan.choices.get("EVERLOOP_PRELOAD", "1"))
     preloading["PYTHONPATH"] += f":{PRELOADED}"
 
     def component(name: str, variables: Mapping[str, str], *words: str, stop_seconds: float = 20.0) -> Service:
