@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everloop.demo import airline
 from everloop.demo.airflow_client import ACTIVE, AirflowClient
@@ -152,7 +152,7 @@ class Story:
         """Data time stands still while a training run is under way."""
         if runs := self._active(f"{self._name}_retrain"):
             self.tell.say("  The monitor asked for a new model: data time stands still until it is judged")
-            run = runs[0]["dag_run_id"]
+            run = str(runs[0]["dag_run_id"])
             self.tell.wait("The retraining", lambda: self._answering(lambda: self._ended("retrain", run)), limit=420)
             self.tell.wait(
                 "The rollout to begin", lambda: not self._active(f"{self._name}_rollout") or self._checked(), limit=120
@@ -178,14 +178,14 @@ class Story:
             return True
         return self._answering(lambda: False)
 
-    def _answering(self, done: object) -> bool | str:
+    def _answering(self, done: Callable[[], bool]) -> bool:
         """Approve whatever waits for a person, then say whether it is done."""
         for question in self.airflow.questions():
             self._approve(question)
         self._tell_decisions()
-        return bool(done()) if callable(done) else bool(done)
+        return done()
 
-    def _approve(self, question: dict[str, object]) -> None:
+    def _approve(self, question: dict[str, Any]) -> None:
         self.tell.say(f"  A person is asked: {question['subject']} - the demo answers Approve, through Airflow's API")
         time.sleep(5)  # a resume that is faster than the task's own parking can fail the task (apache/airflow 67287)
         self.airflow.answer(question, "Approve")
@@ -196,7 +196,7 @@ class Story:
     def _checked(self) -> bool:
         return self._state.stage not in ("idle", "check")
 
-    def _active(self, dag: str) -> list[dict[str, object]]:
+    def _active(self, dag: str) -> list[dict[str, Any]]:
         return self.airflow.runs(dag, ACTIVE)
 
     def _ended(self, graph: str, run: str) -> bool:
