@@ -123,7 +123,7 @@ USE_CASE = UseCase(
         watch_labels=4_000,
         poll=timedelta(seconds=3),
     ),
-    drift=DriftPolicy(ignore=("weather__temp", "weather__dewp")),
+    drift=DriftPolicy(ignore=("weather_hourly__temp", "weather_hourly__dewp")),
     retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=70)),
 )
 
