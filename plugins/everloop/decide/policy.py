@@ -78,6 +78,8 @@ class GatePolicy:
     first release. `cost_margin` (a share of the champion's cost per row), `auc_margin`: non-inferiority margins against
     the champion (the candidate may be worse by this much, and no more, at the given confidence). `slice_margin`, also a
     share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by more.
+    `cost_margin` is that of the rollout; two alike models of the flights differ by 0 +- 1.3 % on 22,000 held-out rows, so a
+    narrower margin asks for an improvement.
     `latency_ms`, `size_mb`: budget of the real scorer.
     """
 
@@ -85,7 +87,7 @@ class GatePolicy:
     minimum_rows: int = 1_000
     auc_floor: float = 0.60
     ece_ceiling: float = 0.08
-    cost_margin: float = 0.01
+    cost_margin: float = 0.02
     auc_margin: float = 0.005
     slice_margin: float = 0.05
     slice_minimum: int = 300
