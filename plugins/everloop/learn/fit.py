@@ -67,7 +67,7 @@ def fit(
         num_boost_round=rounds,
         evals=[(_matrix(validation, encoder, threads, matrix), "validation")],
         evals_result=history,
-        callbacks=[xgboost.callback.EarlyStopping(early_stopping, save_best=True)],
+        callbacks=[xgboost.callback.EarlyStopping(rounds=early_stopping, save_best=True)],
         verbose_eval=False,
     )
     if (found := devices.used(booster)) != wanted:
