@@ -99,7 +99,7 @@ def _repeats(entries: Sequence[Entry], actor: str, reason: str) -> bool:
     if not entries:
         return False
     last = entries[-1]
-    return last.action == Kind.REVERT.value and last.actor == actor and last.reason.endswith(reason)
+    return (last.action, last.reason) == (Kind.REVERT.value, f"{actor}: {reason}")
 
 
 def _waiting(state: ReleaseState, text: str) -> Action:
