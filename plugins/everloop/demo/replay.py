@@ -40,7 +40,7 @@ _PUSH, _SCORE = 0, 1
 
 
 class World(Protocol):
-    """What really happened; `demo.airline` is one."""
+    """What really happened; `demo.year` is one."""
 
     def flights(self, start: datetime, end: datetime, by: str = "scheduled_departure") -> pa.Table:
         """Flights with `by` in `[start, end)`."""
@@ -97,7 +97,7 @@ class Replay:
         self._headers = {"content-type": "application/json"} | ({"x-api-key": api_key} if api_key else {})
         self._weather_columns = tuple(use_case.source("weather").columns)
         self._share = share
-        self._world = world or _airline()
+        self._world = world or _year()
         self._memory = memory
         self._awaited: list[tuple[datetime, str, bool]] = _remembered(memory)
 
@@ -222,7 +222,7 @@ def _remembered(memory: Path | None) -> list[tuple[datetime, str, bool]]:
     return msgspec.json.decode(memory.read_bytes(), type=list[tuple[datetime, str, bool]])
 
 
-def _airline() -> World:
-    from everloop.demo import airline
+def _year() -> World:
+    from everloop.demo import year
 
-    return airline
+    return year
