@@ -111,9 +111,9 @@ def test_unknown_and_missing_keys_are_absent(online: psycopg.Connection[Any]) ->
 
 
 def test_many_requests_are_answered_in_order_by_asyncpg_too(database: str, online: psycopg.Connection[Any]) -> None:
-    online.execute(
-        "INSERT INTO online.demo_routes (origin, dest, busy, event_timestamp, created) VALUES ('JFK', 'LAX', true, $$2013-01-01Z$$, $$2013-01-01Z$$)"
-    )
+    upsert = online_upsert(ROUTES, "format")
+    route = {"origin": "JFK", "dest": "LAX", "busy": True, "event_timestamp": NOON, "created": NOON}
+    online.execute(upsert.sql, upsert.parameters([route]))
 
     async def run() -> tuple[int, list[Any]]:
         connection = await asyncpg.connect(database)
