@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import airflow_home  # noqa: F401
 import pytest
 
+import airflow_home  # noqa: F401
 from everloop.settings import PROJECT
 
 

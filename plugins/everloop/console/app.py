@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -48,11 +48,12 @@ def create_app(settings: Callable[[], Settings] = read_settings) -> FastAPI:
         return show(request, settings(), use_case, may_act=allowed(user, use_case, "POST"))
 
     @app.post("/{use_case}")
-    async def button(request: Request, use_case: UseCaseName, user: Operator) -> HTMLResponse:
+    async def button(request: Request, use_case: UseCaseName, user: Operator, later: BackgroundTasks) -> HTMLResponse:
         """Pause, resume, abort or revert, in the user's name."""
         form = {name: str(value) for name, value in (await request.form()).items()}
-        said = await run_in_threadpool(press, settings(), use_case, form, actor=user.get_name())
-        return await run_in_threadpool(show, request, settings(), use_case, may_act=True, said=said)
+        pressed = await run_in_threadpool(press, settings(), use_case, form, actor=user.get_name())
+        later.add_task(pressed.afterwards)
+        return await run_in_threadpool(show, request, settings(), use_case, may_act=True, said=pressed.said)
 
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,27 +20,26 @@ CHANNEL = "everloop_arrived"
 
 
 class ArrivalTrigger(BaseEventTrigger):
-    """Rings when the database called `connection` says NOTIFY, and every `poll` seconds that passed without one.
+    """Rings at NOTIFY, when a look every `poll` seconds finds the source's watermarks moved, and every `sweep` seconds anyhow.
 
     The event carries no data: the graph that answers it asks the source what is pending. So an extra ring costs one short run,
-    and a lost one delays an interval by `poll` seconds at most: lost by a dropped connection, a restart of the triggerer,
-    or Airflow's own coalescing of events (apache/airflow issue 56050). Only the connection's name is stored; its address is read
-    from the environment of the triggerer.
+    and a lost one delays an interval, but strands none: a NOTIFY is lost with a dropped connection, an event to Airflow's own
+    coalescing (apache/airflow issue 56050). Only the connection's name is stored; its address is read from the environment of
+    the triggerer.
     """
 
-    def __init__(self, *, use_case: str, connection: str, poll: float = 900.0, retry: float = 10.0) -> None:
+    def __init__(self, *, use_case: str, connection: str, poll: float = 60.0, sweep: float = 3600.0, retry: float = 10.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.use_case = use_case
         self.connection = connection
         self.poll = poll
+        self.sweep = sweep
         self.retry = retry
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where the class is, and what makes an equal one."""
-        return (
-            "everloop.workflow.triggers.ArrivalTrigger",
-            {"use_case": self.use_case, "connection": self.connection, "poll": self.poll, "retry": self.retry},
-        )
+        names = ("use_case", "connection", "poll", "sweep", "retry")
+        return "everloop.workflow.triggers.ArrivalTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Rings for ever; the first time at once, since nobody knows what arrived before."""
@@ -48,7 +48,7 @@ class ArrivalTrigger(BaseEventTrigger):
                 async for why in self._rings():
                     payload = {"use_case": self.use_case, "why": why, "at": datetime.now(UTC).isoformat()}
                     yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
-            except (OSError, _database_errors()) as error:
+            except _database_errors() as error:
                 self.log.warning("Connection %s: %s; trying again in %.0f s", self.connection, error, self.retry)
             await asyncio.sleep(self.retry)
 
@@ -59,9 +59,15 @@ class ArrivalTrigger(BaseEventTrigger):
         database = await asyncpg.connect(read_settings().connection(self.connection), timeout=self.retry)
         try:
             arrivals = await _listen(database)
+            seen, rang = await _watermarks(database), time.monotonic()
             yield "watching since now"
             while not database.is_closed():
-                yield await _next(arrivals, self.poll)
+                why, found = await _next(arrivals, self.poll), await _watermarks(database)
+                if why is None and found == seen and time.monotonic() - rang < self.sweep:
+                    continue
+                why = why or ("polled" if found != seen else "swept")
+                seen, rang = found, time.monotonic()
+                yield why
         finally:
             await database.close(timeout=self.retry)
 
@@ -74,19 +80,27 @@ async def _listen(database: asyncpg.Connection) -> asyncio.Queue[str]:
     return arrivals
 
 
-async def _next(arrivals: asyncio.Queue[str], poll: float) -> str:
-    """The next reason; several that wait at the same time are one."""
+async def _next(arrivals: asyncio.Queue[str], poll: float) -> str | None:
+    """The next reason, `None` when there is none for `poll` seconds; several that wait at the same time are one."""
     try:
         why = await asyncio.wait_for(arrivals.get(), timeout=poll)
     except TimeoutError:
-        return "polled"
+        return None
     while not arrivals.empty():
         arrivals.get_nowait()
     return why
 
 
-def _database_errors() -> type[Exception]:
+async def _watermarks(database: asyncpg.Connection) -> str | None:
+    """What the source says of itself; `None` when it has no table `everloop_watermark`."""
+    if await database.fetchval("SELECT to_regclass('everloop_watermark')") is None:
+        return None
+    found = "SELECT string_agg(source_table || ' ' || complete_until, ', ' ORDER BY source_table) FROM everloop_watermark"
+    said: str | None = await database.fetchval(found)
+    return said
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
     import asyncpg
 
-    error: type[Exception] = asyncpg.PostgresError
-    return error
+    return (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
