@@ -250,3 +250,13 @@ def test_with_the_feature_store_down_rows_are_answered_and_flagged(world: World,
 def test_rows_default_to_now(server: Server) -> None:
     given = {name: value for name, value in row().items() if name != "event_timestamp"}
     assert server.score(**given).json()["results"][0]["flags"] == ["stale:delays", "missing:weather"]
+
+
+def test_writes_while_the_database_is_away_are_refused_with_503(world: World, server: Server) -> None:
+    with psycopg.connect(world.database) as connection:
+        connection.execute("ALTER TABLE online.trips_weather RENAME TO gone")
+        connection.execute("ALTER TABLE outcome RENAME TO gone_too")
+    observed = {"origin": "JFK", "observed_at": "2013-04-01T11:00:00Z", "temp": 1, "wind": 1}
+    outcome = {"key": "t1", "label": True, "known_at": "2013-04-02T00:00:00Z"}
+    assert server.client.post(f"/v1/{USE_CASE}/push/weather", json={"rows": [observed]}).status_code == 503
+    assert server.client.post(f"/v1/{USE_CASE}/outcomes", json={"outcomes": [outcome]}).status_code == 503

@@ -20,6 +20,9 @@ UNAVAILABLE = "features_unavailable"
 _READ_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
 
+STORE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""How an online store that is away, slow or not as the release expects shows itself."""
+
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -97,7 +100,7 @@ class OnlineStore:
         return Vectors(tuple(vector for _, vector in found), tuple(_flags(status) for status, _ in found))
 
     async def write(self, sql: str, parameters: Sequence[Any]) -> int:
-        """Run an upsert; the number of records it returns. Raises what the driver raises."""
+        """Run an upsert; the number of records it returns. Raises one of `STORE_ERRORS`."""
         if self._pool is None:
             raise ConnectionError("the online store is not open")
         return len(await self._pool.fetch(sql, *parameters))
@@ -107,7 +110,7 @@ class OnlineStore:
             return None
         try:
             records = await self._pool.fetch(sql, *parameters)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except STORE_ERRORS as error:
             self.problem = f"{type(error).__name__}: {error}"
             self._retry_at = time.monotonic() + _PAUSE_SECONDS
             return None

@@ -13,7 +13,6 @@ import psycopg
 
 from everloop.adapters.database import connect
 from everloop.decide.state import ReleaseState
-from everloop.errors import EverloopError
 from everloop.ports import Ledger
 from everloop.serve.release import LoadedRelease, ReleaseStore, load
 
@@ -22,7 +21,7 @@ POLL_SECONDS = 1.0
 
 _STOP_SECONDS = 0.2
 _RETRY_SECONDS = 5.0
-_KEPT = 6
+_KEPT = 4
 _LOG = logging.getLogger("everloop.serve.follower")
 
 
@@ -53,12 +52,12 @@ class Releases:
         with self._lock:
             found = self._loaded.pop(release, None) or load(self._store, release, use_case)
             self._loaded[release] = found
-            while len(self._loaded) > _KEPT:
-                del self._loaded[next(iter(self._loaded))]
+            for old in self.of(use_case)[:-_KEPT]:
+                del self._loaded[old.id]
             return found
 
     def of(self, use_case: str) -> list[LoadedRelease]:
-        """What is in memory for a use case."""
+        """What is in memory for a use case, the latest asked for last."""
         return [loaded for loaded in list(self._loaded.values()) if loaded.manifest.use_case == use_case]
 
 
@@ -103,7 +102,8 @@ class Follower:
         while not self._stop.is_set():
             try:
                 self._listen()
-            except (EverloopError, psycopg.Error, OSError) as error:
+            except Exception as error:
+                # Whatever it is, this thread is the only one that would ever notice a revert: it goes on.
                 if self.problem is None:
                     _LOG.warning("the ledger cannot be read, what is loaded goes on serving: %s", error)
                 self.problem = str(error)

@@ -72,6 +72,9 @@ async def guarded(metrics: Metrics, use_case: str, route: str, act: Callable[[],
     except ClientDisconnect:
         status = 499
         return Response(status_code=status)
+    except Exception:
+        status = 500
+        raise
     finally:
         metrics.requests.labels(label, route, status).inc()
         metrics.seconds.labels(label, route).observe(time.perf_counter() - began)

@@ -11,10 +11,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
+
 from everloop.decide.policy import ServicePolicy
 from everloop.errors import EverloopError
 from everloop.ports import TrafficLog
-from everloop.serve.features import OnlineStore
+from everloop.serve.features import STORE_ERRORS, OnlineStore
 from everloop.serve.follower import Follower, Serving
 from everloop.serve.log import PredictionLog
 from everloop.serve.metrics import Metrics
@@ -74,7 +76,7 @@ class Service:
         outcomes = _outcomes(listed(body, "outcomes", 10_000))
         try:
             await asyncio.to_thread(self._traffic.record_outcomes, use_case, outcomes)
-        except EverloopError as error:
+        except (EverloopError, psycopg.Error) as error:
             raise refuse(503, "database", "outcome", str(error), "send the same outcomes again later") from error
         return {"accepted": len(outcomes)}
 
@@ -84,7 +86,7 @@ class Service:
         rows = listed(body, ROWS, 10_000)
         try:
             return {"written": await push(plan, view, rows, self._pusher, self._store)}
-        except OSError as error:
+        except STORE_ERRORS as error:
             raise refuse(503, "online store", view, f"does not answer: {error}", "send the same rows again later") from error
 
     async def check(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:

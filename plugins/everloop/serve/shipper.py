@@ -14,7 +14,6 @@ import msgspec
 import psycopg
 
 from everloop.adapters.database import connect
-from everloop.errors import SourceError
 from everloop.serve.log import SUFFIX, Record
 
 REJECTED = "rejected.txt"
@@ -28,6 +27,7 @@ _LINE = msgspec.defstruct("_Line", [("features", msgspec.Raw)], bases=(Record,),
 
 _COPY = f"COPY prediction ({', '.join(Record.__struct_fields__)}) FROM STDIN"
 _DECODER = msgspec.json.Decoder(_LINE)
+_BAD_LINE = (psycopg.DataError, psycopg.IntegrityError, msgspec.MsgspecError, UnicodeDecodeError)
 _POSITION = "SELECT position FROM log_segment WHERE segment = %s FOR UPDATE"
 
 
@@ -89,7 +89,7 @@ class Shipper:
             try:
                 with connection.transaction():
                     copied = _copy(connection, chunk.lines)
-            except (psycopg.DataError, psycopg.IntegrityError, msgspec.MsgspecError):
+            except _BAD_LINE:
                 copied = sum(self._one(connection, line) for line in chunk.lines)
             connection.execute("UPDATE log_segment SET position = %s WHERE segment = %s", (chunk.end, path.name))
         return copied
@@ -99,7 +99,7 @@ class Shipper:
         try:
             with connection.transaction():
                 return _copy(connection, [line])
-        except (psycopg.DataError, psycopg.IntegrityError, msgspec.MsgspecError) as error:
+        except _BAD_LINE as error:
             _LOG.error("a line of the prediction log was set aside in %s: %s", self._folder / REJECTED, error)
             with (self._folder / REJECTED).open("ab") as aside:
                 aside.write(line + b"\n")
@@ -135,7 +135,8 @@ class ShippingThread:
         try:
             self._sync()
             self._shipper.ship()
-        except (SourceError, psycopg.Error, OSError) as error:
+        except Exception as error:
+            # Whatever it is: the lines are safe on disk, and the next round may succeed.
             if self.problem is None:
                 _LOG.warning("the prediction log waits on disk: %s", error)
             self.problem = str(error)
