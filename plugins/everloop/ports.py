@@ -28,7 +28,8 @@ class Source(Protocol):
         """The rows of `table` in `interval` by event time, in contract order and types, sorted by key.
 
         Values that do not fit their contract type are kept as null with the original in column `_problem` (text, null when
-        fine). Raises `ContractError` for a lost or unreadable column, `SourceError` when unreachable.
+        fine). Columns beyond the contract are left out and listed (JSON) in the schema's metadata `extra_columns`.
+        Raises `ContractError` for a lost or unreadable column, `SourceError` when unreachable.
         """
 
     def watermark(self, table: SourceTable) -> datetime | None:

@@ -45,6 +45,8 @@ class SourceTable:
 
     `columns`: the contract, name to type (`string`, `int`, `float`, `bool`, `timestamp`). `key`: the columns that identify
     a row. `event_time`: the column by which rows belong to an interval. `suite`: `expectations/<use case>/<suite>.json`.
+    `quarantine_limit`: the share of an interval's rows that may be put aside; beyond it the interval is refused, since a feed
+    that broke altogether must not empty a table in silence.
     """
 
     name: str
@@ -54,6 +56,7 @@ class SourceTable:
     event_time: str
     suite: str
     may_be_empty: bool = False
+    quarantine_limit: float = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
