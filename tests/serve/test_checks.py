@@ -65,3 +65,19 @@ def test_unsupported_row_level_expectation_names_the_supported_ones() -> None:
 def test_a_share_that_may_break_it_makes_it_a_warning() -> None:
     assert not compiled("values_to_not_be_null", "x", mostly=0.9)[0].refuses
     assert compiled("values_to_not_be_null", "x", mostly=1.0)[0].refuses
+
+
+def test_the_shipped_suite_lets_a_real_week_of_flights_through() -> None:
+    from everloop.demo import year
+    from everloop.demo.replay import request_of
+    from everloop.serve.rows import RowReader
+    from everloop.settings import PROJECT
+
+    week = year.flights(MARCH, datetime(2013, 3, 8, tzinfo=UTC)).to_pylist()
+    fields = {"carrier": "string", "flight": "int", "tailnum": "string", "origin": "string", "dest": "string"}
+    fields |= {"scheduled_departure": "timestamp", "scheduled_arrival": "int", "distance": "float"}
+    checks = compile_suite((PROJECT / "expectations" / "flights" / "training_set.json").read_bytes(), fields)
+    assert {check.field for check in checks} == set(fields)
+    reader = RowReader(fields, checks)
+    sent = json.loads(json.dumps([request_of(flight) for flight in week], default=datetime.isoformat))
+    assert len(reader.read(sent, "rows[{}].", MARCH)) == len(week) > 5_000
