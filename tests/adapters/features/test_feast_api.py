@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,16 @@ def test_applying_again_removes_what_is_no_longer_declared_and_keeps_its_table(
     assert [view.name for view in smaller.plan().views] == ["driver_fares"]
     with psycopg.connect(everloop_database) as connection:
         assert connection.execute("SELECT count(*) FROM online.taxi_driver_home").fetchone() == (0,)
+
+
+def test_many_may_apply_at_once(everloop_database: str) -> None:
+    def apply(_: int) -> list[str]:
+        features = FeastFeatures(REPO, TAXI, MemoryLake(), everloop_database)
+        features.apply()
+        return [view.name for view in features.plan().views]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(apply, range(3))) == [["driver_fares", "driver_home", "city_level"]] * 3
 
 
 def test_sql_that_does_not_give_the_declared_columns_is_refused(tmp_path: Path, lake: MemoryLake, everloop_database: str) -> None:

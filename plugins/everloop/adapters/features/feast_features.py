@@ -15,10 +15,11 @@ from feast.errors import FeatureServiceNotFoundException
 from everloop.adapters.database import connect
 from everloop.adapters.features.bulk import write_rows
 from everloop.adapters.features.functions import source_text
-from everloop.adapters.features.offline import pinned, with_request_view
+from everloop.adapters.features.offline import pinned
 from everloop.adapters.features.online_sql import online_columns, online_read
 from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
-from everloop.adapters.features.repository import apply, load, open_store
+from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
+from everloop.adapters.features.retrieval import with_request_view
 from everloop.adapters.features.source import DeltaSource
 from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
@@ -53,12 +54,16 @@ class FeastFeatures:
     @cached_property
     def store(self) -> FeatureStore:
         """Feast's own face, on our stores."""
-        return open_store(self._repo, self._use_case.name, self._lake, self._database)
+        with one_at_a_time(self._database):
+            return open_store(self._repo, self._use_case.name, self._lake, self._database)
 
     def apply(self) -> None:
         """See `ports.Features.apply`. What the module no longer declares leaves the registry; online tables stay."""
-        apply(self.store, load(self._repo, self._use_case.name))
-        self.store.refresh_registry()
+        store, declared = self.store, load(self._repo, self._use_case.name)
+        with one_at_a_time(self._database):
+            store.refresh_registry()
+            apply(store, declared)
+            store.refresh_registry()
 
     def plan(self) -> FeaturePlan:
         """See `ports.Features.plan`."""

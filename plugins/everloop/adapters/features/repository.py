@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,11 +14,14 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFea
 from feast.data_source import DataSource
 from feast.repo_config import load_repo_config
 
+from everloop.adapters.database import connect
 from everloop.adapters.features.offline import DeltaOfflineStoreConfig
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
 
 REGISTRY_SCHEMA = "feast"
+_REGISTRY_LOCK = 0x66656173_74000000
+"""The advisory lock of the registry: "feast" in ASCII."""
 
 _KINDS = (Entity, DataSource, FeatureView, OnDemandFeatureView, FeatureService)
 
@@ -37,6 +41,15 @@ def registry_uri(database: str) -> str:
     joint = "&" if "?" in database else "?"
     _, _, rest = database.partition("://")
     return f"postgresql+psycopg://{rest}{joint}options={quote(f'-csearch_path={REGISTRY_SCHEMA}')}"
+
+
+@contextmanager
+def one_at_a_time(database: str) -> Iterator[None]:
+    """Keeps others from opening or changing the registry: Feast makes its tables on opening, and two that do so at once fail."""
+    with connect(database) as connection:
+        connection.execute("SET LOCAL lock_timeout = '60s'")
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_REGISTRY_LOCK,))
+        yield
 
 
 def load(repo: Path, use_case: str) -> list[Any]:
