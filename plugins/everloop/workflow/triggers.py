@@ -24,8 +24,9 @@ class ArrivalTrigger(BaseEventTrigger):
 
     The event carries no data: the graph that answers it asks the source what is pending. So an extra ring costs one short run,
     and a lost one delays an interval, but strands none: a NOTIFY is lost with a dropped connection, an event to Airflow's own
-    coalescing (apache/airflow issue 56050). Only the connection's name is stored; its address is read from the environment of
-    the triggerer.
+    coalescing (apache/airflow issue 56050). The watermarks that were rung for are kept with the asset, so a restarted triggerer
+    rings for what moved meanwhile; a watcher's very first look rings for nothing, since history is a backfill's matter. Only
+    the connection's name is stored; its address is read from the environment of the triggerer.
     """
 
     def __init__(self, *, use_case: str, connection: str, poll: float = 60.0, sweep: float = 3600.0, retry: float = 10.0) -> None:
@@ -42,34 +43,56 @@ class ArrivalTrigger(BaseEventTrigger):
         return "everloop.workflow.triggers.ArrivalTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Rings for ever; the first time at once, since nobody knows what arrived before."""
+        """Rings for ever."""
+        first = None
         while True:
             try:
-                async for why in self._rings():
+                async for why in self._rings(first):
                     payload = {"use_case": self.use_case, "why": why, "at": datetime.now(UTC).isoformat()}
                     yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
             except _database_errors() as error:
                 self.log.warning("Connection %s: %s; trying again in %.0f s", self.connection, error, self.retry)
             await asyncio.sleep(self.retry)
+            first = "connected anew"
 
-    async def _rings(self) -> AsyncIterator[str]:
-        """Reasons to ring, until the connection breaks."""
+    async def _rings(self, why: str | None) -> AsyncIterator[str]:
+        """Reasons to ring, `why` the first one unless `None`, until the connection breaks."""
         import asyncpg
 
         database = await asyncpg.connect(read_settings().connection(self.connection), timeout=self.retry)
         try:
             arrivals = await _listen(database)
-            seen, rang = await _watermarks(database), time.monotonic()
-            yield "watching since now"
+            seen, rang = await self._rung_for(), time.monotonic()
             while not database.is_closed():
-                why, found = await _next(arrivals, self.poll), await _watermarks(database)
-                if why is None and found == seen and time.monotonic() - rang < self.sweep:
-                    continue
-                why = why or ("polled" if found != seen else "swept")
-                seen, rang = found, time.monotonic()
-                yield why
+                found = await _watermarks(database)
+                if seen is not None and found != seen:
+                    why = why or "watermarks moved"
+                if time.monotonic() - rang >= self.sweep:
+                    why = why or "swept"
+                if why:
+                    yield why
+                    rang = time.monotonic()
+                if found != seen:
+                    seen = await self._keep(found)
+                why = await _next(arrivals, self.poll)
         finally:
             await database.close(timeout=self.retry)
+
+    async def _rung_for(self) -> str | None:
+        """The watermarks of the last ring, `None` before the first look."""
+        if self.asset_state_store is None:
+            return None
+        kept = await self.asset_state_store.aget(self._key)
+        return None if kept is None else str(kept)
+
+    async def _keep(self, watermarks: str) -> str:
+        if self.asset_state_store is not None:
+            await self.asset_state_store.aset(self._key, watermarks)
+        return watermarks
+
+    @property
+    def _key(self) -> str:
+        return f"watermarks.{self.connection}"
 
 
 async def _listen(database: asyncpg.Connection) -> asyncio.Queue[str]:
@@ -91,13 +114,12 @@ async def _next(arrivals: asyncio.Queue[str], poll: float) -> str | None:
     return why
 
 
-async def _watermarks(database: asyncpg.Connection) -> str | None:
-    """What the source says of itself; `None` when it has no table `everloop_watermark`."""
+async def _watermarks(database: asyncpg.Connection) -> str:
+    """What the source says of itself; empty when it has no table `everloop_watermark`, or no row in it."""
     if await database.fetchval("SELECT to_regclass('everloop_watermark')") is None:
-        return None
+        return ""
     found = "SELECT string_agg(source_table || ' ' || complete_until, ', ' ORDER BY source_table) FROM everloop_watermark"
-    said: str | None = await database.fetchval(found)
-    return said
+    return str(await database.fetchval(found) or "")
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
