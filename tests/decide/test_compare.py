@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from everloop.decide.compare import auc, auc_difference, costs, mean_difference, placements
+from everloop.decide.policy import CostMatrix
+
+LABELLED = st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40)
+
+
+def columns(rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    labels, first, second = zip(*rows, strict=True)
+    return np.array(labels), np.array(first) / 8, np.array(second) / 8
+
+
+def correlated(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and two scores that share most of their signal."""
+    random = np.random.default_rng(seed)
+    labels = random.uniform(size=rows) < 0.3
+    signal = labels + random.normal(size=rows)
+    return labels, signal + 0.5 * random.normal(size=rows), signal + 0.5 * random.normal(size=rows)
+
+
+@given(LABELLED)
+def test_auc_is_scikit_learns_ties_included(rows) -> None:
+    labels, scores, _ = columns(rows)
+    found = auc(labels, scores)
+    if min(labels.sum(), (~labels).sum()) < 2:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.value == pytest.approx(roc_auc_score(labels, scores))
+
+
+@given(LABELLED)
+def test_the_components_are_delongs_kernel_averaged_over_the_other_class(rows) -> None:
+    labels, scores, _ = columns(rows)
+    if (found := placements(labels, scores)) is None:
+        return
+    kernel = (np.sign(scores[labels][:, None] - scores[~labels][None, :]) + 1) / 2
+    np.testing.assert_allclose(found.positives, kernel.mean(axis=1))
+    np.testing.assert_allclose(found.negatives, kernel.mean(axis=0))
+
+
+def test_the_intervals_width_is_that_of_delongs_covariance_formula() -> None:
+    labels, first, second = correlated(300, seed=1)
+    a, b = placements(labels, first), placements(labels, second)
+    assert a is not None
+    assert b is not None
+    s10, s01 = np.cov(a.positives, b.positives), np.cov(a.negatives, b.negatives)
+    covariance = s10 / labels.sum() + s01 / (~labels).sum()
+    contrast = np.array([1, -1])
+    error = float(np.sqrt(contrast @ covariance @ contrast))
+    found = auc_difference(labels, first, second, 0.9)
+    assert found is not None
+    assert found.value == pytest.approx(roc_auc_score(labels, first) - roc_auc_score(labels, second))
+    assert found.high - found.low == pytest.approx(2 * stats.norm.ppf(0.95) * error)
+
+
+def test_ninety_percent_intervals_of_the_auc_difference_cover_no_difference_in_ninety_of_a_hundred() -> None:
+    covered = 0
+    for seed in range(400):
+        found = auc_difference(*correlated(200, seed), confidence=0.9)
+        assert found is not None
+        covered += found.low <= 0 <= found.high
+    assert stats.binomtest(covered, 400, 0.9).pvalue > 0.001
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    labels, scores, _ = correlated(100, seed=2)
+    found = auc_difference(labels, scores, scores)
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_costs_count_misses_and_false_alarms_at_their_price() -> None:
+    labels, decisions = np.array([True, True, False, False]), np.array([True, False, True, False])
+    assert costs(labels, decisions, CostMatrix(false_positive=2, false_negative=5)).tolist() == [0, 5, 2, 0]
+
+
+def test_the_paired_interval_is_scipys_one_sample_interval_in_large_samples() -> None:
+    random = np.random.default_rng(3)
+    first, second = random.gamma(2, size=2_000), random.gamma(2, size=2_000)
+    found = mean_difference(first, second, 0.95)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert found is not None
+    assert (found.low, found.high) == (pytest.approx(expected.low, rel=1e-2), pytest.approx(expected.high, rel=1e-2))
+
+
+def test_one_row_has_no_interval() -> None:
+    assert mean_difference(np.array([1.0]), np.array([0.0])) is None
