@@ -1,0 +1,142 @@
+"""Runs suites by Great Expectations, and says in the loop's own words what failed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from everloop.adapters.checks import docs
+from everloop.adapters.checks.definition import SEVERITIES, Expectation, Suite, parse
+from everloop.errors import ConfigurationError
+from everloop.ports import Failure, Validation
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
+    from great_expectations.data_context import AbstractDataContext
+
+# Row positions are wanted in full; the values are in the rows themselves.
+_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
+
+
+class ExpectationSuites:
+    """`ports.Checks`. `folder`: holds `<suite>.json`. `data_docs`: where the pages go, `index.html` first; `kept` of them.
+
+    Importing Great Expectations costs seconds, so nothing of it is touched before the first validation.
+    """
+
+    def __init__(self, folder: Path, data_docs: Path, *, kept: int = docs.KEPT) -> None:
+        self._folder = folder
+        self._kept = kept
+        self._docs = data_docs
+
+    def suite_text(self, suite: str) -> str:
+        """See `ports.Checks.suite_text`."""
+        try:
+            return (self._folder / f"{suite}.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            known = sorted(path.stem for path in self._folder.glob("*.json"))
+            raise ConfigurationError(
+                f'There is no suite "{suite}" in {self._folder} (there are {known}): write {suite}.json'
+            ) from None
+
+    def validate(self, rows: pa.Table, suite: str, run_name: str) -> Validation:
+        """See `ports.Checks.validate`.
+
+        A `quarantine` expectation names every row that breaks it, `mostly` or not; the others fail as Great Expectations says.
+        `ConfigurationError` when an expectation cannot be evaluated: that is never a pass.
+        """
+        definition = parse(self.suite_text(suite), suite)
+        context = self._context()
+        expectations = _expectations(definition)
+        batch = (
+            context.data_sources.add_pandas(name="rows")
+            .add_dataframe_asset(name=suite)
+            .add_batch_definition_whole_dataframe(name="interval")
+            .get_batch({"dataframe": rows.to_pandas()})
+        )
+        result = batch.validate(context.suites.add(expectations), result_format=_FORMAT)
+        failures = _failures(definition, result)
+        docs.publish(context, self._docs, result, suite, run_name, self._kept)
+        return Validation(suite=suite, evaluated=len(definition.expectations), failures=failures)
+
+    def _context(self) -> AbstractDataContext:
+        # Read at import: else it phones home, and waits seconds for an answer that never comes behind a firewall.
+        os.environ["GX_ANALYTICS_ENABLED"] = "False"
+        import great_expectations
+
+        return great_expectations.get_context(mode="ephemeral", project_config=docs.configuration(self._docs))
+
+
+def _expectations(suite: Suite) -> ExpectationSuite:
+    """Great Expectations' own objects, numbered, so that each result finds the line that it came from."""
+    from great_expectations.core import ExpectationSuite
+    from great_expectations.expectations import expectation as kinds
+
+    configurations = [
+        {
+            "type": each.type,
+            "kwargs": each.kwargs,
+            "severity": SEVERITIES[each.severity],
+            "meta": {**each.meta, "position": position},
+        }
+        for position, each in enumerate(suite.expectations)
+    ]
+    made = ExpectationSuite(name=suite.name, expectations=configurations)
+    real = {expectation.meta["position"]: expectation for expectation in made.expectations}
+    # It logs what it cannot make, and goes on without it.
+    problems = [f"{each.rule} does not exist or lacks arguments" for n, each in enumerate(suite.expectations) if n not in real]
+    by_row = (kinds.ColumnMapExpectation, kinds.ColumnPairMapExpectation, kinds.MulticolumnMapExpectation)
+    problems += [
+        f'{each.rule} judges the whole table and cannot say which rows to put aside: use severity "block" or "warn"'
+        for n, each in enumerate(suite.expectations)
+        if n in real and each.severity == "quarantine" and not isinstance(real[n], by_row)
+    ]
+    if problems:
+        raise ConfigurationError(f'Suite "{suite.name}":\n' + "\n".join(f"  - {problem}" for problem in problems))
+    return made
+
+
+def _failures(suite: Suite, result: ExpectationSuiteValidationResult) -> tuple[Failure, ...]:
+    by_position = {each.expectation_config.meta["position"]: each for each in result.results}
+    broken = [
+        f"{each.rule}: {message}"
+        for position, each in enumerate(suite.expectations)
+        if (message := _exception(by_position[position].exception_info))
+    ]
+    if broken:
+        raise ConfigurationError(
+            f'Suite "{suite.name}" could not be evaluated:\n'
+            + "\n".join(f"  - {line}" for line in broken)
+            + "\nCorrect the suite, or give the rows the columns and types that it speaks of"
+        )
+    judged = (_failure(each, by_position[position]) for position, each in enumerate(suite.expectations))
+    return tuple(failure for failure in judged if failure is not None)
+
+
+def _failure(expectation: Expectation, result: Any) -> Failure | None:
+    rows = tuple(int(position) for position in result.result.get("unexpected_index_list") or ())
+    if result.success and not (expectation.severity == "quarantine" and rows):
+        return None
+    return Failure(
+        expectation=expectation.type,
+        column=expectation.column,
+        severity=expectation.severity,
+        text=f"{expectation.rule} {_numbers(result.result, rows)}",
+        rows=rows,
+    )
+
+
+def _numbers(result: dict[str, Any], rows: tuple[int, ...]) -> str:
+    if "element_count" in result:
+        return f"is broken by {len(rows)} of {result['element_count']} rows"
+    return f"does not hold: {result.get('observed_value')} was observed"
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """The message inside `exception_info`, which is one record, or one per metric that could not be computed."""
+    records = [info] if "raised_exception" in info else list(info.values())
+    messages = [str(record["exception_message"]) for record in records if record.get("raised_exception")]
+    return messages[0] if messages else None
