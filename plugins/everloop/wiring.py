@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everloop.errors import ConfigurationError
-from everloop.settings import PROJECT, Settings, read_settings
+from everloop.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from everloop.ports import (
@@ -116,16 +113,3 @@ class Loop:
 def connect(use_case: UseCase, settings: Settings | None = None) -> Loop:
     """A use case with the systems that the settings (the environment's by default) name."""
     return Loop(use_case, settings or read_settings())
-
-
-def load_use_case(name: str, folder: Path = PROJECT / "dags") -> UseCase:
-    """The `USE_CASE` of `<folder>/<name>.py`, for callers outside Airflow; `ConfigurationError` when there is none."""
-    path = folder / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"everloop_use_case_{name}", path)
-    if not path.exists() or spec is None or spec.loader is None:
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.py")))
-        raise ConfigurationError(f'No use case "{name}": {path} does not exist; there are {known}')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    use_case: UseCase = module.USE_CASE
-    return use_case

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from everloop.demo import airline
+from everloop.demo import airline, year
 from everloop.interval import Interval
 from fakes.s3 import make_bucket
 
@@ -24,16 +24,16 @@ def rows(uri: str, query: str) -> list[Any]:
 
 
 def test_the_year_is_complete() -> None:
-    year = airline.flights(BEGIN, BEGIN + timedelta(days=400))
-    assert year.num_rows == 336_776
-    assert year["arrival_delay"].null_count == 9_430
-    assert airline.observations(BEGIN, BEGIN + timedelta(days=400)).num_rows == 26_115
+    flown = year.flights(BEGIN, BEGIN + timedelta(days=400))
+    assert flown.num_rows == 336_776
+    assert flown["arrival_delay"].null_count == 9_430
+    assert year.observations(BEGIN, BEGIN + timedelta(days=400)).num_rows == 26_115
 
 
 def test_flights_are_chosen_by_departure_or_by_outcome() -> None:
     day = timedelta(days=1)
-    leaving = airline.flights(BEGIN + day, BEGIN + 2 * day)
-    closed = airline.flights(BEGIN + day, BEGIN + 2 * day, by="closed_at")
+    leaving = year.flights(BEGIN + day, BEGIN + 2 * day)
+    closed = year.flights(BEGIN + day, BEGIN + 2 * day, by="closed_at")
     for found, column in ((leaving, "scheduled_departure"), (closed, "closed_at")):
         moments = found[column].to_pylist()
         assert moments == sorted(moments)
@@ -41,7 +41,7 @@ def test_flights_are_chosen_by_departure_or_by_outcome() -> None:
 
 
 def test_no_outcome_is_known_before_departure_and_cancelled_flights_close_after_12_hours() -> None:
-    for flight in airline.flights(BEGIN, BEGIN + WEEK).to_pylist():
+    for flight in year.flights(BEGIN, BEGIN + WEEK).to_pylist():
         waited = flight["closed_at"] - flight["scheduled_departure"]
         assert waited >= timedelta(0)
         assert flight["arrival_delay"] is not None or waited == timedelta(hours=12)
@@ -54,11 +54,11 @@ def test_a_week_arrives_with_rows_files_watermark_and_bell(database: str, tmp_pa
         arrived = airline.arrive(database, str(tmp_path), FIRST)
         bell = next(iter(listener.notifies(timeout=5)))
     assert bell.payload == FIRST.end.isoformat()
-    expected = airline.flights(FIRST.start, FIRST.end, by="closed_at").num_rows
+    expected = year.flights(FIRST.start, FIRST.end, by="closed_at").num_rows
     assert arrived["flights"] == expected == rows(database, "SELECT count(*) FROM flights")[0][0]
     assert sorted(path.name for path in (tmp_path / "weather").iterdir()) == [f"2013-01-0{n}.csv" for n in range(1, 8)]
     header = (tmp_path / "weather/2013-01-01.csv").read_text().splitlines()[0]
-    assert header == ",".join(airline.WEATHER_COLUMNS)
+    assert header == ",".join(year.WEATHER_COLUMNS)
     assert dict(rows(database, "TABLE everloop_watermark")) == {"flights": FIRST.end, "planes": FIRST.end}
 
 

@@ -33,7 +33,7 @@ class AirflowClient:
             time.sleep(1)
 
     def backfill(self, dag: str, start: datetime, end: datetime, *, max_active_runs: int = 1, again: bool = False) -> int:
-        """Create a backfill of the runs whose logical date lies in `[start, end]`; returns its id. `again` also runs finished ones."""
+        """Create a backfill of the runs whose logical date lies in `[start, end]`; returns its id. `again`: finished ones too."""
         body = {
             "dag_id": dag,
             "from_date": start.isoformat(),

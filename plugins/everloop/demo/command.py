@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from everloop.catalog import use_case
 from everloop.demo.airflow_client import AirflowClient
 from everloop.demo.narrator import Narrator
 from everloop.demo.report import account
@@ -19,7 +20,7 @@ from everloop.settings import PROJECT
 from everloop.stack import commands
 from everloop.stack.environment import adopt
 from everloop.stack.home import Home
-from everloop.wiring import connect, load_use_case
+from everloop.wiring import connect
 
 REPORT = PROJECT / "demo-report.json"
 MARKER = "demo"
@@ -32,7 +33,7 @@ def run(pace: Pace) -> None:
     tell.chapter("PostgreSQL, MLflow, Airflow and the scoring service start")
     commands.up(home.path, tell.say)
     adopt(home, os.environ)
-    story = Story(connect(load_use_case("flights")), _airflow(), tell, pace)
+    story = Story(connect(use_case("flights")), _airflow(), tell, pace)
     story.play()
     report = _write_report(story, tell)
     print_account(tell.console, report)

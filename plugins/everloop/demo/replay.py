@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
 import msgspec
@@ -42,7 +42,9 @@ _PUSH, _SCORE = 0, 1
 class World(Protocol):
     """What really happened; `demo.year` is one."""
 
-    def flights(self, start: datetime, end: datetime, by: str = "scheduled_departure") -> pa.Table:
+    def flights(
+        self, start: datetime, end: datetime, by: Literal["scheduled_departure", "closed_at"] = "scheduled_departure"
+    ) -> pa.Table:
         """Flights with `by` in `[start, end)`."""
 
     def observations(self, start: datetime, end: datetime) -> pa.Table:

