@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -95,6 +96,80 @@ def logs(
     if follow:
         for piece in commands.follow(path):
             typer.echo(piece, nl=False)
+
+
+UseCaseName = Annotated[str, typer.Argument(help="A use case, for instance flights.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; goes to the ledger.")]
+
+
+@app.command()
+def demo(
+    share: Annotated[float, typer.Option(help="Share of all flights that are scored.")] = 0.2,
+    until: Annotated[str, typer.Option(help="Until when 2013 is played.")] = "2013-10-01",
+) -> None:
+    """Play the year 2013: train, release, drift, retrain, release again, and survive a sabotage."""
+    from everloop.demo.command import run
+    from everloop.demo.story import Pace
+
+    run(Pace(share=share, until=datetime.fromisoformat(until).replace(tzinfo=UTC)))
+
+
+@app.command()
+def why(
+    use_case: UseCaseName,
+    subject: Annotated[str | None, typer.Argument(help="A release; by default the one on trial, else the champion.")] = None,
+) -> None:
+    """Tell the chain of evidence behind a release, from the ledger alone."""
+    from everloop.adapters.ledger import PostgresLedger
+    from everloop.settings import read_settings
+    from everloop.steps.why import why as tell
+
+    for line in tell(PostgresLedger(read_settings().database), use_case, subject):
+        typer.echo(line)
+
+
+@app.command()
+def revert(
+    use_case: UseCaseName,
+    reason: Why,
+    to: Annotated[str | None, typer.Option(help="A release; by default the champion before.")] = None,
+) -> None:
+    """Serve a former champion again, at once."""
+    _decide("revert", use_case, reason, to=to)
+
+
+@app.command()
+def pause(use_case: UseCaseName, reason: Why) -> None:
+    """Take the challenger out of the traffic and hold the rollout where it is."""
+    _decide("pause", use_case, reason)
+
+
+@app.command()
+def resume(use_case: UseCaseName, reason: Why) -> None:
+    """Go on with the stage that a pause interrupted."""
+    _decide("resume", use_case, reason)
+
+
+@app.command()
+def abort(use_case: UseCaseName, reason: Why) -> None:
+    """End the rollout under way: all traffic to the champion."""
+    _decide("abort", use_case, reason)
+
+
+def _decide(action: str, name: str, reason: str, **options: str | None) -> None:
+    """One decision of a person, written to the ledger in the name of who is logged in here."""
+    import getpass
+
+    from everloop.catalog import use_case
+    from everloop.steps import rollback
+    from everloop.wiring import connect
+
+    loop = connect(use_case(name))
+    act = getattr(rollback, action)
+    done = act(
+        loop.ledger, loop.registry, loop.use_case, actor=getpass.getuser(), reason=reason, now=datetime.now(UTC), **options
+    )
+    typer.echo(f"{done['action']}: {done['reason']}")
 
 
 def main() -> None:
