@@ -12,7 +12,7 @@ from everloop.release import Bundle
 
 
 class InMemoryRegistry:
-    """`ports.Registry` over dicts. While `down`, the review side (not the bytes) does not answer."""
+    """`ports.Registry` over dicts. Given bundles are stored and recorded. While `down`, all but the bytes does not answer."""
 
     def __init__(self, *bundles: Bundle) -> None:
         self._bundles = {bundle.id: bundle for bundle in bundles}
@@ -20,6 +20,8 @@ class InMemoryRegistry:
         self.aliases: dict[str, str] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.down = False
+        for bundle in bundles:
+            self.record(bundle, {}, {}, "")
 
     def record(self, bundle: Bundle, report: Mapping[str, Any], plots: Mapping[str, bytes], card: str) -> ModelVersion:
         self._answer()
@@ -44,6 +46,8 @@ class InMemoryRegistry:
 
     def annotate(self, release: str, use_case: str, tags: Mapping[str, str]) -> None:
         self._answer()
+        if release not in self._versions:
+            raise ReleaseError(f"The registry has no version of release {release}: run the register step first")
         self.tags.setdefault(release, {}).update(tags)
 
     def _answer(self) -> None:
