@@ -164,4 +164,6 @@ def _source_problems(table: SourceTable) -> list[str]:
         for name, kind in table.columns.items()
         if kind not in known
     ]
+    if not 0 <= table.quarantine_limit <= 1:
+        found.append(f'table "{table.name}": quarantine_limit is {table.quarantine_limit}: it must lie in [0, 1]')
     return found
