@@ -261,6 +261,17 @@ def test_a_database_that_is_down_is_a_source_error_without_the_password() -> Non
     assert "hunter2" not in str(error.value)
 
 
+def test_a_database_that_dies_half_way_gives_no_rows(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "CREATE VIEW readings AS SELECT n AS id, 'EWR' AS place, true AS open, timestamptz '2013-01-07 00:00Z' AS at, "
+            "CASE WHEN n = 5000 THEN pg_terminate_backend(pg_backend_pid())::text ELSE '1' END AS level "
+            "FROM generate_series(1, 10000) AS n"
+        )
+    with pytest.raises(SourceError, match=r'System "shop".*may simply run again'):
+        Sources({"shop": database}, "landing").extract(IN_DATABASE, WEEK)
+
+
 def test_without_a_watermark_table_the_latest_event_time_counts(database: str) -> None:
     world = Database(Sources({"shop": database}, "landing"), database)
     world.put([row(1, WEEK.start), row(2, WEEK.start + DAY)], complete=WEEK.end)
