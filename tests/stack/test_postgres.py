@@ -84,11 +84,10 @@ def test_half_made_cluster_is_made_again(server: PostgresServer, tmp_path: Path)
         assert not (server.folder / "password").exists()
 
 
-def test_lost_password_is_set_anew(server: PostgresServer, tmp_path: Path) -> None:
+def test_lost_password_is_replaced_by_the_new_one(server: PostgresServer, tmp_path: Path) -> None:
     server.prepare()
-    renewed = replace(server, password="another")
-    renewed.set_password()
-    with renewed.running(tmp_path / "log"):
+    with replace(server, password="another").running(tmp_path / "log"):
+        assert replace(server, password="another").answers()
         assert not server.answers()
 
 

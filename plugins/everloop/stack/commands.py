@@ -16,7 +16,7 @@ from everloop.errors import StackError
 from everloop.settings import PROJECT
 from everloop.stack import processes
 from everloop.stack.environment import read_env
-from everloop.stack.home import Home, is_held, make_home, read_json
+from everloop.stack.home import Home, is_held, make_home, postgres_folder
 from everloop.stack.standing import read_board
 from everloop.stack.supervisor import end_leftovers
 
@@ -113,16 +113,18 @@ def forget(path: Path) -> None:
     home = Home(path.absolute())
     if is_held(home):
         raise StackError(f"The stack of {home.path} is up: stop it first, by `everloop down`")
-    for folder in (read_json(home.remembered).get("postgres"), home.path):
-        if folder and Path(folder).exists():
+    for folder in (postgres_folder(home), home.path):
+        if folder.exists():
             shutil.rmtree(folder)
 
 
 def _await_end(home: Home) -> None:
+    """Wait until the supervisor has let go of the lock and is gone."""
+    supervisor = read_board(home).get("supervisor")
     deadline = time.monotonic() + LONGEST_STOP_SECONDS
-    while is_held(home):
+    while is_held(home) or (supervisor and processes.is_left(supervisor)):
         if time.monotonic() > deadline:
-            pid = read_board(home).get("supervisor", {}).get("pid")
+            pid = supervisor["pid"] if supervisor else "unknown"
             raise StackError(f"The supervisor (process {pid}) has not stopped within {LONGEST_STOP_SECONDS:g} s: see its log")
         time.sleep(0.1)
 

@@ -18,6 +18,7 @@ from typing import Any
 from everloop.errors import StackError
 from everloop.stack.postgres import account
 
+_OUTSIDE = Path("/var/lib/everloop")
 PREFERRED_PORTS = {"postgres": 5442, "airflow": 8080, "mlflow": 5000, "scorer": 8000}
 
 
@@ -44,7 +45,7 @@ class Home:
 
     @property
     def remembered(self) -> Path:
-        """Ports and places, so that the next start uses the same."""
+        """The ports, so that the next start uses the same."""
         return self.path / "remembered.json"
 
     @property
@@ -168,23 +169,12 @@ def choose_ports(home: Home, preferred: Mapping[str, int] = PREFERRED_PORTS) -> 
 
 
 def postgres_folder(home: Home) -> Path:
-    """Where the database lies: in the home, or, when we are root and its user cannot get there, under /var/lib. Remembered."""
-    remembered = read_json(home.remembered)
-    if "postgres" not in remembered:
-        remembered["postgres"] = str(_place(home))
-        write_private(home.remembered, json.dumps(remembered, indent=2))
-    return Path(remembered["postgres"])
-
-
-def _place(home: Home) -> Path:
+    """Where the database lies: in the home, or, when we are root and its user cannot get there, under /var/lib."""
     inside = home.path / "postgres"
     owner = account()
-    if owner is None or owner.reaches(inside):
+    if owner is None or (inside / "data").exists() or owner.reaches(inside):
         return inside
-    outside = Path("/var/lib/everloop")
-    outside.mkdir(parents=True, exist_ok=True)
-    outside.chmod(0o711)
-    return outside / hashlib.sha256(str(home.path).encode()).hexdigest()[:12]
+    return _OUTSIDE / hashlib.sha256(str(home.path).encode()).hexdigest()[:12]
 
 
 def is_free(port: int) -> bool:

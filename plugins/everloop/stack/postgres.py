@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pwd
 import shutil
@@ -117,14 +118,19 @@ class PostgresServer:
         return {"cwd": "/", **(self.account.drop() if self.account else {})}
 
     def prepare(self) -> None:
-        """Make the folders and the cluster if need be and clear what a crash left, so that `command` can start."""
+        """Make folders and cluster if need be and clear what a crash left, so that `command` can start and takes `password`."""
         self._make_folders()
         stop_leftover(self.data)
+        known = self.folder / "password.sha256"
+        digest = hashlib.sha256(self.password.encode()).hexdigest()
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
+        elif not known.exists() or known.read_text() != digest:
+            self._set_password()
+        known.write_text(digest)
 
-    def set_password(self) -> None:
-        """Make `password` the role's password, by the stopped server's single-user mode: for when the old one is lost."""
+    def _set_password(self) -> None:
+        """Make `password` the role's password, by the stopped server's single-user mode: the old one is lost."""
         statement = f"ALTER ROLE {ROLE} PASSWORD '{self.password}'\n"
         self._run([str(self._binary("postgres")), "--single", "-D", str(self.data), "postgres"], statement)
 
@@ -134,7 +140,7 @@ class PostgresServer:
 
         try:
             psycopg2.connect(self.uri(), connect_timeout=3).close()
-        except psycopg2.OperationalError:
+        except psycopg2.Error:
             return False
         return True
 
@@ -167,7 +173,9 @@ class PostgresServer:
         return home / "bin" / name
 
     def _make_folders(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.parent.exists():
+            self.folder.parent.mkdir(parents=True)
+            self.folder.parent.chmod(0o711)  # whatever the umask: the account passes through
         for folder in (self.folder, self.socket):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)

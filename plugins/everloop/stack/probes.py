@@ -39,7 +39,10 @@ def airflow_component_beats(url: str, component: str, started: datetime) -> bool
 
 def _health(url: str) -> dict[str, Any]:
     response = _get(f"{url}/api/v2/monitor/health", 10.0)
-    found: dict[str, Any] = response.json() if response else {}
+    try:
+        found: dict[str, Any] = response.json() if response else {}
+    except ValueError:  # something else answers at that address
+        return {}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -46,11 +47,11 @@ class Supervisor:
 
     def run(self) -> bool:
         """Start everything, keep it alive until `stop`, stop everything. `False` when it gave up by itself."""
-        threads = [threading.Thread(target=self._keep, args=(part,), name=part.name, daemon=True) for part in self._parts]
+        threads = [threading.Thread(target=self._guard, args=(part,), name=part.name, daemon=True) for part in self._parts]
         for thread in threads:
             thread.start()
         while not self._stopping.wait(60):
-            self._shorten_logs()
+            shorten_logs(self._home)
         failed = self._board.state == "failed"
         if not failed:
             self._board.declare("stopping")
@@ -61,7 +62,15 @@ class Supervisor:
         log.info("stopped")
         return not failed
 
+    def _guard(self, part: Part) -> None:
+        try:
+            self._keep(part)
+        except Exception as error:  # a thread that ends unseen would leave its part without a keeper
+            log.exception("%s", part.name)
+            self._give_up(part.name, f"cannot be kept: {error}")
+
     def _keep(self, part: Part) -> None:
+        """Start `part` again and again until it is time to stop, or until it is done when it is a job."""
         failures = 0
         while self._wait_for(self._below[part.name]):
             started = time.monotonic()
@@ -72,7 +81,7 @@ class Supervisor:
             was_ready = self._board.parts[part.name].seconds is not None
             failures = 1 if was_ready and lived > STEADY_SECONDS else failures + 1
             if not was_ready and failures >= TRIES_BEFORE_READY:
-                self._give_up(part.name, ended)
+                self._give_up(part.name, f"{ended}, {failures} times in a row")
                 return
             pause = min(LONGEST_PAUSE_SECONDS, 0.25 * 2**failures)
             log.warning("%s %s after %.1f s; again in %.1f s", part.name, ended, lived, pause)
@@ -151,7 +160,7 @@ class Supervisor:
         log.info("%s %s after %.1f s", name, state, seconds)
 
     def _give_up(self, name: str, reason: str) -> None:
-        told = f"{name} {reason}, {TRIES_BEFORE_READY} times in a row: see `everloop logs {name}`"
+        told = f"{name} {reason}: see `everloop logs {name}`"
         log.error("%s", told)
         self._board.declare("failed", told)
         self._stopping.set()
@@ -175,14 +184,15 @@ class Supervisor:
         log.info("%s stopped (%s) in %.1f s", service.name, process.wait(), time.monotonic() - started)
         self._board.note(service.name, state="stopped", process=None)
 
-    def _shorten_logs(self) -> None:
-        """Keep one older copy of a log that has grown too large; its writer appends, so cutting it is safe."""
-        for name in self._home.logs():
-            path = self._home.log(name)
-            if path.stat().st_size > LARGEST_LOG_BYTES:
-                with suppress(OSError):
-                    path.with_suffix(".log.1").write_bytes(path.read_bytes())
-                    os.truncate(path, 0)
+
+def shorten_logs(home: Home) -> None:
+    """Cut logs that have grown too large, keeping one copy; their writers append, so cutting is safe."""
+    for name in home.logs():
+        path = home.log(name)
+        if path.stat().st_size > LARGEST_LOG_BYTES:
+            with suppress(OSError):
+                shutil.copyfile(path, path.with_suffix(".log.1"))
+                os.truncate(path, 0)
 
 
 def end_leftovers(told: Mapping[str, object]) -> list[str]:
