@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import warnings
 from pathlib import Path
 
 from everloop.errors import ConfigurationError
@@ -14,7 +15,10 @@ def use_cases(folder: Path | None = None) -> dict[str, UseCase]:
     """Every `UseCase` at the top level of a `*.py` in `folder` (default: the checkout's dags/), by name."""
     found: dict[str, UseCase] = {}
     for file in sorted((folder or PROJECT / "dags").glob("*.py")):
-        for value in runpy.run_path(str(file)).values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Airflow deprecates within itself is nothing that a reader can mend
+            values = runpy.run_path(str(file)).values()
+        for value in values:
             if isinstance(value, UseCase):
                 found[value.name] = value
     return found

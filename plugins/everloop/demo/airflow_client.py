@@ -43,10 +43,6 @@ class AirflowClient:
         }
         return int(self._send("POST", "/api/v2/backfills", json=body).json()["id"])
 
-    def backfill_finished(self, backfill: int) -> bool:
-        """Whether all runs of the backfill have ended."""
-        return self._send("GET", f"/api/v2/backfills/{backfill}").json()["completed_at"] is not None
-
     def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run by hand; returns its run id."""
         body = {"logical_date": None, "conf": dict(conf or {})}

@@ -27,11 +27,11 @@ class Narrator:
     def chapter(self, title: str) -> None:
         """A new part of the story; `chapters` keeps when it began, in seconds."""
         self.chapters[title] = round(self.elapsed, 1)
-        self.console.print(f"\n[bold]{self._clock()}  {escape(title)}[/bold]")
+        self.console.print(f"\n[bold]{self._clock()}  {escape(title)}[/bold]", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Something happened."""
-        self.console.print(f"{self._clock()}  {escape(text)}")
+        self.console.print(f"{self._clock()}  {escape(text)}", soft_wrap=True)
 
     def wait(self, what: str, done: Callable[[], bool | str], *, limit: float, every: float = 1.0) -> None:
         """Wait until `done()` is true, telling each new text it returns; `StackError` after `limit` seconds."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DAGS = ("flights_monitor", "flights_retrain", "flights_rollout", "flights_score", "flights_rollback", "everloop_upkeep")
 HISTORY_ENDS = datetime(2013, 4, 2, tzinfo=UTC)
 AUTUMN = datetime(2013, 10, 1, tzinfo=UTC)
+BACKFILL_RUNS = 2
+"""Weeks that are backfilled side by side: one a core."""
 DRILL_REASON = "fire drill: can the canary stop what a person waves through?"
 
 
@@ -77,11 +79,11 @@ class Story:
         airline.create(self._source)
         weeks = list(self.weeks(self.loop.use_case.start, HISTORY_ENDS))
         for week in weeks:
-            airline.arrive(self._source, self.loop.settings.landing, week)
+            self._arrive(week)
         dag = f"{self._name}_ingest"
         self.airflow.unpause(dag)
-        backfill = self.airflow.backfill(dag, weeks[0].start, weeks[-1].start)
-        self.tell.wait("The backfill of January to March", lambda: self._backfilled(backfill, len(weeks)), limit=600)
+        self.airflow.backfill(dag, weeks[0].start, weeks[-1].start, max_active_runs=BACKFILL_RUNS)
+        self.tell.wait("The backfill of January to March", lambda: self._backfilled(len(weeks)), limit=600)
         rows = self.loop.lake.read("flights").num_rows
         refused = self.loop.lake.read("flights_quarantine").num_rows
         self.tell.say(f"{rows:,} flights published, {refused:,} rows in quarantine with the rule that they broke")
@@ -139,7 +141,7 @@ class Story:
         report = self.replay.play(week)
         self.failed_requests += report.failed
         began = time.monotonic()
-        airline.arrive(self._source, self.loop.settings.landing, week)
+        self._arrive(week)
         self.tell.wait(f"The ingest of {week}", lambda: self._ingested(week), limit=180, every=0.3)
         state = self._state
         trial = f", {state.stage} {state.challenger or state.previous} at {state.weight:.0%}" if state.rollout else ""
@@ -167,11 +169,16 @@ class Story:
             self._live_through(week)
             self._tell_decisions()
 
-    def _backfilled(self, backfill: int, total: int) -> bool | str:
-        if self.airflow.backfill_finished(backfill):
-            return True
-        done = len(self.airflow.runs(f"{self._name}_ingest", ("success",)))
-        return f"{done} of {total} weeks ingested"
+    def _arrive(self, week: Interval) -> None:
+        settings = self.loop.settings
+        airline.arrive(self._source, settings.landing, week, settings.s3_endpoint)
+
+    def _backfilled(self, total: int) -> bool | str:
+        runs = [run for run in self.airflow.runs(f"{self._name}_ingest") if run["run_type"] == "backfill"]
+        if failed := [run["dag_run_id"] for run in runs if run["state"] == "failed"]:
+            raise StackError(f"Backfill runs failed: {', '.join(failed)}; see them in Airflow's UI")
+        done = sum(run["state"] == "success" for run in runs)
+        return True if done == total else f"{done} of {total} weeks ingested"
 
     def _first_champion(self) -> bool | str:
         if self._state.champion:
