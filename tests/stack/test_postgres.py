@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 from conftest import execute, free_port, reachable_folder
 from everloop.errors import StackError
-from everloop.stack.postgres import Account, PostgresServer, create_databases
+from everloop.settings import PROJECT
+from everloop.stack.postgres import Account, PostgresServer, create_databases, installed
 
 
 @pytest.fixture
@@ -115,3 +118,22 @@ def test_private_folder_above_is_refused_with_the_next_step(server: PostgresServ
     if server.account:
         with pytest.raises(StackError, match="EVERLOOP_HOME="):
             replace(server, folder=tmp_path / "postgres").prepare()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the binaries where they are")
+def test_binaries_that_the_account_cannot_reach_are_copied(server: PostgresServer, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    package = installed().parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, tmp_path / folder.name)
+    code = f"""
+from pathlib import Path
+from everloop.stack.postgres import PostgresServer
+
+server = PostgresServer(folder=Path("{server.folder}"), port={server.port}, password="secret")
+with server.running(Path("{tmp_path}/log")):
+    print(server.command()[0])
+"""
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{PROJECT / 'plugins'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.startswith(str(server.folder / "wheel")), done.stderr

@@ -38,7 +38,7 @@ def command(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, env=environ, capture_output=True, text=True, timeout=300)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

