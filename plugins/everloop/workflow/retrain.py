@@ -140,11 +140,9 @@ def _work(loop: Loop) -> Path:
 
 def question(verdict: Json, registered: Json) -> str:
     """What a person is asked, in Markdown: every reason of the gate, and where to look."""
-    reasons = "\n".join(f"- {reason}" for reason in verdict["reasons"])
     forced = "**The gate refused it; somebody forced it on.**\n\n" if verdict["forced"] else ""
-    return (
-        f"{forced}Release `{verdict['release']}`, [version {registered['version']} in MLflow]({registered['url']}).\n\n{reasons}"
-    )
+    link = f"[version {registered['version']} in MLflow]({registered['url']})"
+    return f"{forced}Release `{verdict['release']}`, {link}.\n\n{verdict['body']}"
 
 
 def check_form(params: Json) -> None:
