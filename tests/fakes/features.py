@@ -84,6 +84,9 @@ class MemoryFeatures:
         request = {key: kind for view in self._views for key, kind in view.plan.join_keys.items()}
         for function in self._functions:
             request.update(function.inputs)
+        columns = {name: kind for table in self._use_case.sources for name, kind in table.columns.items()}
+        for field in (*self._use_case.entity, *self._use_case.categories):
+            request.setdefault(field, columns[field])
         return FeaturePlan(
             service=self._use_case.feature_service,
             request=request,
