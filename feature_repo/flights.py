@@ -92,7 +92,8 @@ aircraft = FeatureView(
         table="aircraft",
         tables=["planes"],
         sql="""
-            SELECT tailnum, year, engines, seats, registered_at AS event_timestamp, registered_at AS created
+            -- A plane counts from its first flight on, and is known from the end of the week in which it was registered.
+            SELECT tailnum, year, engines, seats, registered_at AS event_timestamp, $end AS created
             FROM planes
             WHERE registered_at >= $start AND registered_at < $end
         """,
