@@ -19,6 +19,7 @@ from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
 from fakes.registry import InMemoryRegistry
 
+COMMIT = "c0ffee"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 Told = tuple[dict[str, Any], dict[str, Any]]
@@ -82,6 +83,13 @@ class Story:
 
 @pytest.fixture(scope="session")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Made of one commit, whatever is committed while the tests run."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("EVERLOOP_GIT_COMMIT", COMMIT)
+        return told(tmp_path_factory)
+
+
+def told(tmp_path_factory: pytest.TempPathFactory) -> Story:
     world = World(*filled(10), InMemoryLedger(), InMemoryRegistry(), tmp_path_factory.mktemp("work"))
     first = world.registered("first", datetime(2013, 2, 12, tzinfo=UTC))
     world.crown(first[1]["release"])

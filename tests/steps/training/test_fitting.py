@@ -9,10 +9,13 @@ from everloop.decide.policy import TrainingPolicy
 from everloop.errors import TrainingError
 from everloop.steps import training
 from everloop.steps.training.staging import staged_files
-from steps.training.conftest import Story, World
+from steps.training.conftest import COMMIT, Story, World
 
 
-def test_a_run_that_was_killed_and_started_again_on_another_machine_gives_the_same_bytes(story: Story, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_and_started_again_on_another_machine_gives_the_same_bytes(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLOOP_GIT_COMMIT", COMMIT)
     world = story.world
     model = staged_files(world.lake, "second", "model")["model.ubj"]
     (tmp_path / "train").mkdir()

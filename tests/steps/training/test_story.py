@@ -14,7 +14,7 @@ from everloop.learn.scoring import score
 from everloop.steps import training
 from everloop.steps.training.lineage import lineage
 from everloop.steps.training.staging import staged_examples, staged_files
-from steps.training.conftest import Story
+from steps.training.conftest import COMMIT, Story
 
 
 def test_the_first_release_is_judged_alone(story: Story) -> None:
@@ -85,7 +85,8 @@ def test_the_reference_is_of_the_rows_learnt_from(story: Story) -> None:
     assert reference["metrics"]["auc"] == bundle.manifest.metrics["auc"]
 
 
-def test_the_same_snapshot_trained_twice_is_the_same_release(story: Story, tmp_path) -> None:
+def test_the_same_snapshot_trained_twice_is_the_same_release(story: Story, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERLOOP_GIT_COMMIT", COMMIT)
     again = replace(story.world, work=tmp_path, registry=type(story.world.registry)(), ledger=type(story.world.ledger)())
     _, registered = again.registered("another run")
     assert registered["release"] == story.second[1]["release"]

@@ -16,6 +16,7 @@ from everloop.ports import Lake
 from everloop.release import MODEL as MODEL_FILE
 from everloop.settings import PROJECT
 from everloop.steps.training.examples import Definition
+from everloop.steps.training.lineage import LINEAGE, lineage
 from everloop.steps.training.staging import DEFINITION, MODEL, TUNED, decode, encode, stage_files, staged_examples, staged_files
 from everloop.use_case import UseCase
 
@@ -40,7 +41,7 @@ def train(lake: Lake, use_case: UseCase, run: str, work: Path) -> dict[str, Any]
     _process("train", lake, use_case, run, work, tuned.overrides)
     trained = read(work / "train", TRAINED, Trained)
     model = (work / "train" / MODEL_FILE).read_bytes()
-    stage_files(lake, run, MODEL, {MODEL_FILE: model, TRAINED: encode(trained)})
+    stage_files(lake, run, MODEL, {MODEL_FILE: model, TRAINED: encode(trained), LINEAGE: encode(lineage())})
     return {
         "device": trained.device,
         "rounds": trained.rounds,

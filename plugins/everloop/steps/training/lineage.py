@@ -10,6 +10,7 @@ from importlib.metadata import version
 from everloop.release import sha256
 from everloop.settings import PROJECT
 
+LINEAGE = "lineage.json"
 LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost")
 
 

@@ -13,7 +13,7 @@ from everloop.release import MODEL as MODEL_FILE
 from everloop.release import REFERENCE, REQUEST_FUNCTIONS, Bundle, Manifest, sha256
 from everloop.steps.training.evaluation import Report
 from everloop.steps.training.examples import Definition
-from everloop.steps.training.lineage import lineage
+from everloop.steps.training.lineage import LINEAGE
 from everloop.steps.training.staging import DEFINITION, EVALUATION, MODEL, decode, staged_files
 from everloop.use_case import UseCase
 
@@ -31,7 +31,7 @@ def register(
     model = staged_files(lake, run, MODEL)
     trained = decode(model[TRAINED], Trained)
     report = decode(evaluation["report.json"], Report)
-    bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model[MODEL_FILE], trained, report, evaluation[REFERENCE])
+    bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model, report, evaluation[REFERENCE])
     registry.put(bundle)
     pictures = {name.removeprefix("plots/"): png for name, png in evaluation.items() if name.startswith("plots/")}
     text = card(bundle, use_case.description, report.importance, report.slices)
@@ -41,11 +41,13 @@ def register(
 
 
 def _bundle(
-    use_case: UseCase, pinned: Mapping[str, bytes], model: bytes, trained: Trained, report: Report, reference: bytes
+    use_case: UseCase, pinned: Mapping[str, bytes], model: Mapping[str, bytes], report: Report, reference: bytes
 ) -> Bundle:
+    """Model, lineage, features and suites were pinned by earlier tasks: a deployment in between leaves no mixture."""
+    trained = decode(model[TRAINED], Trained)
     definition = decode(pinned["definition.json"], Definition)
     suites = {name: content for name, content in pinned.items() if name.startswith("suites/")}
-    files = {MODEL_FILE: model, REFERENCE: reference, REQUEST_FUNCTIONS: pinned[REQUEST_FUNCTIONS], **suites}
+    files = {MODEL_FILE: model[MODEL_FILE], REFERENCE: reference, REQUEST_FUNCTIONS: pinned[REQUEST_FUNCTIONS], **suites}
     manifest = Manifest(
         use_case=use_case.name,
         columns=trained.columns,
@@ -62,7 +64,7 @@ def _bundle(
         trained_through=definition.trained_through,
         parameters={**trained.parameters, "rounds": trained.rounds},
         metrics=report.metrics,
-        lineage={**lineage(), "device": trained.device, "drill": str(definition.drill).lower()},
+        lineage={**decode(model[LINEAGE], dict[str, str]), "device": trained.device, "drill": str(definition.drill).lower()},
         files={name: sha256(content) for name, content in files.items()},
     )
     return Bundle(manifest, files)
