@@ -34,7 +34,7 @@ def test_expectations_match_what_calibrated_scores_turn_out_to_be():
     assert [found.true_negatives, found.false_positives, found.false_negatives, found.true_positives] == pytest.approx(
         [tn, fp, fn, tp], rel=0.03
     )
-    assert found.auc == pytest.approx(roc_auc_score(labels, scores), abs=0.006)
+    assert found.auc.value == pytest.approx(roc_auc_score(labels, scores), abs=0.006)
     assert found.precision == pytest.approx(precision_score(labels, alarm), abs=0.01)
     assert found.recall == pytest.approx(recall_score(labels, alarm), abs=0.01)
     assert found.cost.low <= costs(labels, alarm, COST).mean() <= found.cost.high
@@ -58,3 +58,13 @@ def test_expected_auc_equals_sklearn_on_rows_split_by_their_probability():
 def test_nothing_is_expected_of_no_rows_and_no_alarm_has_no_precision():
     assert expect(np.array([]), 0.5, COST) is None
     assert expect(np.array([0.1, 0.2]), 0.5, COST).precision is None
+
+
+def test_expected_auc_holds_the_true_one_about_as_often_as_promised():
+    random = np.random.default_rng(11)
+    held = 0
+    for _ in range(400):
+        scores = random.beta(2, 4, 600)
+        found = expect(scores, 0.5, COST).auc
+        held += found.low <= roc_auc_score(random.random(600) < scores, scores) <= found.high
+    assert 0.92 <= held / 400 <= 0.99

@@ -22,7 +22,7 @@ class Expected:
     false_positives: float
     false_negatives: float
     true_negatives: float
-    auc: float | None
+    auc: Estimate | None
     precision: float | None
     recall: float | None
     cost: Estimate
@@ -34,8 +34,8 @@ def expect(scores: Scores, threshold: float, cost: CostMatrix, confidence: float
     Confidence-based performance estimation (Kivimäki, Białek, Kuberski & Nurminen 2025, Performance estimation in binary
     classification using calibrated confidence, arXiv 2505.05295): a row of score p is positive with probability p. Holds while
     the scores stay calibrated, so under covariate shift within what was learnt; a changed relation of features and label
-    (concept drift) does not show. Precision and recall are ratios of expectations. The cost's interval is the spread of the
-    labels alone (a Poisson-binomial sum), not of the calibrator.
+    (concept drift) does not show. Precision and recall are ratios of expectations. The intervals are the spread that labels drawn
+    from the scores would have (the cost's is a Poisson-binomial sum), not that of the calibrator.
     """
     if not len(scores):
         return None
@@ -51,11 +51,24 @@ def expect(scores: Scores, threshold: float, cost: CostMatrix, confidence: float
         false_positives=false_alarms,
         false_negatives=misses,
         true_negatives=rest,
-        auc=expected_auc(scores),
+        auc=_auc(scores, confidence),
         precision=hits / int(alarm.sum()) if alarm.any() else None,
         recall=hits / (hits + misses) if hits + misses else None,
         cost=Estimate.normal(average, variance, len(scores), confidence),
     )
+
+
+def _auc(scores: Scores, confidence: float) -> Estimate | None:
+    """`expected_auc` with the interval of Hanley & McNeil (1982), The meaning and use of the area under a ROC curve, eq. 1, for
+    the expected numbers of positives and negatives.
+    """
+    area = expected_auc(scores)
+    positives, negatives = float(scores.sum()), float((1 - scores).sum())
+    if area is None or min(positives, negatives) < 1:
+        return None
+    above, below = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
+    variance = (area * (1 - area) + (positives - 1) * above + (negatives - 1) * below) / (positives * negatives)
+    return Estimate.normal(area, variance, len(scores), confidence)
 
 
 def expected_auc(scores: Scores) -> float | None:

@@ -126,7 +126,7 @@ def _estimate(rows: Scored, use_case: UseCase) -> list[Measurement]:
         return []
     found = {"cost": expected.cost}
     if expected.auc is not None:
-        found["auc"] = Estimate(value=expected.auc, low=expected.auc, high=expected.auc, rows=expected.rows)
+        found["auc"] = expected.auc
     verdict = performing.judge(found, rows.reference["metrics"], use_case.retrain, use_case.drift.minimum_rows)
     rate = float(rows.scores.mean())
     made = [rows.measured("estimate", WINDOW, rate, verdict.outcome, _window(rows, verdict))]
