@@ -132,7 +132,7 @@ USE_CASE = UseCase(
         shadow_share=1.0,
         watch_time=timedelta(seconds=20),
         watch_labels=8_000,
-        # A model of the spring and one of the summer rightly differ in their scores (0.34 was measured); shuffled labels give 0.8.
+        # A model of the spring and one of the summer rightly differ (by 0.34, measured); shuffled labels give 0.8.
         score_shift=0.5,
         poll=timedelta(seconds=3),
     ),
