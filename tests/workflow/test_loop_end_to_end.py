@@ -13,6 +13,7 @@ from everloop.wiring import Loop, connect
 from workflow.world import WEEKS, Airflow, environment, scorer, write_quick_dags
 
 DONE = {"success"}
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

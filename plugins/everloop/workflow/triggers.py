@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CHANNEL = "everloop_arrived"
 """What a source system calls when something new is complete: `NOTIFY everloop_arrived`."""
 
+_PATIENCE = 10.0
+"""Seconds for connecting and for saying goodbye."""
+
 
 class ArrivalTrigger(BaseEventTrigger):
     """Rings at NOTIFY, when a look every `poll` seconds finds the source's watermarks moved, and every `sweep` seconds anyhow.
@@ -59,7 +62,7 @@ class ArrivalTrigger(BaseEventTrigger):
         """Reasons to ring, `why` the first one unless `None`, until the connection breaks."""
         import asyncpg
 
-        database = await asyncpg.connect(read_settings().connection(self.connection), timeout=self.retry)
+        database = await asyncpg.connect(read_settings().connection(self.connection), timeout=_PATIENCE)
         try:
             arrivals = await _listen(database)
             seen, rang = await self._rung_for(), time.monotonic()
@@ -76,7 +79,7 @@ class ArrivalTrigger(BaseEventTrigger):
                     seen = await self._keep(found)
                 why = await _next(arrivals, self.poll)
         finally:
-            await database.close(timeout=self.retry)
+            await database.close(timeout=_PATIENCE)
 
     async def _rung_for(self) -> str | None:
         """The watermarks of the last ring, `None` before the first look."""
