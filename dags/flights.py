@@ -9,6 +9,7 @@ from everloop.decide.policy import (
     CostMatrix,
     DriftPolicy,
     FairnessPolicy,
+    GatePolicy,
     RetrainPolicy,
     RolloutPolicy,
     TrainingPolicy,
@@ -131,6 +132,8 @@ USE_CASE = UseCase(
         },
         candidates=({"max_depth": 4}, {"max_depth": 6}),
     ),
+    # The base rate moves from 0.15 to 0.35 with the season, so a month's calibration is off by a tenth in the next.
+    gate=GatePolicy(ece_ceiling=0.15),
     fairness=FairnessPolicy(columns=("carrier",), error_rate_difference=None),
     rollout=RolloutPolicy(
         steps=(0.05, 0.25, 0.5),

@@ -42,7 +42,7 @@ class ReleaseError(EverloopError):
     """A release is absent, incomplete or not the bytes it claims to be."""
 
 
-class LedgerConflict(EverloopError):
+class LedgerConflict(EverloopError):  # noqa: N818, a conflict is no error: the loser decides again
     """Somebody else decided first. Read the ledger again, then decide again."""
 
 

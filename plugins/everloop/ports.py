@@ -124,7 +124,7 @@ class Features(Protocol):
         """The Python source of the request-time functions, as a release carries it."""
 
     def touched(self, interval: Interval) -> list[Interval]:
-        """`interval`, and the later ones that the lake has source rows of and whose trailing windows reach into it; oldest first."""
+        """`interval`, and later ones with source rows in the lake whose trailing windows reach into it; oldest first."""
 
     def compute(self, interval: Interval) -> dict[str, int]:
         """Compute every view's rows of `interval` into the lake; rows by view."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from everloop.settings import PROJECT
 from everloop.stack.environment import read_env
 
