@@ -29,10 +29,11 @@ def timed(*milliseconds, errors=0):
         (LoadCheck.of([0.1, None]), Outcome.FAIL),
         (LoadCheck.of([0.1, 1.2]), Outcome.FAIL),
         (LoadCheck.of([0.1, 0.9], 3.0), Outcome.PASS),
+        (LoadCheck.of([0.1, 0.9], POLICY.check_latency_ms + 1), Outcome.FAIL),
     ],
 )
 def test_load_check_tells_a_bad_release_from_an_unreachable_scorer(check, outcome):
-    assert guardrails.load_check(check).outcome is outcome
+    assert guardrails.load_check(check, POLICY).outcome is outcome
 
 
 def test_errors_of_every_request_fail_long_before_the_minimum():

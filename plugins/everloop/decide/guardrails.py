@@ -20,8 +20,8 @@ from everloop.decide.verdict import Outcome, Reason
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 
 
-def load_check(check: LoadCheck | None) -> Reason:
-    """Whether the real scorer loaded the release and gave a probability for every row."""
+def load_check(check: LoadCheck | None, policy: RolloutPolicy) -> Reason:
+    """Whether the real scorer loaded the release and gave a probability for every row, in time."""
     name = "rollout.check"
     if check is None:
         return Reason(name, INCONCLUSIVE, "the scorer has not been asked to load the release yet")
@@ -34,6 +34,9 @@ def load_check(check: LoadCheck | None) -> Reason:
         return Reason(name, FAIL, f"{check.unusable} of {check.rows} scores were no probability", numbers)
     if not check.rows:
         return Reason(name, INCONCLUSIVE, "the release loads, but no row was there to score", numbers)
+    if check.latency_ms is not None and check.latency_ms > policy.check_latency_ms:
+        slow = f"the scorer took {check.latency_ms:.1f} ms for a row (p99), budget {policy.check_latency_ms:g} ms"
+        return Reason(name, FAIL, slow, numbers)
     return Reason(name, PASS, f"the scorer loads the release and scored {check.rows} rows", numbers)
 
 

@@ -80,7 +80,7 @@ class GatePolicy:
     share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by more.
     `cost_margin` is that of the rollout; two alike models of the flights differ by 0 +- 1.3 % on 22,000 held-out rows, so a
     narrower margin asks for an improvement.
-    `latency_ms`, `size_mb`: budget of the real scorer.
+    `size_mb`: the model file's budget; the latency budget is judged in the real scorer (`RolloutPolicy.check_latency_ms`).
     """
 
     confidence: float = 0.95
@@ -91,7 +91,6 @@ class GatePolicy:
     auc_margin: float = 0.005
     slice_margin: float = 0.05
     slice_minimum: int = 300
-    latency_ms: float = 20.0
     size_mb: float = 50.0
 
     def problems(self) -> list[str]:
@@ -125,6 +124,7 @@ class RolloutPolicy:
     a promotion is final; `watch_time` is its shortest length. `patience`: an inconclusive stage pauses after this long.
     Guardrails: `error_rate_margin`, `latency_factor` (challenger's p99 against the champion's), `score_shift` (largest
     Jensen-Shannon distance between the arms' scores on the same requests), `cost_margin` (relative, on paired labels).
+    `check_latency_ms`: p99 of scoring one row in the load check, before any traffic.
     `srm_alpha`: sample-ratio mismatch, chi-squared (Fabijan et al. 2019 use 0.0005 to 0.01; we take 0.001).
     """
 
@@ -143,6 +143,7 @@ class RolloutPolicy:
     error_rate_margin: float = 0.01
     latency_factor: float = 2.0
     latency_floor_ms: float = 20.0
+    check_latency_ms: float = 100.0
     score_shift: float = 0.35
     cost_margin: float = 0.02
     minimum_labels: int = 200

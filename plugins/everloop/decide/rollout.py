@@ -157,7 +157,7 @@ def revert(state: ReleaseState, to: str, now: datetime, *, actor: str, reason: s
 def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Iterator[Judged]:
     """What the stage looks at."""
     if state.stage is Stage.CHECK:
-        yield Judged(guardrails.load_check(evidence.check))
+        yield Judged(guardrails.load_check(evidence.check, policy))
         return
     alpha = policy.alpha / (3 * (len(policy.steps) + 2))
     watching, shadowing = state.stage is Stage.WATCH, state.stage is Stage.SHADOW
