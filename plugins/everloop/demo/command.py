@@ -66,6 +66,7 @@ def _airflow() -> AirflowClient:
 def _write_report(story: Story, tell: Narrator, path: Path = REPORT) -> dict[str, Any]:
     report = account(story.loop, story.loop.use_case.end or story.pace.until)
     report["failed_requests"] = story.failed_requests
+    report["changed_by_backfilling_march_again"] = story.past_changed
     report["failed_tasks"] = [
         {"dag": task["dag_id"], "run": task["dag_run_id"], "task": task["task_id"]}
         for task in story.airflow.tasks_in_state("failed")
@@ -94,6 +95,8 @@ def _judge(report: Mapping[str, Any]) -> None:
     ]
     if report["failed_requests"]:
         short.append(f"{report['failed_requests']} scoring requests failed, 0 wanted")
+    if changed := report["changed_by_backfilling_march_again"]:
+        short.append(f"backfilling March again changed {changed}, nothing wanted")
     if report["failed_tasks"]:
         short.append(f"failed tasks: {report['failed_tasks']}")
     if not any(_better(comparison) for comparison in report["comparisons"]):

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from everloop.adapters.database import connect
 from everloop.demo import airline
 from everloop.demo.airflow_client import ACTIVE, AirflowClient
 from everloop.demo.narrator import Narrator
+from everloop.demo.past import changed, fingerprints
 from everloop.demo.replay import Replay
 from everloop.errors import StackError
 from everloop.interval import Interval, grid
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 DAGS = ("flights_monitor", "flights_retrain", "flights_rollout", "flights_score", "flights_rollback", "everloop_upkeep")
 HISTORY_ENDS = datetime(2013, 4, 2, tzinfo=UTC)
 AUTUMN = datetime(2013, 10, 1, tzinfo=UTC)
+MARCH = (datetime(2013, 3, 5, tzinfo=UTC), datetime(2013, 3, 12, tzinfo=UTC))
 BACKFILL_RUNS = 2
 """Weeks that are backfilled side by side: one a core."""
+WRITTEN_BACK = "delay_predictions"
 DRILL_REASON = "fire drill: can the canary stop what a person waves through?"
 
 
@@ -47,6 +51,7 @@ class Story:
         self.pace = pace
         self.replay = Replay(loop.settings.scorer, loop.settings.api_key, loop.use_case, pace.share)
         self.failed_requests = 0
+        self.past_changed: list[str] = []
         self._told = 0
 
     @property
@@ -72,6 +77,8 @@ class Story:
         self.seasons()
         self.drill()
         self.settle()
+        self.past()
+        self.housekeeping()
 
     def history(self) -> None:
         """January to March arrive at once and are ingested by Airflow's own backfill."""
@@ -136,6 +143,41 @@ class Story:
         self.tell.wait("All runs to end", lambda: not any(self._active(dag) for dag in dags), limit=180)
         self._tell_decisions()
 
+    def past(self) -> None:
+        """Two weeks of March are backfilled again, half a year late: nothing may change and nothing be released."""
+        self.tell.chapter("Two weeks of March are backfilled again, half a year late")
+        before, written = fingerprints(self.loop), self._last_seq
+        dag, since = f"{self._name}_ingest", {run["dag_run_id"]: run["end_date"] for run in self._backfills()}
+        self.airflow.backfill(dag, MARCH[0], MARCH[-1], max_active_runs=1, again=True)
+        self.tell.wait("The backfill of March", lambda: self._reworked(since), limit=180)
+        self.settle()
+        self.past_changed = changed(before, fingerprints(self.loop))
+        released = [e for e in self.loop.ledger.entries(self._name, after=written) if e.action in ("released", "promoted")]
+        moved = ", ".join(self.past_changed) or "nothing"
+        self.tell.say(
+            f"Changed in lake and online store: {moved}; released: {len(released) or 'nothing'}. A backfill never promotes."
+        )
+
+    def housekeeping(self) -> None:
+        """The last week is scored in one batch and written back; then the daily upkeep runs."""
+        self.tell.chapter("Batch scores go back to the airline's database; the ledger is verified")
+        last = max(self.loop.lake.intervals("flights"))
+        self.airflow.backfill(f"{self._name}_score", last, last)
+        upkeep = self.airflow.trigger("everloop_upkeep")
+        self.tell.wait("The batch scores", lambda: self._written_back() > 0, limit=120)
+        self.tell.wait("The upkeep", lambda: self.airflow.run_state("everloop_upkeep", upkeep) == "success", limit=120)
+        self.tell.say(
+            f"{self._written_back():,} predictions lie in the airline's table {WRITTEN_BACK}; upkeep found the ledger whole"
+        )
+
+    def _written_back(self) -> int:
+        """Rows in the airline's table of predictions, once the batch has ended."""
+        if not self.airflow.runs(f"{self._name}_score", ("success",)):
+            return 0
+        with connect(self._source) as connection:
+            row = connection.execute(f"SELECT count(*) FROM {WRITTEN_BACK}").fetchone()
+        return int(row[0]) if row else 0
+
     def _live_through(self, week: Interval) -> None:
         """One week: requests and outcomes as they come, then the week's rows and files, then wait for the ingest."""
         report = self.replay.play(week)
@@ -174,11 +216,19 @@ class Story:
         airline.arrive(self._source, settings.landing, week, settings.s3_endpoint)
 
     def _backfilled(self, total: int) -> bool | str:
-        runs = [run for run in self.airflow.runs(f"{self._name}_ingest") if run["run_type"] == "backfill"]
+        runs = self._backfills()
         if failed := [run["dag_run_id"] for run in runs if run["state"] == "failed"]:
             raise StackError(f"Backfill runs failed: {', '.join(failed)}; see them in Airflow's UI")
         done = sum(run["state"] == "success" for run in runs)
         return True if done == total else f"{done} of {total} weeks ingested"
+
+    def _backfills(self) -> list[dict[str, Any]]:
+        return [run for run in self.airflow.runs(f"{self._name}_ingest") if run["run_type"] == "backfill"]
+
+    def _reworked(self, since: dict[str, str]) -> bool:
+        """Whether March's runs have ended again since."""
+        again = [run for run in self._backfills() if run["state"] == "success" and run["end_date"] != since[run["dag_run_id"]]]
+        return len(again) == len(MARCH)
 
     def _first_champion(self) -> bool | str:
         if self._state.champion:
