@@ -103,6 +103,23 @@ Why = Annotated[str, typer.Option("--reason", help="Why; goes to the ledger.")]
 
 
 @app.command()
+def check(use_case: UseCaseName) -> None:
+    """Look whether a use case's DAG file, features and suites fit together; needs no stack."""
+    import logging
+    import warnings
+
+    from everloop.check import check as look
+
+    logging.disable(logging.WARNING)  # what Feast and Great Expectations tell of themselves would bury the findings
+    warnings.simplefilter("ignore")
+    problems = look(use_case)
+    for problem in problems:
+        typer.echo(f"- {problem}")
+    typer.echo(f"{use_case}: {len(problems)} problems" if problems else f"{use_case}: DAG file, features and suites fit together")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
 def demo(
     share: Annotated[float, typer.Option(help="Share of all flights that are scored.")] = 0.2,
     until: Annotated[str, typer.Option(help="Until when 2013 is played.")] = "2013-10-01",

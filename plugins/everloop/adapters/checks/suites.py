@@ -42,6 +42,16 @@ class ExpectationSuites:
                 f'There is no suite "{suite}" in {self._folder} (there are {known}): write {suite}.json'
             ) from None
 
+    def columns(self, suite: str) -> frozenset[str]:
+        """The columns that a suite speaks of, once Great Expectations has taken every line of it.
+
+        `ConfigurationError` with every expectation that does not exist, lacks arguments or cannot do what its severity says.
+        """
+        definition = parse(self.suite_text(suite), suite)
+        _quiet()
+        _expectations(definition)
+        return frozenset(name for each in definition.expectations for name in (each.column or "").split(",") if name)
+
     def validate(self, rows: pa.Table, suite: str, run_name: str) -> Validation:
         """See `ports.Checks.validate`.
 
@@ -63,11 +73,15 @@ class ExpectationSuites:
         return Validation(suite=suite, evaluated=len(definition.expectations), failures=failures)
 
     def _context(self) -> AbstractDataContext:
-        # Read at import: else it phones home, and waits seconds for an answer that never comes behind a firewall.
-        os.environ["GX_ANALYTICS_ENABLED"] = "False"
+        _quiet()
         import great_expectations
 
         return great_expectations.get_context(mode="ephemeral", project_config=docs.configuration(self._docs))
+
+
+def _quiet() -> None:
+    """Read when Great Expectations is imported: else it phones home, and waits for an answer that a firewall keeps back."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"
 
 
 def _expectations(suite: Suite) -> ExpectationSuite:

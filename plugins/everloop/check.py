@@ -1,0 +1,119 @@
+"""`everloop check`: whether the three files of a use case exist, parse and fit together, found out without a stack."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everloop import catalog
+from everloop.errors import ConfigurationError
+from everloop.settings import PROJECT
+from everloop.use_case import UseCase
+
+if TYPE_CHECKING:
+    from everloop.adapters.checks import ExpectationSuites
+    from everloop.release import FeaturePlan
+
+REQUIRED = ("key", "event_timestamp", "label", "label_time")
+"""What `Examples.sql` must select besides the request's fields."""
+
+
+def check(name: str, project: Path = PROJECT) -> list[str]:
+    """Every problem of the use case called `name` in the checkout `project`, in words; empty when there is none."""
+    found: list[str] = []
+    try:
+        use_case = catalog.use_case(name, project / "dags")
+    except Exception as error:  # a DAG file is anybody's Python
+        return [f"dags/: {_told(error)}"]
+    plan = _plan(use_case, project / "feature_repo", found)
+    examples = _examples(use_case, found)
+    found += _fields(use_case, plan, examples)
+    found += _suites(use_case, project / "expectations" / name, plan, examples)
+    return found
+
+
+def _told(error: Exception) -> str:
+    words = str(error).strip()
+    return words if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {words}"
+
+
+def _plan(use_case: UseCase, repo: Path, found: list[str]) -> FeaturePlan | None:
+    """How the scorer would make a feature vector; `None`, with the reason in `found`, when the repository does not load."""
+    from everloop.adapters.features.declared import DeclaredFeatures
+
+    where = f"feature_repo/{use_case.name}.py"
+    try:
+        with tempfile.TemporaryDirectory(prefix="everloop-check-") as folder:
+            features = DeclaredFeatures(repo, use_case, Path(folder))
+            features.apply()
+            found += [f"{where}: {problem}" for problem in features.problems()]
+            plan = features.plan()
+            features.request_functions()
+            return plan
+    except Exception as error:  # Feast, or the module itself, may raise anything
+        found.append(f"{where}: {_told(error)}")
+        return None
+
+
+def _examples(use_case: UseCase, found: list[str]) -> set[str]:
+    """The columns that `Examples.sql` gives, found by running it on empty tables."""
+    from everloop.adapters.features.declared import empty
+    from everloop.adapters.lake.sql import run
+
+    bounds = {"start": use_case.start, "end": use_case.start + use_case.interval}
+    try:
+        tables = {name: empty(use_case.source(name)) for name in use_case.examples.tables}
+        return set(run(use_case.examples.sql, tables, bounds).column_names)
+    except Exception as error:  # whatever the SQL makes DuckDB say, it is the finding
+        found.append(f"Examples.sql: {_told(error)}")
+        return set()
+
+
+def _fields(use_case: UseCase, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:
+    """Columns that the use case counts on and `Examples.sql` does not select."""
+    wanted = {
+        "every training set needs": REQUIRED,
+        "UseCase.entity names": use_case.entity,
+        "UseCase.categories names": use_case.categories,
+        "FairnessPolicy.columns names": use_case.fairness.columns,
+        "a request carries": tuple(plan.request) if plan else (),
+    }
+    for who, columns in wanted.items():
+        if examples and (lost := [column for column in columns if column not in examples]):
+            yield f"Examples.sql does not select {', '.join(lost)}, which {who}: select them"
+
+
+def _suites(use_case: UseCase, folder: Path, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:
+    """What is wrong with each suite that the use case names, and with the requests' suite as the scorer reads it."""
+    from everloop.adapters.checks import ExpectationSuites
+    from everloop.serve.checks import compile_suite
+
+    features = (
+        {f"{view.name}__{feature}" for view in (*plan.views, *plan.functions) for feature in view.features} if plan else set()
+    )
+    joined = examples | features if examples and plan else None
+    rows: dict[str, Iterable[str] | None] = {table.suite: table.columns for table in use_case.sources}
+    rows |= {use_case.examples.suite: joined} | ({use_case.feature_suite: joined} if use_case.feature_suite else {})
+    suites = ExpectationSuites(folder, folder)
+    for suite, columns in rows.items():
+        yield from (f"expectations/{use_case.name}/{suite}.json: {problem}" for problem in _suite(suites, suite, columns))
+    try:
+        if plan:
+            compile_suite(suites.suite_text(use_case.examples.suite).encode(), plan.request)
+    except ConfigurationError as error:
+        yield f"expectations/{use_case.name}/{use_case.examples.suite}.json, as the scorer reads it: {error}"
+    except Exception:  # noqa: S110 - no suite at all, which the first loop has told
+        pass
+
+
+def _suite(suites: ExpectationSuites, suite: str, columns: Iterable[str] | None) -> Iterator[str]:
+    """What is wrong with one suite, whose rows have `columns`, where these are known."""
+    try:
+        named = suites.columns(suite)
+    except ConfigurationError as error:
+        yield str(error)
+        return
+    if columns is not None and (unknown := sorted(named - set(columns))):
+        yield f"it speaks of {', '.join(unknown)}, which its rows do not have: name one of {', '.join(sorted(columns))}"

@@ -1,0 +1,85 @@
+"""`everloop check`: silent on what fits, and all findings at once on what does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import airflow_home  # noqa: F401
+from everloop.check import check
+from everloop.settings import PROJECT
+
+PARTS = ("dags", "feature_repo", "expectations")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for part in PARTS:
+        shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.fixture
+def edit(checkout: Path) -> Callable[[str, str, str], None]:
+    def replace(file: str, old: str, new: str) -> None:
+        text = (checkout / file).read_text()
+        assert old in text
+        (checkout / file).write_text(text.replace(old, new, 1))
+
+    return replace
+
+
+def test_the_shipped_use_case_fits() -> None:
+    assert check("flights") == []
+
+
+def test_all_findings_are_told_together(checkout: Path, edit: Callable[[str, str, str], None]) -> None:
+    edit("dags/flights.py", 'entity=("carrier", "flight", "origin")', 'entity=("carrier", "flight", "year")')
+    edit("feature_repo/flights.py", "SELECT tailnum, year, engines", "SELECT tailnum, yaer, engines")
+    edit("expectations/flights/weather.json", "expect_column_values_to_be_in_set", "expect_column_values_to_be_lovely")
+    edit("expectations/flights/planes.json", '"column": "engines"', '"column": "engine"')
+    (checkout / "expectations" / "flights" / "features.json").unlink()
+    found = check("flights", checkout)
+    for words in (
+        'feature view "aircraft"',
+        "does not select year",
+        "expect_column_values_to_be_lovely",
+        "speaks of engine, which its rows do not have",
+        'no suite "features"',
+    ):
+        assert any(words in problem for problem in found), (words, found)
+    assert len(found) == 5 + 1  # what a request carries lacks `year` too
+
+
+def test_a_rule_that_the_scorer_cannot_keep_is_told(checkout: Path) -> None:
+    path = checkout / "expectations" / "flights" / "training_set.json"
+    suite = json.loads(path.read_text())
+    strange = {"type": "expect_column_values_to_match_strftime_format", "kwargs": {"column": "carrier", "strftime_format": "%Y"}}
+    suite["expectations"].append({**strange, "meta": {"severity": "warn"}})
+    path.write_text(json.dumps(suite))
+    (found,) = check("flights", checkout)
+    assert "as the scorer reads it" in found
+    assert "expect_column_values_to_match_strftime_format" in found
+
+
+def test_a_misspelt_key_is_told_with_its_name(checkout: Path, edit: Callable[[str, str, str], None]) -> None:
+    edit("dags/flights.py", "feature_suite=", "feature_siute=")
+    (found,) = check("flights", checkout)
+    assert "feature_siute" in found
+
+
+def test_an_unknown_use_case_names_the_known_ones(checkout: Path) -> None:
+    (found,) = check("fligths", checkout)
+    assert "there are ['flights']" in found
+
+
+def test_a_broken_feature_module_is_told_and_the_rest_is_still_looked_at(checkout: Path) -> None:
+    (checkout / "feature_repo" / "flights.py").write_text("from feast import Nothing\n")
+    (checkout / "expectations" / "flights" / "planes.json").write_text("{")
+    found = check("flights", checkout)
+    assert any("feature_repo/flights.py: ImportError" in problem for problem in found)
+    assert any("planes.json" in problem for problem in found)
