@@ -88,24 +88,18 @@ def _fields(use_case: UseCase, plan: FeaturePlan | None, examples: set[str]) -> 
 def _suites(use_case: UseCase, folder: Path, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:
     """What is wrong with each suite that the use case names, and with the requests' suite as the scorer reads it."""
     from everloop.adapters.checks import ExpectationSuites
-    from everloop.serve.checks import compile_suite
+    from everloop.learn.encode import feature_types
 
-    features = (
-        {f"{view.name}__{feature}" for view in (*plan.views, *plan.functions) for feature in view.features} if plan else set()
-    )
+    features = set(feature_types(plan)) if plan else set()
     joined = examples | features if examples and plan else None
     rows: dict[str, Iterable[str] | None] = {table.suite: table.columns for table in use_case.sources}
     rows |= {use_case.examples.suite: joined} | ({use_case.feature_suite: joined} if use_case.feature_suite else {})
     suites = ExpectationSuites(folder, folder)
     for suite, columns in rows.items():
-        yield from (f"expectations/{use_case.name}/{suite}.json: {problem}" for problem in _suite(suites, suite, columns))
-    try:
-        if plan:
-            compile_suite(suites.suite_text(use_case.examples.suite).encode(), plan.request)
-    except ConfigurationError as error:
-        yield f"expectations/{use_case.name}/{use_case.examples.suite}.json, as the scorer reads it: {error}"
-    except Exception:  # noqa: S110 - no suite at all, which the first loop has told
-        pass
+        found = list(_suite(suites, suite, columns))
+        if not found and plan and suite == use_case.examples.suite:
+            found = _request_rules(suites.suite_text(suite), plan)
+        yield from (f"expectations/{use_case.name}/{suite}.json: {problem}" for problem in found)
 
 
 def _suite(suites: ExpectationSuites, suite: str, columns: Iterable[str] | None) -> Iterator[str]:
@@ -117,3 +111,14 @@ def _suite(suites: ExpectationSuites, suite: str, columns: Iterable[str] | None)
         return
     if columns is not None and (unknown := sorted(named - set(columns))):
         yield f"it speaks of {', '.join(unknown)}, which its rows do not have: name one of {', '.join(sorted(columns))}"
+
+
+def _request_rules(text: str, plan: FeaturePlan) -> list[str]:
+    """What the scorer, which holds every request to the examples' suite, cannot make of it."""
+    from everloop.serve.checks import compile_suite
+
+    try:
+        compile_suite(text.encode(), plan.request)
+    except ConfigurationError as error:
+        return [f"as the scorer reads it: {error}"]
+    return []

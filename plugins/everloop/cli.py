@@ -106,12 +106,10 @@ Why = Annotated[str, typer.Option("--reason", help="Why; goes to the ledger.")]
 def check(use_case: UseCaseName) -> None:
     """Look whether a use case's DAG file, features and suites fit together; needs no stack."""
     import logging
-    import warnings
 
     from everloop.check import check as look
 
     logging.disable(logging.WARNING)  # what Feast and Great Expectations tell of themselves would bury the findings
-    warnings.simplefilter("ignore")
     problems = look(use_case)
     for problem in problems:
         typer.echo(f"- {problem}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +39,10 @@ class DeclaredFeatures(FeastFeatures):
 
     def apply(self) -> None:
         """See `ports.Features.apply`."""
-        apply(self.store, load(self._repo, self._use_case.name))
+        store = self.store
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Feast calls on-demand views experimental at each of them
+            apply(store, load(self._repo, self._use_case.name))
 
     def problems(self) -> list[str]:
         """What is wrong with each view's SQL, by running it on empty source tables."""
