@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ MARCH = (datetime(2013, 3, 5, tzinfo=UTC), datetime(2013, 3, 12, tzinfo=UTC))
 BACKFILL_RUNS = 2
 """Weeks that are backfilled side by side: one a core."""
 WRITTEN_BACK = "delay_predictions"
+REASON_WIDTH = 300
 DRILL_REASON = "fire drill: can the canary stop what a person waves through?"
 
 
@@ -277,5 +279,6 @@ class Story:
         """Tell every ledger row that was written since the last time."""
         entries: list[Entry] = self.loop.ledger.entries(self._name, after=self._told)
         for entry in entries:
-            self.tell.say(f"  {entry.action.replace('_', ' ')}: {entry.subject} by {entry.actor} - {entry.reason}")
+            reason = textwrap.shorten(entry.reason, REASON_WIDTH, placeholder=" ...")
+            self.tell.say(f"  {entry.action.replace('_', ' ')}: {entry.subject} by {entry.actor} - {reason}")
             self._told = entry.seq

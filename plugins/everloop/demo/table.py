@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+REASON_WIDTH = 160
+NARROW = ("release", "new", "old", "at", "decision", "about", "flights", "served")
 
 
 def print_account(console: Console, report: Mapping[str, Any]) -> None:
@@ -43,16 +47,17 @@ def _comparisons(comparisons: list[dict[str, Any]]) -> Table:
 
 
 def _decisions(decisions: list[dict[str, Any]]) -> Table:
-    table = _table("Decisions", "at", "decision", "about", "by", "because")
+    table = _table("Decisions (in full: `everloop why flights <release>`)", "at", "decision", "about", "by", "because")
     for row in decisions:
-        table.add_row(row["at"][11:19], row["action"].replace("_", " "), row["subject"], row["actor"], row["reason"])
+        reason = textwrap.shorten(row["reason"], REASON_WIDTH, placeholder=" ...")
+        table.add_row(row["at"][11:19], row["action"].replace("_", " "), row["subject"], row["actor"], reason)
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in NARROW)
     return table
 
 
