@@ -14,7 +14,7 @@ unexport PIP_NO_INDEX PIP_NO_DEPS PIP_NO_BINARY PIP_ONLY_BINARY PIP_PYTHON PIP_C
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_OFFLINE UV_NO_INDEX UV_NO_DEPS UV_PYTHON UV_SYSTEM_PYTHON
 UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 
-.PHONY: help install install-dev demo test check up down status logs lock clean
+.PHONY: help install install-dev demo test screenshots check up down status logs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ up down status: install  ## Start, stop or show the local stack
 logs: install  ## Show a part's log: make logs PART=scheduler
 	@$(BIN)/everloop logs $(PART)
 
-test: install-dev  ## Run all tests
-	$(BIN)/pytest -q
+test: install-dev  ## Run all tests but those of the browser
+	$(BIN)/pytest -q -m "not browser"
+
+screenshots: install-dev  ## Look at what `make demo` left up, with chromium, and renew docs/images
+	$(BIN)/pytest -q tests/browser -m browser
 
 check: install-dev  ## Lint, formats, types, layers
 	$(BIN)/ruff check

@@ -15,9 +15,16 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from everloop.stack.home import Home
 from everloop.stack.postgres import PostgresServer, account, create_databases
+from running_stack import command
 
 SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB", "jit": "off"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the shared stack come last, so that it does not run beside all others; those that kill its parts at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is not None)
 
 
 def free_port() -> int:
@@ -86,3 +93,12 @@ def everloop_database(postgres_server: PostgresServer, _everloop_template: str) 
     """The libpq URI of a fresh database with `adapters/schema.sql` applied."""
     with fresh_database(postgres_server, _everloop_template) as uri:
         yield uri
+
+
+@pytest.fixture(scope="session")
+def shared_home() -> Iterator[Home]:
+    """The state folder of the one stack that all tests share which need all of its parts; each sees to it that it is up."""
+    with reachable_folder() as folder:
+        home = Home(folder / "home")
+        yield home
+        command(home, "down")

@@ -171,6 +171,17 @@ def abort(use_case: UseCaseName, reason: Why) -> None:
     _decide("abort", use_case, reason)
 
 
+@app.command()
+def erase(use_case: UseCaseName, entity: Annotated[str, typer.Argument(help="Its request fields, joined by |.")]) -> None:
+    """Ask that the predictions and outcomes of an entity be forgotten; the daily upkeep does it."""
+    from everloop.adapters.traffic import PostgresTraffic
+    from everloop.catalog import use_case as known
+    from everloop.settings import read_settings
+
+    number = PostgresTraffic(read_settings().database).request_erasure(known(use_case).name, entity, datetime.now(UTC))
+    typer.echo(f"Request {number} is noted; everloop_upkeep carries it out")
+
+
 def _decide(action: str, name: str, reason: str, **options: str | None) -> None:
     """One decision of a person, written to the ledger in the name of who is logged in here."""
     import getpass

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,10 +13,10 @@ import psutil
 import pytest
 
 from conftest import reachable_folder
-from everloop.settings import PROJECT
 from everloop.stack.environment import read_env
 from everloop.stack.home import Home, is_held
 from everloop.stack.standing import read_board
+from running_stack import command
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -29,13 +27,6 @@ def home() -> Iterator[Home]:
         home = Home(folder / "home")
         yield home
         command(home, "down")
-
-
-def command(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("EVERLOOP_", "AIRFLOW_"))}
-    environ |= {"EVERLOOP_HOME": str(home.path), "PYTHONPATH": str(PROJECT / "plugins")}
-    line = [sys.executable, "-c", "from everloop.cli import main; main()", *words]
-    return subprocess.run(line, env=environ, capture_output=True, text=True, timeout=300)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 300) -> None:
@@ -62,7 +53,8 @@ def left(home: Home) -> list[str]:
     return found
 
 
-def test_stack_comes_up_survives_kills_and_leaves_nothing(home: Home) -> None:
+def test_stack_comes_up_survives_kills_and_leaves_nothing(shared_home: Home) -> None:
+    home = shared_home
     first = command(home, "up")
     assert first.returncode == 0, first.stdout + first.stderr
     variables = read_env(home.env_file)
