@@ -141,7 +141,7 @@ def test_the_version_is_described_and_tagged(
     mlflow_registry.annotate(bundles[0].id, "toys", {"gate": "fail"})
     version = client.get_model_version("toys", found.version)
     assert version.description == "# The card"
-    assert (version.tags["release_id"], version.tags["gate"], version.tags["git_commit"]) == (bundles[0].id, "fail", "abc")
+    assert (version.tags["release_id"], version.tags["gate"], version.tags["drill"]) == (bundles[0].id, "fail", "false")
 
 
 def test_the_logged_model_scores_its_input_example(mlflow_registry: MlflowRegistry, bundles: list[Bundle], tracking: str) -> None:

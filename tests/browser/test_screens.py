@@ -74,7 +74,8 @@ def test_airflow_shows_a_graph_with_its_documentation(page, env):
 def test_the_loops_page_shows_who_serves(page, env):
     page.goto(f"{env['EVERLOOP_AIRFLOW']}/plugin/everloop")
     frame = page.frame_locator("iframe").first
-    frame.locator("text=champion").first.wait_for()
+    frame.locator("a", has_text="flights").first.click()
+    frame.locator("text=Serving").first.wait_for()
     shoot(page, "everloop-page")
 
 
@@ -82,10 +83,10 @@ def test_mlflow_shows_runs_plots_and_the_champion(page, env):
     mlflow = env["EVERLOOP_MLFLOW"]
     version = _champion(mlflow)
     page.goto(f"{mlflow}/#/models/flights")
-    page.wait_for_selector("text=champion")
+    page.get_by_text("champion").first.scroll_into_view_if_needed()
     shoot(page, "mlflow-model")
-    page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs")
-    page.wait_for_selector("text=auc")
+    page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs/{version['run_id']}")
+    page.wait_for_selector("text=trained_through")
     shoot(page, "mlflow-runs")
     page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs/{version['run_id']}/artifacts")
     page.wait_for_selector("text=calibration.png")
@@ -94,8 +95,9 @@ def test_mlflow_shows_runs_plots_and_the_champion(page, env):
 
 
 def test_data_docs_show_the_suites(page, env):
-    page.goto(f"{env['EVERLOOP_SCORER']}/data-docs/index.html")
-    page.wait_for_selector("text=flights")
+    validation = next((HOME / "data_docs").glob("validations/flights/**/*.html"))
+    page.goto(f"{env['EVERLOOP_SCORER']}/data-docs/{validation.relative_to(HOME / 'data_docs')}")
+    page.wait_for_selector("text=Succeeded")
     shoot(page, "data-docs")
 
 

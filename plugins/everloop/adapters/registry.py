@@ -176,7 +176,9 @@ class MlflowRegistry:
     def _describe(self, version: str, bundle: Bundle, card: str) -> None:
         """Describe a version; the release's own tag comes last, since it says that all the rest is there."""
         self._client.update_model_version(self._use_case, version, card)
-        tags = {**bundle.manifest.lineage, "trained_through": bundle.manifest.trained_through.isoformat(), _RELEASE: bundle.id}
+        # The lineage is on the run, one click away: a version shows what tells it from the others.
+        drill = bundle.manifest.lineage.get("drill", "false")
+        tags = {"trained_through": bundle.manifest.trained_through.isoformat(), "drill": drill, _RELEASE: bundle.id}
         for name, value in tags.items():
             self._client.set_model_version_tag(self._use_case, version, name, value)
 
