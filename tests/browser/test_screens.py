@@ -89,8 +89,8 @@ def test_mlflow_shows_runs_plots_and_the_champion(page, env):
     page.wait_for_selector("text=trained_through")
     shoot(page, "mlflow-runs")
     page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs/{version['run_id']}/artifacts")
-    page.wait_for_selector("text=calibration.png")
-    page.click("text=calibration.png")
+    page.get_by_text("plots", exact=True).click()
+    page.get_by_text("calibration.png").first.click()
     shoot(page, "mlflow-plot")
 
 
