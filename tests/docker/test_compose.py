@@ -67,7 +67,7 @@ def test_every_folder_and_volume_exists(compose: dict[str, Any]) -> None:
 
 def test_the_database_of_each_part_has_a_role_of_its_own() -> None:
     script = (DOCKER / "postgres" / "databases.sql").read_text()
-    owners = dict(re.findall(r"CREATE DATABASE (\w+) OWNER (\w+);", script))
+    owners = dict(re.findall(r"CREATE DATABASE (\w+) OWNER (\w+) ", script))
     used = set(re.findall(r"://(\w+):\$\{\w+:\?\}@postgres:5432/(\w+)", COMPOSE.read_text()))
     assert used == {(owner, database) for database, owner in owners.items()}
     assert f"ON DATABASE {', '.join(owners)} FROM PUBLIC" in script
