@@ -66,9 +66,11 @@ $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
 	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
 	@touch $@
 
-lock: install  ## Resolve requirements.in and requirements-dev.in again
+lock: install  ## Resolve all requirements again
 	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt
 	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
+	$(UV) pip compile --universal -p 3.11 --generate-hashes -c requirements.txt --no-emit-package nvidia-nccl-cu12 \
+	  --no-emit-package nvidia-nccl-cu13 docker/scorer.in -o docker/scorer.txt
 
 clean:  ## Stop the stack and delete its state and all caches; .venv stays
 	@if [ -x $(BIN)/everloop ]; then $(BIN)/everloop down --forget; fi

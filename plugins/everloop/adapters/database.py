@@ -26,7 +26,14 @@ def connect(uri: str, *, statement_seconds: float = 120, autocommit: bool = Fals
         "-c idle_in_transaction_session_timeout=120000"
     )
     try:
-        return psycopg.connect(uri, connect_timeout=10, application_name="everloop", options=options, autocommit=autocommit)
+        return psycopg.connect(
+            uri,
+            connect_timeout=10,
+            application_name="everloop",
+            client_encoding="utf8",
+            options=options,
+            autocommit=autocommit,
+        )
     except psycopg.OperationalError as error:
         raise SourceError(
             f"PostgreSQL {place(uri)} does not answer: {str(error).strip()}: start the stack with `everloop up`, or correct "

@@ -37,6 +37,7 @@ def run(pace: Pace) -> None:
     story.play()
     report = _write_report(story, tell)
     print_account(tell.console, report)
+    story.farewell()
     _print_addresses(home, tell)
     _judge(report)
 

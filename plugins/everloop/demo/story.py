@@ -142,8 +142,13 @@ class Story:
     def settle(self) -> None:
         """Let everything that is under way come to its end."""
         dags = tuple(f"{self._name}_{suffix}" for suffix in ("ingest", "monitor", "rollout", "score"))
-        self.tell.wait("All runs to end", lambda: not any(self._active(dag) for dag in dags), limit=180)
+        self.tell.wait("All runs to end", lambda: not any(self._active(dag) for dag in dags) and self._parked(), limit=240)
         self._tell_decisions()
+
+    def farewell(self) -> None:
+        """What waits for the person who looks around now."""
+        for question in self.airflow.questions():
+            self.tell.say(f"One question is left for you, under Required Actions in Airflow: {question['subject']}")
 
     def past(self) -> None:
         """Two weeks of March are backfilled again, half a year late: nothing may change and nothing be released."""
@@ -212,6 +217,10 @@ class Story:
                 return
             self._live_through(week)
             self._tell_decisions()
+
+    def _parked(self) -> bool:
+        """Whether no training runs, but for one that waits for a person."""
+        return not self._active(f"{self._name}_retrain") or bool(self.airflow.questions())
 
     def _arrive(self, week: Interval) -> None:
         settings = self.loop.settings
