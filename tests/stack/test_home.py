@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from everloop.errors import StackError
-from everloop.stack.home import HomeLock, choose_ports, is_held, make_home, read_json, read_secrets, write_private
+from everloop.stack.commands import moved_ports
+from everloop.stack.home import (
+    PREFERRED_PORTS,
+    HomeLock,
+    choose_ports,
+    is_held,
+    make_home,
+    read_json,
+    read_secrets,
+    write_private,
+)
 
 
 def mode(path: Path) -> int:
@@ -77,6 +87,13 @@ def test_lock_has_one_holder(tmp_path: Path) -> None:
     assert is_held(home)
     first.release()
     assert not is_held(home)
+
+
+def test_a_port_other_than_the_usual_one_is_told(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    assert moved_ports(home) == []
+    home.remembered.write_text(json.dumps({"ports": {**PREFERRED_PORTS, "airflow": 50123}}))
+    assert moved_ports(home) == ["airflow listens on port 50123: the usual one, 8080, was taken"]
 
 
 def test_taken_port_is_replaced_and_the_choice_remembered(tmp_path: Path) -> None:

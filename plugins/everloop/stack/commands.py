@@ -16,7 +16,7 @@ from everloop.errors import StackError
 from everloop.settings import PROJECT
 from everloop.stack import processes
 from everloop.stack.environment import read_env
-from everloop.stack.home import Home, is_held, make_home, postgres_folder
+from everloop.stack.home import PREFERRED_PORTS, Home, is_held, make_home, postgres_folder, read_json
 from everloop.stack.standing import read_board
 from everloop.stack.supervisor import end_leftovers
 
@@ -43,7 +43,19 @@ def up(path: Path, say: Say) -> bool:
         return False
     _await_end(home)
     _await_ready(home, _launch(home), say)
+    for moved in moved_ports(home):
+        say(f"  {moved}")
     return True
+
+
+def moved_ports(home: Home) -> list[str]:
+    """Which parts have another port than the usual one, since somebody else had that; one sentence each."""
+    ports = read_json(home.remembered).get("ports", {})
+    return [
+        f"{name} listens on port {port}: the usual one, {PREFERRED_PORTS[name]}, was taken"
+        for name, port in ports.items()
+        if port != PREFERRED_PORTS[name]
+    ]
 
 
 def _launch(home: Home) -> subprocess.Popen[bytes]:
