@@ -82,8 +82,8 @@ def test_the_loops_page_shows_who_serves(page, env):
 def test_mlflow_shows_runs_plots_and_the_champion(page, env):
     mlflow = env["EVERLOOP_MLFLOW"]
     version = _champion(mlflow)
-    page.goto(f"{mlflow}/#/models/flights")
-    page.get_by_text("champion").first.scroll_into_view_if_needed()
+    page.goto(f"{mlflow}/#/models/flights/versions/{version['version']}")
+    page.get_by_text("champion", exact=True).first.wait_for()
     shoot(page, "mlflow-model")
     page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs/{version['run_id']}")
     page.wait_for_selector("text=trained_through")
