@@ -152,6 +152,15 @@ def test_leftovers_of_a_killed_supervisor_are_ended(home: Home) -> None:
     assert end_leftovers(told) == []
 
 
+def test_stopping_leaves_alone_what_the_process_had_started_before(home: Home) -> None:
+    innocent = subprocess.Popen(SLEEPER)
+    with running(home, service("part")):
+        wait_for(lambda: read_board(home)["state"] == "ready")
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()
+
+
 def test_process_that_took_over_a_number_is_left_alone() -> None:
     innocent = subprocess.Popen(SLEEPER, start_new_session=True)
     known = processes.identity(innocent.pid)

@@ -42,9 +42,14 @@ def kill(session: int) -> None:
         time.sleep(0.02)
 
 
-def kill_children() -> None:
-    """Kill whatever this process started and has not ended."""
-    for process in psutil.Process().children(recursive=True):
+def children() -> set[psutil.Process]:
+    """Whatever this process has started, and what that has started, as long as it lives."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def kill_children(known: set[psutil.Process]) -> None:
+    """Kill what this process started and has not ended, but for what is `known`: that is somebody else's."""
+    for process in children() - known:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 

@@ -47,6 +47,7 @@ class Supervisor:
 
     def run(self) -> bool:
         """Start everything, keep it alive until `stop`, stop everything. `False` when it gave up by itself."""
+        known = processes.children()
         threads = [threading.Thread(target=self._guard, args=(part,), name=part.name, daemon=True) for part in self._parts]
         for thread in threads:
             thread.start()
@@ -56,7 +57,7 @@ class Supervisor:
         if not failed:
             self._board.declare("stopping")
         self._stop_all()
-        processes.kill_children()  # a migration, when it is stopped while starting
+        processes.kill_children(known)  # a migration, when it is stopped while starting
         for thread in threads:
             thread.join(timeout=STOP_SECONDS)
         log.info("stopped")
