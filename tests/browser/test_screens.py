@@ -5,6 +5,7 @@ Run by `make screenshots`. Needs Debian's `chromium` and the stack that the demo
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_mlflow_shows_runs_plots_and_the_champion(page, env):
     mlflow = env["EVERLOOP_MLFLOW"]
     version = _champion(mlflow)
     page.goto(f"{mlflow}/#/models/flights/versions/{version['version']}")
-    page.get_by_text("champion", exact=True).first.wait_for()
+    page.get_by_text(re.compile(r"@\s*champion")).first.wait_for()
     shoot(page, "mlflow-model")
     page.goto(f"{mlflow}/#/experiments/{_experiment(mlflow)}/runs/{version['run_id']}")
     page.wait_for_selector("text=trained_through")
