@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everloop.decide.state import ReleaseState
@@ -219,23 +218,16 @@ class Ledger(Protocol):
         """Every use case that has a row."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traffic:
-    """What was served and what became of it, as columns of a `pa.Table`.
+class TrafficLog(Protocol):
+    """Predictions and outcomes, as the scoring service logged them.
 
-    request_id, key, entity, at (wall clock), as_of (data time), arm (champion, challenger), rollout, release, score, decision,
-    shadow_release, shadow_score, features (JSON text), flags (list of text), error (text), latency_ms, label (bool, null
-    when unknown), known_at (data time).
+    Columns: request_id, key, entity, at (wall clock), as_of (data time), arm (champion, challenger), rollout, release, score,
+    decision, shadow_release, shadow_score, features (JSON text), flags (list of text), error (text), latency_ms, label (bool,
+    null when unknown), known_at (data time).
     """
 
-    rows: Any
-
-
-class TrafficLog(Protocol):
-    """Predictions and outcomes, as the scoring service logged them."""
-
     def served(self, use_case: str, interval: Interval) -> pa.Table:
-        """Predictions with `as_of` (data time) in `interval`, outcomes joined; columns as in `Traffic`."""
+        """Predictions with `as_of` (data time) in `interval`, outcomes joined."""
 
     def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions of a rollout answered since `since` (wall clock), outcomes joined; all columns, or only `columns`."""
@@ -307,10 +299,3 @@ class Destination(Protocol):
 
     def upsert(self, connection: str, table: str, rows: pa.Table, key: str) -> int:
         """Upsert `rows` by `key`, idempotently; returns the number of rows."""
-
-
-class Workspace(Protocol):
-    """Where a training subprocess finds its input and leaves its output."""
-
-    def folder(self, name: str) -> Path:
-        """A local folder of that name, made when absent."""

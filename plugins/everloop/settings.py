@@ -19,7 +19,7 @@ class Settings:
 
     `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger, the logs and the online store
     (a libpq URI, `postgresql://...`). `lake`, `landing`, `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq
-    URIs of the source systems by name. `s3_endpoint`: only for stores other than AWS. `git_commit`, `lock_hash`: lineage.
+    URIs of the source systems by name. `s3_endpoint`: only for stores other than AWS.
     """
 
     home: Path

@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         "known_at": _TIME,
     }
 )
-"""The columns of `ports.Traffic`."""
+"""The columns of `ports.TrafficLog`."""
 
 _FROM_OUTCOME = ("label", "known_at")
 _JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 COLUMNS = (
     "request_id", "entity", "at", "arm", "release", "score", "shadow_release", "shadow_score", "error", "latency_ms", "label",
 )  # fmt: skip
-"""The columns of `ports.Traffic` that `from_traffic` reads."""
+"""The columns of `ports.TrafficLog` that `from_traffic` reads."""
 
 LATENCY_EDGES = np.geomspace(0.1, 60_000, 256)
 """Upper ends of the latency buckets in milliseconds, 5% apart, so that a quantile is right to 5%."""

@@ -32,8 +32,8 @@ class AirflowClient:
                 raise StackError(f"Airflow does not know the DAG {dag} after {patience:.0f} s: see `everloop logs dag-processor`")
             time.sleep(1)
 
-    def backfill(self, dag: str, start: datetime, end: datetime, *, max_active_runs: int = 1, again: bool = False) -> int:
-        """Create a backfill of the runs whose logical date lies in `[start, end]`; returns its id. `again`: finished ones too."""
+    def backfill(self, dag: str, start: datetime, end: datetime, *, max_active_runs: int = 1, again: bool = False) -> None:
+        """Create a backfill of the runs whose logical date lies in `[start, end]`. `again`: finished ones too."""
         body = {
             "dag_id": dag,
             "from_date": start.isoformat(),
@@ -41,7 +41,7 @@ class AirflowClient:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "completed" if again else "none",
         }
-        return int(self._send("POST", "/api/v2/backfills", json=body).json()["id"])
+        self._send("POST", "/api/v2/backfills", json=body)
 
     def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run by hand; returns its run id."""
@@ -59,11 +59,6 @@ class AirflowClient:
     def run_state(self, dag: str, run: str) -> str:
         """The state of one run: queued, running, success or failed."""
         return str(self._send("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json()["state"])
-
-    def task_states(self, dag: str, run: str) -> dict[str, str]:
-        """Task id to state of one run."""
-        found = self._send("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
-        return {item["task_id"]: item["state"] for item in found["task_instances"]}
 
     def tasks_in_state(self, state: str) -> list[dict[str, Any]]:
         """All task instances in `state`, of all DAGs and runs, at most 100."""
