@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_SPARK := $(VENV)/.installed-spark
 PYTHONS := python3.13 python3.12 python3.11 python3
 NEEDED := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
@@ -14,7 +15,7 @@ unexport PIP_NO_INDEX PIP_NO_DEPS PIP_NO_BINARY PIP_ONLY_BINARY PIP_PYTHON PIP_C
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_OFFLINE UV_NO_INDEX UV_NO_DEPS UV_PYTHON UV_SYSTEM_PYTHON
 UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 
-.PHONY: help install install-dev demo test screenshots check up down status logs lock clean
+.PHONY: help install install-dev install-spark bench demo test screenshots check up down status logs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ logs: install  ## Show a part's log: make logs PART=scheduler
 test: install-dev  ## Run all tests but those of the browser
 	$(BIN)/pytest -q -m "not browser"
 
+bench: install-dev  ## Run a benchmark, both sides, and renew its result: make bench NAME=point_in_time_join
+	$(BIN)/python -m benchmarks.$(NAME)
+
 screenshots: install-dev  ## Look at what `make demo` left up, with chromium, and renew docs/images
 	$(BIN)/pytest -q tests/browser -m browser
 
@@ -43,6 +47,8 @@ check: install-dev  ## Lint, formats, types, layers
 install: $(INSTALLED)  ## Make .venv with what requirements.txt locks
 
 install-dev: $(INSTALLED_DEV)
+
+install-spark: $(INSTALLED_SPARK)  ## Add Spark (needs Java 17), for data past one machine
 
 $(INSTALLED): requirements.txt
 	@set -e; for python in $(PYTHONS); do \
@@ -62,13 +68,19 @@ $(INSTALLED): requirements.txt
 	@$(BIN)/python -m compileall -q -j0 plugins dags feature_repo
 	@touch $@
 
-$(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
+$(INSTALLED_DEV): requirements-dev.txt requirements-spark.txt $(INSTALLED)
 	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements-spark.txt
+	@touch $@
+
+$(INSTALLED_SPARK): requirements-spark.txt $(INSTALLED)
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r requirements-spark.txt
 	@touch $@
 
 lock: install  ## Resolve all requirements again
 	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt
 	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
+	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements-spark.in -o requirements-spark.txt
 	$(UV) pip compile --universal -p 3.11 --generate-hashes -c requirements.txt --no-emit-package nvidia-nccl-cu12 \
 	  --no-emit-package nvidia-nccl-cu13 docker/scorer.in -o docker/scorer.txt
 

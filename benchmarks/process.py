@@ -1,0 +1,67 @@
+"""One side of a benchmark in a process of its own, so that its time, memory and imports are its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+_CALL = """
+import importlib, json, sys
+answer, module, function, arguments = sys.argv[1:]
+value = getattr(importlib.import_module(module), function)(**json.loads(arguments))
+with open(answer, "w") as file:
+    json.dump(value, file, default=str)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process answered and what it cost: wall and CPU seconds, children it waited for included, and peak memory (MB)."""
+
+    value: Any
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def measure(module: str, function: str, *, python: Path | None = None, seconds: float = 3600, **arguments: Any) -> Measured:
+    """Call `module.function(**arguments)` (JSON in and out) in a fresh process of `python` (this one by default).
+
+    Raises `RuntimeError` when it fails or takes longer than `seconds`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        command = [str(python or sys.executable), "-c", _CALL, str(answer), module, function, json.dumps(arguments)]
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=_environment())
+        status, usage = _wait(process, began + seconds)
+        took = time.perf_counter() - began
+        if status:
+            raise RuntimeError(f"{module}.{function}({arguments}) ended with {status} after {took:.0f} s")
+        value = json.loads(answer.read_text())
+    return Measured(value, took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, Any]:
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage
+        if time.perf_counter() > until:
+            process.kill()
+        time.sleep(0.005)
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "ignore"}
