@@ -18,6 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from everloop.adapters.lake import sql as duck
+from everloop.adapters.lake.files import TableFiles, table_files
 from everloop.adapters.lake.rows import TIMESTAMP, fitted, normal, same
 from everloop.adapters.lake.staging import Staging, open_files
 from everloop.errors import DataError
@@ -75,6 +76,13 @@ class DeltaLake:
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """See `ports.Lake.query_rows`."""
         return duck.run(sql, frames, parameters)
+
+    def files(self, table: str, version: int | None = None) -> TableFiles:
+        """The Parquet files that hold a table, for an engine that reads them itself; `DataError` when it is absent."""
+        delta = self._open(table, version)
+        if delta is None:
+            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
+        return table_files(delta, table)
 
     def version(self, table: str) -> int | None:
         """See `ports.Lake.version`."""

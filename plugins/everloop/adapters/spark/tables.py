@@ -1,0 +1,35 @@
+"""Lake tables as Spark frames: delta-rs reads the log, Spark the Parquet files that it names. No Delta jar is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from everloop.adapters.lake import DeltaLake
+
+INTERVAL = "_interval"
+
+
+def table(spark: SparkSession, lake: DeltaLake, name: str, version: int | None = None) -> DataFrame:
+    """The rows of a table at `version` (the latest by default), without `_interval`. `DataError` when it is absent."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    files = lake.files(name, version)
+    fields = [field for field in files.schema if field.name != INTERVAL]
+    schema = from_arrow_schema(pa.schema(fields), prefer_timestamp_ntz=True)
+    if not files.uris:
+        return spark.createDataFrame([], schema)
+    # The folder names hold `_interval`, which no feature reads: recursive lookup keeps Spark from guessing its type.
+    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*files.uris)
+
+
+def query(spark: SparkSession, frames: Mapping[str, DataFrame], sql: str, parameters: Mapping[str, Any]) -> DataFrame:
+    """The result of Spark SQL over `frames`, each a view of its name; `:name` parameters."""
+    for name, frame in frames.items():
+        frame.createOrReplaceTempView(name)
+    return spark.sql(sql, args=dict(parameters))
