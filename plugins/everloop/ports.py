@@ -125,8 +125,15 @@ class Features(Protocol):
     def touched(self, interval: Interval) -> list[Interval]:
         """`interval`, and later ones with source rows in the lake whose trailing windows reach into it; oldest first."""
 
-    def compute(self, interval: Interval) -> dict[str, int]:
-        """Compute every view's rows of `interval` into the lake; rows by view."""
+    def compute(self, interval: Interval, known_at: datetime | None = None, *, unseen: bool = False) -> dict[str, int]:
+        """Compute every view's rows of `interval` into the lake; rows by view.
+
+        The first time, by another definition than before, or without `known_at`, the interval's rows are replaced. Else the data
+        was corrected: what stands stays, and every row that differs is added as a version `created` at `known_at` (data time; a
+        row that vanished with null features), so that history before then sees what was seen then. `unseen`: nobody was
+        served as of the interval's end or later; what was computed while an interval of its window was missing is then
+        replaced, so that intervals may be filled in any order. Equal rows, rounding aside, add nothing.
+        """
 
     def materialize(self, interval: Interval) -> dict[str, int]:
         """Offer `interval`'s rows to the online store, where no older event overwrites a newer one; rows changed by view."""

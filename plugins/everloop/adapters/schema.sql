@@ -54,6 +54,11 @@ CREATE TABLE IF NOT EXISTS outcome (
     PRIMARY KEY (use_case, key)
 );
 
+-- When an outcome came or was last corrected, by this database's clock: what the monitor has yet to measure.
+ALTER TABLE outcome ADD COLUMN IF NOT EXISTS recorded_at timestamptz NOT NULL DEFAULT now();
+CREATE INDEX IF NOT EXISTS outcome_recorded ON outcome (use_case, recorded_at);
+CREATE INDEX IF NOT EXISTS prediction_key ON prediction (use_case, key);
+
 -- What people asked to be forgotten. `entity` is emptied when the request is done, so that the request itself forgets too.
 CREATE TABLE IF NOT EXISTS erasure_request (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -89,6 +94,45 @@ CREATE TABLE IF NOT EXISTS cursor (
     consumer text NOT NULL,
     position timestamptz NOT NULL,
     PRIMARY KEY (use_case, consumer)
+);
+
+-- What came in, by table and interval, and where it went. `at`: just before the source was read. Schema `accounts` holds a view a table.
+CREATE SCHEMA IF NOT EXISTS accounts;
+CREATE TABLE IF NOT EXISTS account (
+    use_case text NOT NULL,
+    source_table text NOT NULL,
+    interval_start timestamptz NOT NULL,
+    interval_end timestamptz NOT NULL,
+    rows_in bigint NOT NULL,
+    published bigint NOT NULL,
+    quarantined bigint NOT NULL,
+    repaired bigint NOT NULL,
+    run text NOT NULL,
+    at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (use_case, source_table, interval_start),
+    CHECK (rows_in = published + quarantined)
+);
+CREATE INDEX IF NOT EXISTS account_recorded ON account (use_case, recorded_at);
+
+-- Intervals that must be worked, or worked again, up to the online store.
+CREATE TABLE IF NOT EXISTS open_interval (
+    use_case text NOT NULL,
+    interval_start timestamptz NOT NULL,
+    interval_end timestamptz NOT NULL,
+    at timestamptz NOT NULL,
+    reason text NOT NULL,
+    PRIMARY KEY (use_case, interval_start)
+);
+
+-- Which definition made the feature rows of an interval, and of how many source intervals.
+CREATE TABLE IF NOT EXISTS feature_interval (
+    use_case text NOT NULL,
+    view text NOT NULL,
+    interval_start timestamptz NOT NULL,
+    definition text NOT NULL,
+    inputs bigint NOT NULL,
+    PRIMARY KEY (use_case, view, interval_start)
 );
 
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from feast.errors import FeatureServiceNotFoundException
 
 from everloop.adapters.database import connect
 from everloop.adapters.features.bulk import write_rows
+from everloop.adapters.features.computed import MadeBy, computing
 from everloop.adapters.features.functions import source_text
 from everloop.adapters.features.offline import pinned
 from everloop.adapters.features.online_sql import online_columns, online_read
@@ -21,6 +25,7 @@ from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.retrieval import with_request_view
 from everloop.adapters.features.source import DeltaSource
+from everloop.adapters.features.versions import with_corrections
 from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
 from everloop.ports import Lake
@@ -39,6 +44,18 @@ class _View:
     def schema(self) -> pa.Schema:
         """The columns of the view's lake table."""
         return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(self.plan).items()])
+
+    @property
+    def definition(self) -> str:
+        """A digest of all that decides what the rows are, but for the data."""
+        source = self.source
+        told = [source.sql, list(source.tables), source.lookback.total_seconds(), online_columns(self.plan)]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def inputs(self, interval: Interval, starts: Mapping[str, set[datetime]]) -> int:
+        """How many source intervals of the window that makes the rows of `interval` are there (`starts` by table)."""
+        first = min(interval.start, interval.end - self.source.lookback)
+        return sum(first <= start < interval.end for table in self.source.tables for start in starts[table])
 
 
 class FeastFeatures:
@@ -88,20 +105,28 @@ class FeastFeatures:
 
     def touched(self, interval: Interval) -> list[Interval]:
         """See `ports.Features.touched`."""
-        found = {interval}
-        for view in self._views():
-            starts = {start for table in view.source.tables for start in self._lake.intervals(table)}
-            later = (Interval(start, start + self._use_case.interval) for start in starts if start > interval.start)
+        found, views = {interval}, self._views()
+        starts = self._starts(views)
+        for view in views:
+            known = set().union(*(starts[table] for table in view.source.tables))
+            later = (Interval(start, start + self._use_case.interval) for start in known if start > interval.start)
             found |= {other for other in later if other.end - view.source.lookback < interval.end}
         return sorted(found)
 
-    def compute(self, interval: Interval) -> dict[str, int]:
-        """See `ports.Features.compute`."""
-        counts = {}
-        for view in self._views():
-            rows = self._rows(view, interval)
-            self._lake.replace(view.source.table, rows, interval)
-            counts[view.plan.name] = rows.num_rows
+    def compute(self, interval: Interval, known_at: datetime | None = None, *, unseen: bool = False) -> dict[str, int]:
+        """See `ports.Features.compute`. Two runs that compute the same interval take turns."""
+        counts, views = {}, self._views()
+        with computing(self._database, self._use_case.name, interval) as computed:
+            starts = self._starts(views)
+            for view in views:
+                made_by = MadeBy(view.definition, view.inputs(interval, starts))
+                rows = self._rows(view, interval)
+                if known_at is not None and _corrects(computed.made_by(view.plan.name), made_by, unseen):
+                    standing = self._lake.read(view.source.table, interval=interval)
+                    rows = with_corrections(self._lake, view.plan, standing, rows, known_at) if standing.num_columns else rows
+                self._lake.replace(view.source.table, rows, interval)
+                computed.make(view.plan.name, made_by)
+                counts[view.plan.name] = rows.num_rows
         return counts
 
     def materialize(self, interval: Interval) -> dict[str, int]:
@@ -154,6 +179,11 @@ class FeastFeatures:
             )
         return [_View(view_plan(view, project), view.batch_source) for view in views]
 
+    def _starts(self, views: Sequence[_View]) -> dict[str, set[datetime]]:
+        """The starts of the intervals that each source table has."""
+        tables = {table for view in views for table in view.source.tables}
+        return {table: self._lake.intervals(table) for table in tables}
+
     def _rows(self, view: _View, interval: Interval) -> pa.Table:
         """The view's rows of one interval in their types, sorted by key; none while a table that it reads is absent."""
         source, schema = view.source, view.schema
@@ -189,6 +219,13 @@ class FeastFeatures:
         raise ConfigurationError(
             f'Use case "{self._use_case.name}" names the request field "{field}", which no source table has: use a column'
         )
+
+
+def _corrects(before: MadeBy | None, now: MadeBy, unseen: bool) -> bool:
+    """Whether other values than those that stand are a correction, known later, and not another or a first computation."""
+    if before is None or before.definition != now.definition:
+        return False
+    return not (unseen and before.inputs < now.inputs)
 
 
 def _ordered(views: Iterable[Any], projections: Mapping[str, Any]) -> list[Any]:
