@@ -36,6 +36,7 @@ FLIGHTS = SourceTable(
     key=("carrier", "flight", "origin", "scheduled_departure"),
     event_time="closed_at",
     suite="flights",
+    changed_at="updated_at",
 )
 
 WEATHER = SourceTable(
@@ -71,6 +72,7 @@ PLANES = SourceTable(
     key=("tailnum",),
     event_time="registered_at",
     suite="planes",
+    changed_at="updated_at",
     may_be_empty=True,
 )
 

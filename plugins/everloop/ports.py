@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everloop.decide.state import ReleaseState
@@ -17,6 +17,7 @@ from everloop.release import Bundle, FeaturePlan
 from everloop.use_case import SourceTable
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 
@@ -33,6 +34,15 @@ class Source(Protocol):
 
     def watermark(self, table: SourceTable) -> datetime | None:
         """Up to when (exclusive) the source is complete as far as anybody can tell; `None` when it is empty."""
+
+    def changes(
+        self, table: SourceTable, since: datetime | None, until: datetime, grid_origin: datetime, length: timedelta
+    ) -> dict[datetime, datetime]:
+        """Rows that were written in `[since, until)`, late and corrected ones among them, by the clock of the source.
+
+        The start of the data interval of their event time (counted in `length` from `grid_origin`), to the latest such time.
+        Empty for a source that cannot tell.
+        """
 
 
 class Lake(Protocol):
@@ -52,6 +62,12 @@ class Lake(Protocol):
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same SQL over rows in memory."""
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """A version's rows, `_interval` among them, that nothing reads yet: columns and filters go down to the files.
+
+        `DataError` when the table is absent.
+        """
 
     def version(self, table: str) -> int | None:
         """The latest version, `None` when the table is absent."""

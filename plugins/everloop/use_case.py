@@ -46,7 +46,9 @@ class SourceTable:
     `columns`: the contract, name to type (`string`, `int`, `float`, `bool`, `timestamp`). `key`: the columns that identify
     a row. `event_time`: the column by which rows belong to an interval. `suite`: `expectations/<use case>/<suite>.json`.
     `quarantine_limit`: the share of an interval's rows that may be put aside; beyond it the interval is refused, since a feed
-    that broke altogether must not empty a table in silence.
+    that broke altogether must not empty a table in silence. `changed_at`: a column of the PostgreSQL table (of the contract or
+    not) that says when a row was last written; by it late and corrected rows are found. Files tell it by themselves. `reread`:
+    how many of the newest published intervals every run simply reads again, for a source that cannot say what changed.
     """
 
     name: str
@@ -57,6 +59,8 @@ class SourceTable:
     suite: str
     may_be_empty: bool = False
     quarantine_limit: float = 0.2
+    changed_at: str | None = None
+    reread: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,4 +170,6 @@ def _source_problems(table: SourceTable) -> list[str]:
     ]
     if not 0 <= table.quarantine_limit <= 1:
         found.append(f'table "{table.name}": quarantine_limit is {table.quarantine_limit}: it must lie in [0, 1]')
+    if table.reread < 0:
+        found.append(f'table "{table.name}": reread is {table.reread}: it must be 0 or more')
     return found

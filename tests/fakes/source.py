@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ class MemorySource:
         self.down = False
         self._rows: dict[str, list[Mapping[str, str | None]]] = {}
         self._complete: dict[str, datetime] = {}
+        self._changes: dict[str, list[tuple[datetime, datetime]]] = {}
 
     def put(self, table: str, rows: Sequence[Mapping[str, str | None]], complete: datetime) -> None:
         self._rows[table] = [*self._rows.get(table, []), *rows]
@@ -39,6 +40,21 @@ class MemorySource:
     def watermark(self, table: SourceTable) -> datetime | None:
         self._reach()
         return self._complete.get(table.name)
+
+    def change(self, table: str, event: datetime, at: datetime) -> None:
+        """Say that a row with this event time was written `at`."""
+        self._changes.setdefault(table, []).append((event, at))
+
+    def changes(
+        self, table: SourceTable, since: datetime | None, until: datetime, grid_origin: datetime, length: timedelta
+    ) -> dict[datetime, datetime]:
+        self._reach()
+        found: dict[datetime, datetime] = {}
+        for event, at in self._changes.get(table.name, []):
+            if at < until and (since is None or at >= since):
+                start = grid_origin + (event - grid_origin) // length * length
+                found[start] = max(at, found.get(start, at))
+        return found
 
     def _reach(self) -> dict[str, list[Mapping[str, str | None]]]:
         if self.down:

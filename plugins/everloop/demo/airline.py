@@ -24,12 +24,14 @@ CREATE TABLE IF NOT EXISTS flights (
     PRIMARY KEY (carrier, flight, origin, scheduled_departure)
 );
 CREATE INDEX IF NOT EXISTS flights_closed_at ON flights (closed_at);
+CREATE INDEX IF NOT EXISTS flights_updated_at ON flights (updated_at);
 CREATE TABLE IF NOT EXISTS planes (
     tailnum text PRIMARY KEY, year double precision, engines double precision, seats double precision,
     registered_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS planes_registered_at ON planes (registered_at);
+CREATE INDEX IF NOT EXISTS planes_updated_at ON planes (updated_at);
 CREATE TABLE IF NOT EXISTS everloop_watermark (source_table text PRIMARY KEY, complete_until timestamptz NOT NULL);
 """
 EVENT_TIMES = {"flights": "closed_at", "planes": "registered_at"}

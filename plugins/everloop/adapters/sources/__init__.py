@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from everloop.adapters.sources import files, postgres
+from everloop.adapters.sources import changes, files, postgres
 from everloop.adapters.sources.landing import open_landing
 from everloop.interval import Interval
 from everloop.use_case import PostgresTable, SourceTable
@@ -36,3 +36,11 @@ class Sources:
         if isinstance(table.source, PostgresTable):
             return postgres.watermark(self._connections, table, table.source)
         return files.watermark(self._landing, table.source)
+
+    def changes(
+        self, table: SourceTable, since: datetime | None, until: datetime, grid_origin: datetime, length: timedelta
+    ) -> dict[datetime, datetime]:
+        """See `ports.Source.changes`; the rules are those of `changes.in_postgres` and `changes.in_files`."""
+        if isinstance(table.source, PostgresTable):
+            return changes.in_postgres(self._connections, table, table.source, since, until, grid_origin, length)
+        return changes.in_files(self._landing, table.source, since, until, grid_origin, length)

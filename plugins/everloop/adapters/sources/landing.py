@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ class Landing(Protocol):
 
     def names(self, prefix: str) -> list[str]:
         """The names that start with `prefix`, sorted."""
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        """When each of the names that start with `prefix` was last written."""
 
     def read(self, name: str) -> bytes | None:
         """The content, `None` when absent."""
@@ -44,6 +48,11 @@ class FolderLanding:
         top = self._folder / prefix.rpartition("/")[0]
         found = (path.relative_to(self._folder).as_posix() for path in top.rglob("*") if path.is_file())
         return sorted(name for name in found if name.startswith(prefix))
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        """See `Landing.written`."""
+        times = {name: (self._folder / name).stat().st_mtime for name in self.names(prefix)}
+        return {name: datetime.fromtimestamp(seconds, UTC) for name, seconds in times.items()}
 
     def read(self, name: str) -> bytes | None:
         """See `Landing.read`."""
@@ -73,10 +82,14 @@ class S3Landing:
 
     def names(self, prefix: str) -> list[str]:
         """See `Landing.names`."""
+        return sorted(self.written(prefix))
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        """See `Landing.written`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
         with _reaching(self._bucket):
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return sorted(key.removeprefix(self._prefix) for key in keys)
+            items = [item for page in pages for item in page.get("Contents", [])]
+        return {item["Key"].removeprefix(self._prefix): item["LastModified"].astimezone(UTC) for item in items}
 
     def read(self, name: str) -> bytes | None:
         """See `Landing.read`."""

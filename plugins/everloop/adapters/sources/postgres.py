@@ -30,7 +30,7 @@ def extract(connections: Mapping[str, str], table: SourceTable, source: Postgres
 
     Values are read as text and held to the contract here, so a source that changes a type loses no rows by it.
     """
-    with _snapshot(connections, source) as connection, tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+    with snapshot(connections, source) as connection, tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         where = f'{source.connection}: table "{source.table}"'
         extra = check_columns(_columns(connection, source), table, where)
         _copy(connection, table, source, interval, file)
@@ -46,7 +46,7 @@ def watermark(connections: Mapping[str, str], table: SourceTable, source: Postgr
     The second rule fits busy append-only tables: a row later than the end of an interval is then taken as proof that the
     interval is complete. A quiet table needs the first rule, else it holds the loop back.
     """
-    with _snapshot(connections, source) as connection:
+    with snapshot(connections, source) as connection:
         if _columns(connection, PostgresTable(connection=source.connection, table=WATERMARKS)):
             told = connection.execute(
                 sql.SQL("SELECT complete_until FROM {} WHERE source_table = %s").format(sql.Identifier(WATERMARKS)),
@@ -87,7 +87,8 @@ def connected(connections: Mapping[str, str], name: str) -> Iterator[psycopg.Con
 
 
 @contextmanager
-def _snapshot(connections: Mapping[str, str], source: PostgresTable) -> Iterator[psycopg.Connection[Any]]:
+def snapshot(connections: Mapping[str, str], source: PostgresTable) -> Iterator[psycopg.Connection[Any]]:
+    """A read-only connection to the table's system that sees one moment all along."""
     with connected(connections, source.connection) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
