@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from everloop.errors import ConfigurationError
@@ -43,4 +44,6 @@ def session(master: str) -> SparkSession:
         builder = builder.config(name, value)
     if master.startswith(_LOCAL):
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        # PySpark reads nothing else for the workers' Python, and `python3` of the PATH lacks our packages.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return builder.getOrCreate()
