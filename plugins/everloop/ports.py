@@ -6,7 +6,7 @@ adapter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -261,6 +261,21 @@ class TrafficLog(Protocol):
     def record_outcomes(self, use_case: str, outcomes: Sequence[tuple[str, bool, datetime]]) -> int:
         """Upsert `(key, label, known_at)`; a newer `known_at` wins. Returns how many rows changed."""
 
+    def labels(self, use_case: str, keys: Collection[str]) -> dict[str, bool]:
+        """The outcomes that are known of `keys`."""
+
+    def relabelled(
+        self, use_case: str, since: datetime | None, origin: datetime, length: timedelta
+    ) -> tuple[list[datetime], datetime]:
+        """The intervals (their starts, counted in `length` from `origin`) of which predictions got an outcome, or another one.
+
+        Outcomes recorded from `since` on, by the log's own clock, `None` for none; and that clock now, to be the next `since`. What
+        was recorded seconds before may be told again.
+        """
+
+    def last_asked(self, use_case: str) -> datetime | None:
+        """The latest data time as of which anything was predicted."""
+
     def erase(self, use_case: str, entities: Sequence[str]) -> int:
         """Delete what is held of `entities`; returns the number of predictions deleted."""
 
@@ -304,6 +319,44 @@ class Measurements(Protocol):
 
     def advance(self, use_case: str, consumer: str, position: datetime) -> None:
         """Move the cursor forward; never back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What came in of one table and interval, and where it went: `rows_in` = `published` + `quarantined`.
+
+    `repaired`: how many of these rows a person has repaired. `at`: wall clock, just before the source was read.
+    """
+
+    table: str
+    interval: Interval
+    rows_in: int
+    published: int
+    quarantined: int
+    repaired: int
+    run: str
+    at: datetime
+
+
+class Accounts(Protocol):
+    """The exact accounts of ingestion, and which intervals must be worked up to the online store."""
+
+    def record(self, use_case: str, accounts: Sequence[Account]) -> None:
+        """Upsert by (use case, table, interval start), all or none; one that does not add up is refused."""
+
+    def read(
+        self, use_case: str, *, intervals: Collection[Interval] | None = None, recorded_since: datetime | None = None
+    ) -> list[Account]:
+        """Accounts by table and interval: all, or those of `intervals`, recorded from `recorded_since` (wall clock) on."""
+
+    def open(self, use_case: str, intervals: Collection[Interval], at: datetime, reason: str) -> None:
+        """Note, at the moment `at` (wall clock), that `intervals` must be worked; a later note replaces an earlier one."""
+
+    def opened(self, use_case: str) -> dict[Interval, str]:
+        """The intervals that must be worked, oldest first, and why."""
+
+    def close(self, use_case: str, intervals: Collection[Interval]) -> None:
+        """Strike off those of `intervals` of which every table was read from its source after they were opened."""
 
 
 class Scorer(Protocol):

@@ -10,6 +10,7 @@ from everloop.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from everloop.ports import (
+        Accounts,
         Checks,
         Destination,
         Features,
@@ -88,6 +89,13 @@ class Loop:
         from everloop.adapters.measurements import PostgresMeasurements
 
         return PostgresMeasurements(self.settings.database)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What came in and where it went."""
+        from everloop.adapters.accounts import PostgresAccounts
+
+        return PostgresAccounts(self.settings.database)
 
     @cached_property
     def scorer(self) -> Scorer:

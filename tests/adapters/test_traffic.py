@@ -103,6 +103,35 @@ def test_use_cases_do_not_see_each_other(traffic: TrafficLog, log: Log):
     assert traffic.served("claims", WEEK).num_rows == 1
 
 
+def test_labels_tell_what_is_known_of_some_keys(traffic: TrafficLog, log: Log):
+    log(prediction("a"), prediction("b"), prediction("c"))
+    traffic.record_outcomes("flights", [("a", True, START), ("b", False, START)])
+    assert traffic.labels("flights", ["a", "b", "c"]) == {"a": True, "b": False}
+    assert traffic.labels("flights", []) == traffic.labels("claims", ["a"]) == {}
+
+
+def test_intervals_whose_outcomes_came_or_changed_are_told(traffic: TrafficLog, log: Log):
+    week = timedelta(days=7)
+    log(prediction("a"), prediction("b", as_of=START + week), prediction("c", as_of=START + week + HOUR))
+    traffic.record_outcomes("flights", [("a", True, START)])
+    none, first = traffic.relabelled("flights", None, START - week, week)
+    traffic.record_outcomes("flights", [("b", True, START), ("c", True, START), ("unasked", True, START)])
+    late, second = traffic.relabelled("flights", first, START - week, week)
+    traffic.record_outcomes("flights", [("a", False, START + HOUR), ("b", True, START)])
+    corrected, third = traffic.relabelled("flights", second, START - week, week)
+    assert none == []
+    assert late.count(START + week) == 1
+    assert START in corrected
+    assert first <= second <= third
+    assert traffic.relabelled("flights", third + HOUR, START - week, week)[0] == []
+
+
+def test_the_last_moment_that_was_asked_about_is_told(traffic: TrafficLog, log: Log):
+    assert traffic.last_asked("flights") is None
+    log(prediction("a", as_of=START + HOUR, at=START), prediction("b", at=START + HOUR))
+    assert traffic.last_asked("flights") == START + HOUR
+
+
 def test_the_outcome_known_last_wins_in_whatever_order_it_comes(traffic: TrafficLog, log: Log):
     log(prediction("a"), prediction("b"))
     assert traffic.record_outcomes("flights", [("a", True, START + HOUR)]) == 1

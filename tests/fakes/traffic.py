@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -45,6 +45,7 @@ class InMemoryTraffic:
     def __init__(self) -> None:
         self.predictions: dict[str, list[dict[str, Any]]] = {}
         self.outcomes: dict[str, dict[str, tuple[bool, datetime]]] = {}
+        self._recorded: dict[tuple[str, str], datetime] = {}
         self.requests: dict[int, tuple[str, str | None]] = {}
 
     def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -68,7 +69,23 @@ class InMemoryTraffic:
             if key not in known or known[key][1] < known_at:
                 known[key] = (label, known_at)
                 changed.add(key)
+                self._recorded[use_case, key] = datetime.now(UTC)
         return len(changed)
+
+    def labels(self, use_case: str, keys: Collection[str]) -> dict[str, bool]:
+        known = self.outcomes.get(use_case, {})
+        return {key: known[key][0] for key in keys if key in known}
+
+    def relabelled(
+        self, use_case: str, since: datetime | None, origin: datetime, length: timedelta
+    ) -> tuple[list[datetime], datetime]:
+        now = datetime.now(UTC)
+        new = {key for (owner, key), at in self._recorded.items() if owner == use_case and since is not None and at >= since}
+        starts = {origin + (r["as_of"] - origin) // length * length for r in self._rows(use_case) if r["key"] in new}
+        return sorted(starts), now
+
+    def last_asked(self, use_case: str) -> datetime | None:
+        return max((row["as_of"] for row in self._rows(use_case)), default=None)
 
     def erase(self, use_case: str, entities: Sequence[str]) -> int:
         gone = [row for row in self._rows(use_case) if row["entity"] in entities]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +42,8 @@ SCHEMA = pa.schema(
 _FROM_OUTCOME = ("label", "known_at")
 _JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"
 _DELETE_BATCH = 20_000
+_IN_FLIGHT = timedelta(seconds=5)
+"""How long before a look an outcome may have been stamped that was not to be seen then: its transaction ran."""
 
 
 class PostgresTraffic:
@@ -78,7 +80,8 @@ class PostgresTraffic:
             SELECT DISTINCT ON (key) %s, key, label, known_at
             FROM unnest(%s::text[], %s::boolean[], %s::timestamptz[]) AS given (key, label, known_at)
             ORDER BY key, known_at DESC
-            ON CONFLICT (use_case, key) DO UPDATE SET label = EXCLUDED.label, known_at = EXCLUDED.known_at
+            ON CONFLICT (use_case, key) DO UPDATE
+            SET label = EXCLUDED.label, known_at = EXCLUDED.known_at, recorded_at = now()
             WHERE outcome.known_at < EXCLUDED.known_at
         """
         columns = [list(column) for column in zip(*outcomes, strict=True)]
@@ -86,6 +89,35 @@ class PostgresTraffic:
             return 0
         with connect(self._uri) as connection:
             return connection.execute(statement, [use_case, *columns]).rowcount
+
+    def labels(self, use_case: str, keys: Collection[str]) -> dict[str, bool]:
+        """The outcomes that are known of `keys`."""
+        statement = "SELECT key, label FROM outcome WHERE use_case = %s AND key = ANY(%s)"
+        with connect(self._uri) as connection:
+            return dict(connection.execute(statement, (use_case, list(keys))).fetchall())
+
+    def relabelled(
+        self, use_case: str, since: datetime | None, origin: datetime, length: timedelta
+    ) -> tuple[list[datetime], datetime]:
+        """See `ports.TrafficLog.relabelled`. The cost is that of the outcomes recorded since, whatever the log's length."""
+        statement = """
+            SELECT DISTINCT date_bin(%s, p.as_of, %s) AS start
+            FROM outcome o JOIN prediction p ON p.use_case = o.use_case AND p.key = o.key
+            WHERE o.use_case = %s AND o.recorded_at >= %s ORDER BY start
+        """
+        with connect(self._uri) as connection:
+            now = connection.execute("SELECT clock_timestamp()").fetchone()
+            assert now is not None  # noqa: S101 - a clock always tells
+            if since is None:
+                return [], now[0]
+            found = connection.execute(statement, (length, origin, use_case, since - _IN_FLIGHT)).fetchall()
+            return [start for (start,) in found], now[0]
+
+    def last_asked(self, use_case: str) -> datetime | None:
+        """The latest data time as of which anything was predicted."""
+        with connect(self._uri) as connection:
+            row = connection.execute("SELECT max(as_of) FROM prediction WHERE use_case = %s", (use_case,)).fetchone()
+        return row[0] if row else None
 
     def erase(self, use_case: str, entities: Sequence[str]) -> int:
         """Delete the predictions of `entities` and their outcomes; returns the number of predictions deleted."""
