@@ -140,6 +140,24 @@ def test_sql_takes_parameters_and_thinks_in_utc(lake: Lake) -> None:
     assert lake.query_rows("SELECT count(*) AS n FROM frame", {"frame": rows(1.0)}).to_pylist() == [{"n": 1}]
 
 
+def test_a_scan_shows_a_versions_rows_with_their_interval_and_old_rows_with_null_for_a_newer_column(lake: Lake) -> None:
+    first = lake.replace("hours", rows(1.0, 2.0), week(0))
+    wider = rows(3.0).append_column("more", pa.array(["x"]))
+    lake.replace("hours", wider, week(1))
+    found = lake.scan("hours").sort("_interval", "value").select("value", "more", "_interval").collect()
+    assert found.rows() == [
+        (1.0, None, week(0).start),
+        (2.0, None, week(0).start),
+        (3.0, "x", week(1).start),
+    ]
+    assert lake.scan("hours", first).collect().height == 2
+
+
+def test_a_scan_of_an_absent_table_is_refused(lake: Lake) -> None:
+    with pytest.raises(DataError, match='no table "nowhere"'):
+        lake.scan("nowhere")
+
+
 def test_staged_rows_are_replaced_and_forgotten_by_whole_parts(lake: Lake) -> None:
     run = "scheduled__2013-01-01T00:00:00+00:00"
     lake.stage(f"{run}/a/raw", rows(1.0))

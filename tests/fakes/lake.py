@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 from everloop.adapters.lake import sql as duck
@@ -47,6 +48,11 @@ class MemoryLake:
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         return duck.run(sql, frames, parameters)
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        if table not in self._versions:
+            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
+        return pl.DataFrame(pl.from_arrow(self._with_interval(table, version))).lazy()
 
     def version(self, table: str) -> int | None:
         return len(self._versions[table]) - 1 if table in self._versions else None

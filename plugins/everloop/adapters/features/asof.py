@@ -1,25 +1,34 @@
-"""The point-in-time join of one feature view, as DuckDB SQL."""
+"""The point-in-time join of one feature view: Polars reads the rows, one binary search per entity row finds the version."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
     import pyarrow as pa
 
     from everloop.ports import Lake
+
+    Ints = npt.NDArray[np.int64]
+
+ROWS_AT_ONCE = 4_000_000
+"""Feature rows that are held at a time, about 1 GB with six columns; longer histories go by hash partitions of their keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AsofView:
     """A feature view as the join sees it.
 
-    `join_keys`: column of the entity rows to column of `table`. `features`: column of `table` to column of the result.
-    `types`: Arrow type of every one of these entity and result columns. `ttl`: how old a value may be, its end included;
-    `None` for ever.
+    `join_keys`: column of the entity rows to column of `table`; none for a view without entity. `features`: column of `table`
+    to column of the result. `types`: Arrow type of every one of these entity and result columns. `ttl`: how old a value may be,
+    its end included; `None` for ever.
     """
 
     table: str
@@ -31,74 +40,139 @@ class AsofView:
     ttl: timedelta | None
 
 
-def join(lake: Lake, view: AsofView, version: int | None, entities: pa.Table, moment: str) -> pa.Table:
+class Engine(Protocol):
+    """What computes a join: `join` below here, or another that gives equal rows."""
+
+    def __call__(self, lake: Lake, view: AsofView, version: int | None, entities: pa.Table, moment: str) -> pa.Table:
+        """The view's features, one row per row of `entities`, in order, by the rule of `join`."""
+
+
+def join(
+    lake: Lake, view: AsofView, version: int | None, entities: pa.Table, moment: str, *, rows_at_once: int = ROWS_AT_ONCE
+) -> pa.Table:
     """The view's features, one row per row of `entities`, in order.
 
     A row counts for a moment when it was known by then (event time and created time at or before it) and its event time
-    lies in `[moment - ttl, moment]`. Of these the latest event counts, of the same event the latest created. None, or a null
-    key: nulls.
+    lies in `[moment - ttl, moment]`. Of these the latest event counts, of the same event the latest created; of rows equal in
+    both the one with the largest values, null the largest, so that the order of files never matters. None, or a null key:
+    nulls. A null created time counts as the event time. `version`: of the table, `None` for the latest.
+
+    Memory: the entity rows, the result, and about `rows_at_once` feature rows.
     """
+    import polars as pl
     import pyarrow as pa
 
     schema = pa.schema([(column, view.types[column]) for column in view.features.values()])
-    known = _candidates(lake, view, version, entities, moment)
-    if known is None or not entities.num_rows:
+    asked = _asked(view, entities, moment)
+    rows = _candidates(lake, view, version, asked)
+    if rows is None:
         return pa.table({name: pa.nulls(entities.num_rows, kind) for name, kind in zip(schema.names, schema.types, strict=True)})
-    asked = entities.select([*view.join_keys, moment]).rename_columns([*(f"k{i}" for i in range(len(view.join_keys))), "moment"])
-    asked = asked.append_column("n", pa.array(range(asked.num_rows), pa.int64()))
-    parameters = {} if view.ttl is None else {"ttl": view.ttl}
-    return lake.query_rows(_join_sql(view), {"asked": asked, "known": known}, parameters).cast(schema)
+    found = pl.concat(list(_parts(rows, asked, view, rows_at_once))).sort("n").drop("n")
+    return found.rename(dict(zip(found.columns, schema.names, strict=True))).to_arrow().cast(schema)
 
 
-def _candidates(lake: Lake, view: AsofView, version: int | None, entities: pa.Table, moment: str) -> pa.Table | None:
-    """The rows of the table that could count for any of the moments; `None` when there is no table."""
-    import pyarrow.compute as pc
+def _asked(view: AsofView, entities: pa.Table, moment: str) -> pl.DataFrame:
+    """The entity rows' keys `k0`, ..., `moment` and position `n`."""
+    import polars as pl
 
-    if lake.version(view.table) is None:
+    chosen = entities.select([*view.join_keys, moment]).rename_columns([*_numbered("k", view.join_keys), "moment"])
+    return pl.DataFrame(pl.from_arrow(chosen)).with_row_index("n")
+
+
+def _candidates(lake: Lake, view: AsofView, version: int | None, asked: pl.DataFrame) -> pl.LazyFrame | None:
+    """The rows of the table that could count for any of the moments; `None` when there are none, or no table."""
+    import polars as pl
+
+    earliest, latest = asked.get_column("moment").min(), asked.get_column("moment").max()
+    pinned = lake.version(view.table) if version is None else version
+    if latest is None or pinned is None:
         return None
-    bounds: Mapping[str, Any] = pc.min_max(entities[moment]).as_py()
-    if bounds["min"] is None:
-        return None
-    keys = [f"{_quote(column)} AS k{i}" for i, column in enumerate(view.join_keys.values())]
-    event = _quote(view.event_time)
-    created = f"coalesce({_quote(view.created)}, {event})" if view.created else event
-    features = [f"{_quote(column)} AS v{i}" for i, column in enumerate(view.features)]
-    within, parameters = f"{event} <= $latest", {"latest": bounds["max"]}
-    if view.ttl is not None:
-        within, parameters = f"{within} AND {event} >= $earliest", {**parameters, "earliest": bounds["min"] - view.ttl}
-    columns = ", ".join([*keys, f"{event} AS event_time", f"{created} AS created", *features])
-    return lake.query(f"SELECT {columns} FROM {_quote(view.table)} WHERE {within}", {view.table: version}, parameters)
+    event = pl.col(view.event_time)
+    created = pl.col(view.created) if view.created else event
+    keys = [
+        pl.col(column).cast(asked.schema[key]).alias(key)
+        for key, column in zip(_numbered("k", view.join_keys), view.join_keys.values(), strict=True)
+    ]
+    values = [pl.col(column).alias(name) for name, column in zip(_numbered("v", view.features), view.features, strict=True)]
+    within = event <= latest if view.ttl is None else event.is_between(earliest - view.ttl, latest)  # type: ignore[operator]
+    rows = lake.scan(view.table, pinned).filter(within)
+    return rows.select(*keys, event.alias("event"), created.fill_null(event).alias("created"), *values)
 
 
-def _join_sql(view: AsofView) -> str:
-    """One ASOF join by the moment a row was known, then a look at the best row known by then.
+def _parts(rows: pl.LazyFrame, asked: pl.DataFrame, view: AsofView, rows_at_once: int) -> Iterator[pl.DataFrame]:
+    """The answer in parts, each of which looks at the feature rows of its own share of the keys alone."""
+    import polars as pl
 
-    ASOF compares one column alone, so a row that was created late would hide, or be hidden by, the wrong one: `seen` says
-    for each moment at which something became known which version was the best from then on.
+    parts = math.ceil(rows.select(pl.len()).collect(engine="streaming").item() / rows_at_once)
+    if parts <= 1 or not view.join_keys:
+        yield _answer(rows, asked, view)
+        return
+    share = pl.struct(_numbered("k", view.join_keys)).hash(seed=0) % parts
+    for part in range(parts):
+        yield _answer(rows.filter(share == part), asked.filter(share == part), view)
+
+
+def _answer(rows: pl.LazyFrame, asked: pl.DataFrame, view: AsofView) -> pl.DataFrame:
+    """`n` and the values `v0`, ... of the row that counts for each of `asked`."""
+    import polars as pl
+
+    keys, values = _numbered("k", view.join_keys), _numbered("v", view.features)
+    known, wanted = _with_ids(rows, asked, keys)
+    known = known.sort("id", "event", "created", *values, nulls_last=True)
+    events, moments = _numbers(known["event"]), _numbers(asked["moment"].fill_null(strategy="zero"))
+    known_from = known.select(pl.max_horizontal("event", "created")).to_series()
+    place = latest_known(_numbers(known["id"]), _numbers(known_from), wanted, moments)
+    counts = place >= 0
+    if view.ttl is not None and known.height:
+        counts &= events[place] >= moments - view.ttl // timedelta(microseconds=1)
+    taken = pl.select(pl.when(pl.Series(counts)).then(pl.Series(place))).to_series()
+    return asked.select("n").hstack(known.select(pl.col(values).gather(taken)))
+
+
+def _with_ids(rows: pl.LazyFrame, asked: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, Ints]:
+    """The rows whose keys are asked for, with a number `id` in place of the keys; the numbers asked for, -1 for none."""
+    import polars as pl
+
+    if not keys:
+        known = rows.with_columns(id=pl.lit(0, pl.Int64)).collect(engine="streaming")
+        wanted = asked.with_columns(id=pl.lit(0, pl.Int64))
+    else:
+        ids = asked.select(keys).drop_nulls().unique().with_row_index("id")
+        known = rows.join(ids.lazy(), on=keys).drop(keys).collect(engine="streaming")
+        wanted = asked.join(ids, on=keys, how="left", maintain_order="left")
+    some_time = pl.col("moment").is_not_null()
+    return known, _numbers(wanted.select(pl.when(some_time).then(pl.col("id").cast(pl.Int64)).fill_null(-1)).to_series())
+
+
+def latest_known(keys: Ints, known_from: Ints, asked: Ints, moments: Ints) -> Ints:
+    """For each asked key and moment the last of the key's rows among those known by then; -1 for none.
+
+    The rows are sorted by key, and within a key by rank: of two known rows the later one counts. One is looked up by the
+    time when it became known, so a row that was known late must not hide one that ranks higher: at each time it is the
+    highest rank so far that counts.
     """
-    keys = [f"k{i}" for i in range(len(view.join_keys))]
-    values = [f"v{i}" for i in range(len(view.features))]
-    by_key = ", ".join(keys)
-    fresh = "" if view.ttl is None else "AND f.event_time >= a.moment - $ttl"
-    selected = ", ".join(f"f.{value} AS {_quote(name)}" for value, name in zip(values, view.features.values(), strict=True))
-    return f"""
-        WITH f AS (
-            SELECT *, greatest(event_time, created) AS known_from,
-                row_number() OVER (PARTITION BY {by_key} ORDER BY event_time, created, {", ".join(values)}) AS version
-            FROM known
-        ), seen AS (
-            SELECT {by_key}, known_from, max(version) OVER (
-                PARTITION BY {by_key} ORDER BY known_from RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-            ) AS version
-            FROM f
-        )
-        SELECT {selected}
-        FROM asked AS a
-        ASOF LEFT JOIN seen AS s ON {" AND ".join(f"a.{key} = s.{key}" for key in keys)} AND a.moment >= s.known_from
-        LEFT JOIN f ON {" AND ".join(f"f.{key} = s.{key}" for key in keys)} AND f.version = s.version {fresh}
-        ORDER BY a.n
-    """
+    import numpy as np
+
+    if not keys.size:
+        return np.full(asked.size, -1)
+    order = np.lexsort((known_from, keys))
+    best = np.maximum.accumulate(order)  # ranks of a key all lie above those of the key before
+    times = np.unique(known_from)
+
+    def line(key: Ints, time: Ints) -> Ints:
+        """Key and time as one number that sorts like both: times count by their order, so that it fits."""
+        return key * (times.size + 1) + np.searchsorted(times, time, side="right")
+
+    at = np.searchsorted(line(keys[order], known_from[order]), line(asked, moments), side="right") - 1
+    found = best[at]
+    return np.where((at >= 0) & (keys[found] == asked), found, -1)
 
 
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _numbered(prefix: str, columns: Mapping[str, str]) -> list[str]:
+    return [f"{prefix}{i}" for i in range(len(columns))]
+
+
+def _numbers(column: pl.Series) -> Ints:
+    import numpy as np
+
+    return column.to_physical().to_numpy().astype(np.int64, copy=False)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from everloop.adapters.lake.rows import TIMESTAMP, fitted, normal, same
 from everloop.adapters.lake.staging import Staging, open_files
 from everloop.errors import DataError
 from everloop.interval import Interval
+
+if TYPE_CHECKING:
+    import polars as pl
 
 INTERVAL = "_interval"
 EMPTY = "_intervals"
@@ -44,6 +47,8 @@ class DeltaLake:
         self._options = storage_options
         self._files = open_files(self._uri, storage_options)
         self._staging = Staging(self._files)
+        # A version never changes: who asked for the number, and now reads it, need not have its log read again.
+        self._pinned: dict[str, DeltaTable] = {}
         kept = f"interval {retention.days} days"
         self._properties = {"delta.logRetentionDuration": kept, "delta.deletedFileRetentionDuration": kept}
 
@@ -77,6 +82,15 @@ class DeltaLake:
         """See `ports.Lake.query_rows`."""
         return duck.run(sql, frames, parameters)
 
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """See `ports.Lake.scan`. Files that the log's own statistics rule out are not opened."""
+        import polars as pl
+
+        delta = self._open(table, version)
+        if delta is None:
+            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
+        return pl.scan_delta(delta)
+
     def files(self, table: str, version: int | None = None) -> TableFiles:
         """The Parquet files that hold a table, for an engine that reads them itself; `DataError` when it is absent."""
         delta = self._open(table, version)
@@ -87,7 +101,10 @@ class DeltaLake:
     def version(self, table: str) -> int | None:
         """See `ports.Lake.version`."""
         delta = self._open(table)
-        return None if delta is None else delta.version()
+        if delta is None:
+            return None
+        self._pinned[table] = delta
+        return int(delta.version())
 
     def intervals(self, table: str) -> set[datetime]:
         """See `ports.Lake.intervals`."""
@@ -129,6 +146,9 @@ class DeltaLake:
         return deleted
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        pinned = self._pinned.get(table)
+        if pinned is not None and pinned.version() == version:
+            return pinned
         with suppress(TableNotFoundError):
             return DeltaTable(f"{self._uri}/{table}", version=version, storage_options=self._options)
         return None
