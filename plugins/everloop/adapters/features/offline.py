@@ -1,9 +1,8 @@
-"""Feast's offline store on the lake: point-in-time joins by ASOF in DuckDB over Delta."""
+"""Feast's offline store on the lake: point-in-time joins over Delta."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -11,14 +10,17 @@ from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
-from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from everloop.adapters.features.asof import AsofView, join
-from everloop.adapters.features.plans import ARROW_TYPES, TIMESTAMP, kinds
+from everloop.adapters.features.asof import AsofView, Engine, join
+from everloop.adapters.features.entities import RANGE_MOMENT, entity_rows, moment_column, rows_between, typed
+from everloop.adapters.features.plans import ARROW_TYPES, kinds
 from everloop.adapters.features.retrieval import DeltaRetrievalJob
+from everloop.adapters.features.saved import add
 from everloop.adapters.features.source import DeltaSource
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
@@ -29,12 +31,29 @@ _VERSIONS: ContextVar[Mapping[str, int] | None] = ContextVar("versions", default
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast has no types
     """`lake`: the folder or `s3://` prefix that holds `<project>/<table>`, or a `ports.Lake` in the process.
 
-    `storage_options`: delta-rs's, for stores other than AWS.
+    `storage_options`: delta-rs's, for stores other than AWS. `engine`: what computes joins, one of `ENGINES`, or an
+    `asof.Engine` in the process.
     """
 
     type: Literal["everloop.adapters.features.offline.DeltaOfflineStore"] = "everloop.adapters.features.offline.DeltaOfflineStore"
     lake: Any
     storage_options: dict[str, str] | None = None
+    engine: Any = "local"
+
+
+ENGINES: Mapping[str, Engine] = {"local": join}
+"""`local`: in this process."""
+
+
+def engine_of(config: RepoConfig) -> Engine:
+    """The engine that a Feast configuration names; `ConfigurationError` when there is none of that name."""
+    named = config.offline_store.engine
+    if not isinstance(named, str):
+        given: Engine = named
+        return given
+    if named not in ENGINES:
+        raise ConfigurationError(f'offline_store.engine is "{named}": use one of {sorted(ENGINES)}')
+    return ENGINES[named]
 
 
 def lake_of(config: RepoConfig) -> Lake:
@@ -75,27 +94,35 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
         registry: Any,
         project: str,
         full_feature_names: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
         **_: Any,
     ) -> RetrievalJob:
-        """Entity rows (pandas, Arrow, or SQL over the lake) with their features. The versions are those of now."""
-        lake = lake_of(config)
-        entities = _entity_rows(lake, entity_df)
-        moment = infer_event_timestamp_from_entity_df(entities.schema.empty_table().to_pandas().dtypes.to_dict())
+        """Entity rows (pandas, Arrow, or SQL over the lake) with their features. The versions are those of now.
+
+        Without entity rows: all that became known in `[start_date, end_date]`, see `entities.rows_between`.
+        """
+        lake, engine = lake_of(config), engine_of(config)
         views = _asof_views(feature_refs, feature_views, full_feature_names)
-        entities = _typed(entities, moment, views)
         versions = {view.table: _version(lake, view.table) for view in views}
+        if entity_df is None:
+            entities = rows_between(lake, views, [versions[view.table] for view in views], start_date, end_date)
+            moment = RANGE_MOMENT
+        else:
+            entities = entity_rows(lake, entity_df)
+            moment = moment_column(entities)
+            entities = typed(entities, moment, views)
 
         def evaluate() -> pa.Table:
             joined = entities
             for view in views:
-                found = join(lake, view, versions[view.table], entities, moment)
+                found = engine(lake, view, versions[view.table], entities, moment)
                 for name in found.column_names:
                     joined = joined.append_column(name, found[name])
             return joined
 
         functions = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        metadata = RetrievalMetadata(features=list(feature_refs), keys=[c for c in entities.column_names if c != moment])
-        return DeltaRetrievalJob(evaluate, full_feature_names, functions, metadata)
+        return DeltaRetrievalJob(lake, evaluate, full_feature_names, functions, _metadata(feature_refs, entities, moment))
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -109,11 +136,13 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
         end_date: datetime,
     ) -> RetrievalJob:
         """For each key the latest row with event time in `[start_date, end_date]`."""
-        keys = ", ".join(_quoted(join_key_columns))
+        keys = ", ".join(_quoted(join_key_columns) or ["true"])
         times = ", ".join(f"{column} DESC" for column in _quoted([timestamp_field, created_timestamp_column]))
         latest = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {times}) = 1"
+        # Feast knows the rows of a view without entity by a key of its own.
+        dummy = [] if join_key_columns else [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
         columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column]
-        return _pull(config, data_source, columns, timestamp_field, (start_date, end_date), latest)
+        return _pull(config, data_source, [*_quoted(columns), *dummy], timestamp_field, (start_date, end_date), latest)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -128,39 +157,30 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
     ) -> RetrievalJob:
         """All rows with event time in `[start_date, end_date]`, either end open when `None`."""
         columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column]
-        return _pull(config, data_source, columns, timestamp_field, (start_date, end_date))
+        return _pull(config, data_source, _quoted(columns), timestamp_field, (start_date, end_date))
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: Any, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        """Add rows to a view's table, beside those that its SQL computes. Which of two counts, their `created` says."""
+        add(lake_of(config), feature_view.batch_source.table, table)
+        if progress:
+            progress(table.num_rows)
 
 
-def _entity_rows(lake: Lake, entity_df: pd.DataFrame | pa.Table | str | None) -> pa.Table:
-    if isinstance(entity_df, pa.Table):
-        return entity_df
-    if isinstance(entity_df, pd.DataFrame):
-        return pa.Table.from_pandas(entity_df, preserve_index=False).replace_schema_metadata(None)
-    if isinstance(entity_df, str):
-        named = set(re.findall(r"\w+", entity_df))
-        return lake.query(entity_df, {table: None for table in lake.tables() if table in named})
-    raise ConfigurationError("Retrieval by a date range alone is not supported: pass entity_df, a frame or SQL over the lake")
-
-
-def _typed(entities: pa.Table, moment: str, views: Sequence[AsofView]) -> pa.Table:
-    """`entities` with join keys in their declared types and the moment in UTC; naive times count as UTC."""
-    wanted = {key: view.types[key] for view in views for key in view.join_keys}
-    if missing := sorted(set(wanted) - set(entities.column_names)):
-        raise ConfigurationError(
-            f"The entity rows have columns {entities.column_names} and lack the join keys {missing}: add them"
-        )
-    for name, kind in {**wanted, moment: TIMESTAMP}.items():
-        if entities[name].type != kind:
-            column = entities[name].cast(kind, safe=name != moment)
-            entities = entities.set_column(entities.column_names.index(name), name, column)
-    return entities
+def _metadata(refs: Sequence[str], entities: pa.Table, moment: str) -> RetrievalMetadata:
+    bounds: Mapping[str, Any] = pc.min_max(entities[moment]).as_py()
+    keys = [name for name in entities.column_names if name != moment]
+    return RetrievalMetadata(list(refs), keys, bounds["min"], bounds["max"])
 
 
 def _asof_view(view: Any, features: Sequence[str], full_feature_names: bool) -> AsofView:
     """A Feast view, its renamings resolved: which columns of which table under which names."""
     source, projection = view.batch_source, view.projection
     stored = {feature: column for column, feature in source.field_mapping.items()}
-    join_keys = {projection.join_key_map.get(column.name, column.name): column.name for column in view.entity_columns}
+    columns = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+    join_keys = {projection.join_key_map.get(column, column): column for column in columns}
     named = {feature: f"{projection.name_to_use()}__{feature}" if full_feature_names else feature for feature in features}
     key_types = kinds(view.name, view.entity_columns)
     types = {key: ARROW_TYPES[key_types[column]] for key, column in join_keys.items()}
@@ -201,23 +221,22 @@ def _version(lake: Lake, table: str) -> int | None:
 def _pull(
     config: RepoConfig,
     source: DeltaSource,
-    columns: Sequence[str | None],
+    selected: Sequence[str],
     timestamp: str,
     bounds: tuple[datetime | None, datetime | None],
     suffix: str = "",
 ) -> RetrievalJob:
-    lake, names = lake_of(config), [name for name in columns if name]
+    lake, version = lake_of(config), lake_of(config).version(source.table)
     marks = [("start", ">=", bounds[0]), ("end", "<=", bounds[1])]
     where = " AND ".join(["true", *(f'"{timestamp}" {compare} ${mark}' for mark, compare, value in marks if value is not None)])
-    sql = f'SELECT {", ".join(_quoted(names))} FROM "{source.table}" WHERE {where} {suffix}'
-    version = lake.version(source.table)
+    sql = f'SELECT {", ".join(selected)} FROM "{source.table}" WHERE {where} {suffix}'
 
     def evaluate() -> pa.Table:
         if version is None:
-            return pa.table({name: pa.nulls(0) for name in names})
+            return pa.table({name.rpartition(" ")[2].strip('"'): pa.nulls(0) for name in selected})
         return lake.query(sql, {source.table: version}, {mark: value for mark, _, value in marks if value is not None})
 
-    return DeltaRetrievalJob(evaluate)
+    return DeltaRetrievalJob(lake, evaluate)
 
 
 def _quoted(names: Sequence[str | None]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+import polars as pl
 from feast import ValueType
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
@@ -126,8 +127,8 @@ class DeltaSource(DataSource):  # type: ignore[misc]  # Feast has no types
         lake = lake_of(config)
         if lake.version(self.table) is None:
             return []
-        schema = lake.query(f'SELECT * EXCLUDE (_interval) FROM "{self.table}" LIMIT 0', {self.table: None}).schema
-        return [(field.name, str(field.type)) for field in schema]
+        schema = lake.scan(self.table).head(0).collect().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        return [(field.name, str(field.type)) for field in schema if not field.name.startswith("_")]
 
     def get_table_query_string(self) -> str:
         """The table's name, quoted."""
