@@ -269,8 +269,8 @@ class TrafficLog(Protocol):
     ) -> tuple[list[datetime], datetime]:
         """The intervals (their starts, counted in `length` from `origin`) of which predictions got an outcome, or another one.
 
-        Outcomes recorded from `since` on, by the log's own clock, `None` for none; and that clock now, to be the next `since`. What
-        was recorded seconds before may be told again.
+        Outcomes recorded from `since` on, by the log's own clock, `None` for none; and that clock now, to be the next `since`.
+        What was recorded seconds before may be told again.
         """
 
     def last_asked(self, use_case: str) -> datetime | None:

@@ -16,7 +16,7 @@ _COLUMNS = "source_table, interval_start, interval_end, rows_in, published, quar
 
 
 class PostgresAccounts:
-    """`ports.Accounts` over the tables `account` and `open_interval`; each source table has a view `accounts.<use case>_<table>`."""
+    """`ports.Accounts` over the tables `account` and `open_interval`; a view `accounts.<use case>_<table>` shows one table's."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -15,10 +16,20 @@ from everloop.use_case import UseCase
 
 
 def compute(
-    features: Features, checks: Checks, lake: Lake, use_case: UseCase, intervals: Sequence[Interval], run: str
+    features: Features,
+    checks: Checks,
+    lake: Lake,
+    use_case: UseCase,
+    intervals: Sequence[Interval],
+    run: str,
+    *,
+    known_at: datetime | None = None,
+    last_asked: datetime | None = None,
 ) -> dict[str, Any]:
     """Compute every view for `intervals`, and again for the published later ones whose windows reach back into them.
 
+    `known_at`: now in data time, from which on a corrected value counts; without it what stood is replaced. `last_asked`: the
+    latest moment as of which anything was served: what is of later intervals nobody has seen (see `ports.Features.compute`).
     Each interval is then checked as the model would see it: the use case's examples of that interval, joined as of its end,
     against the feature suite. Nothing is offered to the online store when a blocking expectation fails: `DataError` names it.
     Returns `{"intervals", "rows": by view, "warnings": [...]}`.
@@ -28,7 +39,8 @@ def compute(
     counts: Counter[str] = Counter()
     warnings: list[str] = []
     for interval in worked:
-        counts.update(features.compute(interval))
+        unseen = last_asked is None or last_asked < interval.end
+        counts.update(features.compute(interval, known_at, unseen=unseen))
         warnings += _checked(features, checks, lake, use_case, interval, run)
     return {"intervals": [interval.label for interval in worked], "rows": dict(counts), "warnings": warnings}
 

@@ -17,12 +17,15 @@ from everloop.workflow.runs import Json
 from everloop.workflow.tasks import task
 
 PAGE = """
-- **plan**: which intervals to work. A cron or backfill run works its own; an event works all that the sources have completed and
-  the lake lacks; by hand, `start` and `end` name one. Nothing pending: the rest is skipped.
+- **plan**: which intervals to work. A cron run works its own; an event works all that the sources have completed and the lake
+  lacks. Both also work published ones again in which rows arrived late or were corrected, which a person has repaired, or which
+  did not get as far as the online store. A backfill works its own interval alone; by hand, `start` and `end` name one. Nothing
+  pending: the rest is skipped.
 - **extract**: rows of every source table, by event time, as the contract says.
 - **validate**: expectation suites; bad rows are put aside, a blocking failure stops here and names the expectation.
 - **publish**: one atomic commit a table and interval; rows in = rows published + rows quarantined.
-- **features**: every feature view of these intervals, and of published later ones whose windows reach back to them.
+- **features**: every feature view of these intervals, and of published later ones whose windows reach back to them. A corrected
+  value counts from now on; what was known before stays in history.
 - **materialize**: offered to the online store; an older event never overwrites a newer one.
 
 Running an interval again gives the same tables. A run that failed half-way may simply be cleared.
@@ -37,19 +40,22 @@ class IngestTasks:
 
     def plan(self, params: Json) -> runs.Intervals:
         """The intervals to work; none skips the rest."""
-        from everloop.steps import ingest
+        from everloop.steps import late
 
-        if own := runs.own_interval() or runs.asked_interval(params):
-            return runs.to_json([own])
+        if asked := runs.asked_interval(params) or (runs.from_backfill() and runs.own_interval()):
+            return runs.to_json([asked])
         loop = connect(self.use_case)
-        return runs.to_json(ingest.pending(loop.source, loop.lake, self.use_case, now=runs.now()))
+        known = (loop.source, loop.lake, loop.measurements, loop.accounts, self.use_case)
+        if own := runs.own_interval():
+            return runs.to_json(sorted({own, *late.again(*known, now=runs.now())}))
+        return runs.to_json(late.pending(*known, now=runs.now()))
 
     def extract(self, intervals: runs.Intervals) -> Json:
         """Rows of every source table, staged."""
-        from everloop.steps import ingest
+        from everloop.steps import accounting
 
-        loop = connect(self.use_case)
-        return ingest.extract(loop.source, loop.lake, self.use_case, runs.from_json(intervals), runs.run_name())
+        loop, worked = connect(self.use_case), runs.from_json(intervals)
+        return accounting.extract(loop.source, loop.lake, self.use_case, worked, runs.run_name(), now=runs.now())
 
     def validate(self, intervals: runs.Intervals) -> Json:
         """Good rows and bad rows, staged apart."""
@@ -59,24 +65,34 @@ class IngestTasks:
         return ingest.validate(loop.checks, loop.lake, self.use_case, runs.from_json(intervals), runs.run_name())
 
     def publish(self, intervals: runs.Intervals) -> Json:
-        """The lake's tables and their quarantines."""
-        from everloop.steps import ingest
+        """The lake's tables and their quarantines, and the accounts."""
+        from everloop.steps import accounting
 
-        return ingest.publish(connect(self.use_case).lake, self.use_case, runs.from_json(intervals), runs.run_name())
+        loop, worked = connect(self.use_case), runs.from_json(intervals)
+        return accounting.publish(loop.lake, loop.accounts, self.use_case, worked, runs.run_name())
 
     def features(self, intervals: runs.Intervals) -> Json:
         """Feature views in the lake."""
-        from everloop.steps import features
+        from everloop.steps import features, late
 
         loop = connect(self.use_case)
-        worked = runs.from_json(intervals)
-        return features.compute(loop.features, loop.checks, loop.lake, self.use_case, worked, runs.run_name())
+        return features.compute(
+            loop.features,
+            loop.checks,
+            loop.lake,
+            self.use_case,
+            runs.from_json(intervals),
+            runs.run_name(),
+            known_at=late.data_time(loop.source, self.use_case, runs.now()),
+            last_asked=loop.traffic.last_asked(self.use_case.name),
+        )
 
     def materialize(self, intervals: runs.Intervals, outlet_events: Any) -> Json:
         """The online store; then the event that says so."""
-        from everloop.steps import features
+        from everloop.steps import accounting
 
-        changed = features.materialize(connect(self.use_case).features, runs.from_json(intervals))
+        loop, worked = connect(self.use_case), runs.from_json(intervals)
+        changed = accounting.materialize(loop.features, loop.accounts, self.use_case, worked)
         outlet_events[assets.published(self.use_case)].extra = {"backfill": runs.from_backfill(), "intervals": intervals}
         return changed
 
