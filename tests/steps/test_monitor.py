@@ -11,10 +11,11 @@ from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.interval import Interval
 from everloop.learn.reference import describe
-from everloop.ports import Decision
+from everloop.ports import Account, Decision
 from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, sha256
 from everloop.steps import monitor
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
+from fakes.accounts import InMemoryAccounts
 from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
 from fakes.measurements import InMemoryMeasurements
@@ -251,6 +252,61 @@ def test_labels_that_ripen_later_are_measured_when_they_come(world):
     world.run(1)
     assert world.found("performance")[0].detail["labels"] == 400
     assert world.verdicts("performance") == ["pass"]
+
+
+def test_a_corrected_label_of_an_old_interval_is_recorded_and_measured_again(world):
+    world.serve(0)
+    world.run(0)
+    before = world.found("performance")[0].value
+    rows = world.lake.read("loans", interval=DAYS[0]).to_pylist()
+    flipped = [*({**row, "late": not row["late"]} for row in rows[:40]), *rows[40:]]
+    world.publish(DAYS[0], *([row[name] for row in flipped] for name in ("id", "asked", "closed", "late")))
+    answer = monitor.outcomes(world.lake, world.traffic, USE_CASE, [], [DAYS[0]], DAYS[1].end)
+    assert answer == {"known": 400, "recorded": 40}
+    assert monitor.outcomes(world.lake, world.traffic, USE_CASE, [], [DAYS[0]], DAYS[1].end)["recorded"] == 0
+    known = dict(zip(*(world.traffic.served("loans", DAYS[0])[name].to_pylist() for name in ("key", "known_at")), strict=True))
+    assert [known["0-0"], known["0-399"]] == [DAYS[1].end, DAYS[0].start + timedelta(seconds=399, hours=1)]
+    world.serve(1)
+    world.run(1)
+    assert world.found("performance")[0].value != before
+    assert len(world.found("performance")) == 2
+
+
+def test_a_label_that_arrived_late_in_an_old_interval_is_recorded_and_measured_again(world):
+    world.serve(0)
+    rows = world.lake.read("loans", interval=DAYS[0]).to_pylist()
+    world.publish(DAYS[0], *([row[name] for row in rows[:300]] for name in ("id", "asked", "closed", "late")))
+    world.run(0)
+    assert world.found("performance")[0].detail["unlabelled"] == 100
+    world.publish(DAYS[0], *([row[name] for row in rows] for name in ("id", "asked", "closed", "late")))
+    assert monitor.outcomes(world.lake, world.traffic, USE_CASE, [], [DAYS[0]], DAYS[1].end)["recorded"] == 100
+    world.serve(1)
+    world.run(1)
+    assert world.found("performance")[0].detail["unlabelled"] == 0
+
+
+def test_an_interval_that_no_label_changed_is_not_measured_again(world):
+    world.serve(0)
+    world.run(0)
+    world.serve(1)
+    world.measurements.advance("loans", "monitor:ripened", datetime.now(UTC) + DAY)
+    measured = world.found("performance")[0]
+    again = replace(measured, detail=measured.detail | {"as": "it was"})
+    world.measurements.write("loans", [again])
+    world.run(1)
+    assert world.found("performance")[0] == again
+
+
+def test_reworked_are_the_monitored_intervals_that_were_ingested_again(world):
+    accounts = InMemoryAccounts()
+    account = Account(table="loans", interval=DAYS[0], rows_in=1, published=1, quarantined=0, repaired=0, run="r", at=NOW)
+    accounts.record("loans", [account, replace(account, interval=DAYS[1])])
+    assert monitor.reworked(accounts, world.measurements, USE_CASE) == []
+    world.measurements.advance("loans", "monitor", DAYS[0].end)
+    world.measurements.advance("loans", monitor.REWORKED, datetime.now(UTC))
+    assert monitor.reworked(accounts, world.measurements, USE_CASE) == [DAYS[0]]
+    world.measurements.advance("loans", monitor.REWORKED, datetime.now(UTC) + DAY)
+    assert monitor.reworked(accounts, world.measurements, USE_CASE) == []
 
 
 def test_both_arms_are_compared_on_the_same_labelled_rows(world):

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 PAGE = """
 - **plan**: published intervals that were not monitored yet; none skips the rest.
-- **outcomes**: labels that have become known, joined to the predictions.
+- **outcomes**: labels that have become known, joined to the predictions; late and corrected ones of earlier intervals too, whose
+  performance is then measured again.
 - **drift**, **performance**, **estimate**, **fairness**, **parity**, **service**: one number each a subject and interval,
   with its verdict. Measuring again gives the same rows.
 - **decide**: k of the last n windows, and the latest, must violate. Says yes or no with reasons; yes rings `retrain`.
@@ -44,10 +45,14 @@ class MonitorTasks:
 
     def outcomes(self, intervals: runs.Intervals) -> Json:
         """Labels for what was predicted."""
-        from everloop.steps import monitor
+        from everloop.steps import late, monitor
 
-        loop = connect(self.use_case)
-        return monitor.outcomes(loop.lake, loop.traffic, self.use_case, runs.from_json(intervals))
+        loop, now = connect(self.use_case), runs.now()
+        again = monitor.reworked(loop.accounts, loop.measurements, self.use_case)
+        known_at = late.data_time(loop.source, self.use_case, now)
+        found = monitor.outcomes(loop.lake, loop.traffic, self.use_case, runs.from_json(intervals), again, known_at)
+        loop.measurements.advance(self.use_case.name, monitor.REWORKED, now)
+        return found
 
     def drift(self, intervals: runs.Intervals) -> Json:
         """Features and scores against the release's reference."""

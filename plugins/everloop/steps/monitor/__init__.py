@@ -1,7 +1,7 @@
 """The monitor: what the world and the model did, interval by interval, and whether to train again."""
 
 from everloop.steps.monitor.measuring import drift, estimate, fairness, performance, service
-from everloop.steps.monitor.outcomes import outcomes, pending
+from everloop.steps.monitor.outcomes import REWORKED, outcomes, pending, reworked
 from everloop.steps.monitor.wanting import decide
 
-__all__ = ["decide", "drift", "estimate", "fairness", "outcomes", "pending", "performance", "service"]
+__all__ = ["REWORKED", "decide", "drift", "estimate", "fairness", "outcomes", "pending", "performance", "reworked", "service"]

@@ -5,9 +5,9 @@ Each takes the intervals to measure and overwrites what stood there, so measurin
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ from everloop.use_case import UseCase
 WINDOW = "window"
 """The subject whose verdict is that of the whole interval."""
 
-_UNRIPE = 60
-"""The latest intervals that are looked at again for labels that have ripened since."""
+RIPENED = "monitor:ripened"
+"""The cursor (the prediction log's clock) of the outcomes that the measured performance knows of."""
 
 
 def drift(
@@ -49,13 +49,15 @@ def performance(
 ) -> dict[str, Any]:
     """Kind `performance`: `auc`, `cost`, `ece` and `window` of labelled rows, and both arms paired on the same rows.
 
-    Earlier intervals whose labels have ripened since they were measured are measured again.
+    Earlier intervals of which labels came or were corrected since they were measured are measured again.
     """
-    again = _ripened(traffic, measurements, use_case, intervals)
+    again, looked = _ripened(traffic, measurements, use_case, intervals)
     found = each_champion(traffic, registry, use_case, [*again, *intervals], lambda s: _performance(s, use_case))
     for interval in (*again, *intervals):
         found += paired(traffic.served(use_case.name, interval), interval, registry, use_case)
-    return _write(measurements, use_case, found)
+    written = _write(measurements, use_case, found)
+    measurements.advance(use_case.name, RIPENED, looked)
+    return written
 
 
 def estimate(
@@ -187,14 +189,17 @@ def _window(rows: Scored, verdict: Verdict) -> dict[str, Any]:
     return verdict.to_json() | detail
 
 
-def _ripened(traffic: TrafficLog, measurements: Measurements, use_case: UseCase, intervals: Sequence[Interval]) -> list[Interval]:
-    """Earlier measured intervals, at most `_UNRIPE`, of which fewer outcomes are missing now than when they were measured."""
-    unlabelled: Counter[Interval] = Counter()
-    for measured in measurements.read(use_case.name, kind="performance"):
-        if measured.subject == WINDOW and measured.interval not in intervals:
-            unlabelled[measured.interval] += measured.detail["unlabelled"]
-    open_ones = sorted(interval for interval, missing in unlabelled.items() if missing)[-_UNRIPE:]
-    return [i for i in open_ones if len(traffic.keys_without_outcome(use_case.name, i)) < unlabelled[i]]
+def _ripened(
+    traffic: TrafficLog, measurements: Measurements, use_case: UseCase, intervals: Sequence[Interval]
+) -> tuple[list[Interval], datetime]:
+    """The intervals before `intervals` of which labels came or changed since the last look, and until when this look reaches.
+
+    Its cost is that of the outcomes recorded since, however long the history is. The first look finds nothing: all is new.
+    """
+    since = measurements.cursor(use_case.name, RIPENED)
+    starts, looked = traffic.relabelled(use_case.name, since, use_case.start, use_case.interval)
+    first = min((interval.start for interval in intervals), default=use_case.start)
+    return [Interval(start, start + use_case.interval) for start in starts if start < first], looked
 
 
 def _write(measurements: Measurements, use_case: UseCase, found: Sequence[Measurement]) -> dict[str, Any]:
