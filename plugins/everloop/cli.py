@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from everloop.errors import EverloopError
+
+if TYPE_CHECKING:
+    from everloop.wiring import Loop
 
 app = typer.Typer(
     help="everloop keeps tabular models good: it retrains, judges, releases, watches and reverts them.",
@@ -182,15 +186,102 @@ def erase(use_case: UseCaseName, entity: Annotated[str, typer.Argument(help="Its
     typer.echo(f"Request {number} is noted; everloop_upkeep carries it out")
 
 
+@app.command()
+def accounts(use_case: UseCaseName) -> None:
+    """Show what came in and where it went, and hold it against the lake; the exit code is 0 when all adds up."""
+    from everloop.steps.accounting import reconcile
+
+    loop = _loop(use_case)
+    statements = reconcile(loop.lake, loop.accounts, loop.use_case)
+    for statement in statements:
+        for line in statement.lines():
+            typer.echo(line)
+    for interval, why in loop.accounts.opened(use_case).items():
+        typer.echo(f"open  {interval.label}  {why}: the next run of {use_case}_ingest works it")
+    problems = sum(len(statement.problems) for statement in statements)
+    typer.echo(f"{use_case}: {problems} differences" if problems else f"{use_case}: all accounts add up")
+    raise typer.Exit(1 if problems else 0)
+
+
+quarantine = typer.Typer(help="Rows that were put aside: list, show and repair them.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+TableName = Annotated[str, typer.Argument(help="A source table, for instance flights.")]
+
+
+@quarantine.command("list")
+def list_quarantine(use_case: UseCaseName) -> None:
+    """List the tables and intervals that have rows in quarantine, and the rules these broke."""
+    from everloop.steps.quarantine import listed
+
+    loop = _loop(use_case)
+    shelves = listed(loop.lake, loop.use_case)
+    for shelf in shelves:
+        rules = ", ".join(f"{rule} {count}" for rule, count in shelf.rules.items())
+        typer.echo(f"{shelf.table}  {shelf.interval.label}  {shelf.rows} rows  {rules}")
+    typer.echo(f"{sum(shelf.rows for shelf in shelves)} rows in quarantine")
+
+
+@quarantine.command("show")
+def show_quarantine(
+    use_case: UseCaseName,
+    table: TableName,
+    interval: Annotated[datetime | None, typer.Option(help="The start of an interval, UTC; all by default.")] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule as `list` names it; any by default.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write them to this file instead, to be edited.")] = None,
+) -> None:
+    """Show rows in quarantine, with the reasons."""
+    from everloop.adapters import repair_file
+    from everloop.steps.quarantine import shown
+
+    loop = _loop(use_case)
+    start = interval.replace(tzinfo=UTC) if interval else None
+    rows = shown(loop.lake, loop.use_case, table, interval=start, rule=rule)
+    if csv:
+        repair_file.write(rows, loop.use_case.source(table), csv)
+        typer.echo(f"{rows.num_rows} rows written to {csv}")
+        return
+    for row in rows.to_pylist() if rows.num_rows else []:
+        values = ", ".join(f"{name}={row[name]}" for name in loop.use_case.source(table).columns)
+        typer.echo(f"{row['_row']}  {row['_interval']:%Y-%m-%dT%H%M}  {'; '.join(row['_expectations'])}  {values}")
+    typer.echo(f"{rows.num_rows} rows")
+
+
+@quarantine.command("repair")
+def repair_quarantine(
+    use_case: UseCaseName,
+    table: TableName,
+    file: Annotated[Path, typer.Argument(help="What `show --csv` wrote, edited.")],
+    reason: Why,
+) -> None:
+    """Publish the rows of an edited file; those that still break a rule stay in quarantine."""
+    import getpass
+
+    from everloop.adapters import repair_file
+    from everloop.steps.quarantine import repair
+
+    loop = _loop(use_case)
+    rows = repair_file.read(file, loop.use_case.source(table))
+    ports = (loop.lake, loop.checks, loop.accounts, loop.ledger, loop.use_case)
+    done = repair(*ports, table, rows, actor=getpass.getuser(), reason=reason, now=datetime.now(UTC))
+    typer.echo(f"{done['published']} rows published, {done['quarantined']} stay in quarantine, {done['unchanged']} as they were")
+    if done["intervals"]:
+        typer.echo(f"The next run of {use_case}_ingest computes what depends on {', '.join(done['intervals'])}")
+
+
+def _loop(name: str) -> Loop:
+    from everloop.catalog import use_case
+    from everloop.wiring import connect
+
+    return connect(use_case(name))
+
+
 def _decide(action: str, name: str, reason: str, **options: str | None) -> None:
     """One decision of a person, written to the ledger in the name of who is logged in here."""
     import getpass
 
-    from everloop.catalog import use_case
     from everloop.steps import rollback
-    from everloop.wiring import connect
 
-    loop = connect(use_case(name))
+    loop = _loop(name)
     act = getattr(rollback, action)
     done = act(
         loop.ledger, loop.registry, loop.use_case, actor=getpass.getuser(), reason=reason, now=datetime.now(UTC), **options
