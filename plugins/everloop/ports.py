@@ -6,7 +6,7 @@ adapter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,6 +121,12 @@ class Checks(Protocol):
 
     def validate(self, rows: pa.Table, suite: str, run_name: str) -> Validation:
         """Run `expectations/<use case>/<suite>.json` on `rows` and add the result to the Data Docs under `run_name`."""
+
+    def validate_batches(self, batches: Iterable[pa.RecordBatch], suite: str, run_name: str) -> Validation:
+        """`validate` for rows that need not fit into memory: one pass over `batches`, at least one of them, be it empty.
+
+        Positions count from the first batch on; only expectations of severity `quarantine` name rows.
+        """
 
     def suite_text(self, suite: str) -> str:
         """The suite's JSON, as a release carries it."""
@@ -325,7 +331,8 @@ class Measurements(Protocol):
 class Account:
     """What came in of one table and interval, and where it went: `rows_in` = `published` + `quarantined`.
 
-    `repaired`: how many of these rows a person has repaired. `at`: wall clock, just before the source was read.
+    `repaired`: how many of these rows a person has repaired. `at`: wall clock, just before the source was read. `seen`: the
+    latest change that the source had told of by then, where that was shortly before.
     """
 
     table: str
@@ -336,6 +343,7 @@ class Account:
     repaired: int
     run: str
     at: datetime
+    seen: datetime | None = None
 
 
 class Accounts(Protocol):

@@ -40,7 +40,7 @@ def test_an_account_reads_back_by_table_and_interval(accounts: Accounts) -> None
 
 def test_ingesting_again_replaces_the_account(accounts: Accounts) -> None:
     accounts.record("taxi", [TRIPS])
-    again = replace(TRIPS, rows_in=11, published=11, quarantined=0, run="second", at=READ + DAY)
+    again = replace(TRIPS, rows_in=11, published=11, quarantined=0, run="second", at=READ + DAY, seen=READ)
     for _ in range(2):
         accounts.record("taxi", [again])
     assert accounts.read("taxi") == [again]

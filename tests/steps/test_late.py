@@ -26,6 +26,7 @@ def test_an_interval_that_the_lake_lacks_is_pending_once(world: World) -> None:
 
 def test_rows_that_were_stamped_before_they_were_read_are_not_late(world: World) -> None:
     world.source.change("readings", DAYS[0].start, NOW)
+    world.source.change("readings", DAYS[1].start, NOW + HOUR - late.IN_FLIGHT / 2)
     assert world.ingest() == DAYS[:2]
     assert world.ingest() == []
 

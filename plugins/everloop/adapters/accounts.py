@@ -12,7 +12,7 @@ from everloop.adapters.database import connect
 from everloop.interval import Interval
 from everloop.ports import Account
 
-_COLUMNS = "source_table, interval_start, interval_end, rows_in, published, quarantined, repaired, run, at"
+_COLUMNS = "source_table, interval_start, interval_end, rows_in, published, quarantined, repaired, run, at, seen"
 
 
 class PostgresAccounts:
@@ -24,16 +24,13 @@ class PostgresAccounts:
     def record(self, use_case: str, accounts: Sequence[Account]) -> None:
         """See `ports.Accounts.record`."""
         statement = f"""
-            INSERT INTO account (use_case, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO account (use_case, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (use_case, source_table, interval_start) DO UPDATE SET
                 interval_end = EXCLUDED.interval_end, rows_in = EXCLUDED.rows_in, published = EXCLUDED.published,
                 quarantined = EXCLUDED.quarantined, repaired = EXCLUDED.repaired, run = EXCLUDED.run,
-                at = EXCLUDED.at, recorded_at = now()
+                at = EXCLUDED.at, seen = EXCLUDED.seen, recorded_at = now()
         """
-        rows = [
-            (use_case, a.table, a.interval.start, a.interval.end, a.rows_in, a.published, a.quarantined, a.repaired, a.run, a.at)
-            for a in sorted(accounts, key=lambda a: (a.table, a.interval))
-        ]
+        rows = [(use_case, *_values(account)) for account in sorted(accounts, key=lambda a: (a.table, a.interval))]
         with connect(self._uri) as connection:
             connection.cursor().executemany(statement, rows)
             for table in sorted({a.table for a in accounts}):
@@ -93,8 +90,13 @@ def _make_view(connection: Any, use_case: str, table: str) -> None:
         connection.execute(query.format(view, sql.Literal(use_case), sql.Literal(table)))
 
 
+def _values(a: Account) -> tuple[Any, ...]:
+    start, end = a.interval.start, a.interval.end
+    return (a.table, start, end, a.rows_in, a.published, a.quarantined, a.repaired, a.run, a.at, a.seen)
+
+
 def _account(row: Sequence[Any]) -> Account:
-    table, start, end, rows_in, published, quarantined, repaired, run, at = row
+    table, start, end, rows_in, published, quarantined, repaired, run, at, seen = row
     return Account(
         table=table,
         interval=Interval(start, end),
@@ -104,4 +106,5 @@ def _account(row: Sequence[Any]) -> Account:
         repaired=repaired,
         run=run,
         at=at,
+        seen=seen,
     )

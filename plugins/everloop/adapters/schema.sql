@@ -109,6 +109,7 @@ CREATE TABLE IF NOT EXISTS account (
     repaired bigint NOT NULL,
     run text NOT NULL,
     at timestamptz NOT NULL,
+    seen timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (use_case, source_table, interval_start),
     CHECK (rows_in = published + quarantined)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from everloop.interval import Interval
 from everloop.ports import Account, Accounts, Features, Lake, Source
-from everloop.steps import features, ingest, repairs
+from everloop.steps import features, ingest, late, repairs
 from everloop.use_case import UseCase
 
 Report = dict[str, Any]
@@ -20,27 +20,23 @@ Report = dict[str, Any]
 
 def extract(source: Source, lake: Lake, use_case: UseCase, intervals: Sequence[Interval], run: str, *, now: datetime) -> Report:
     """`ingest.extract`, what people have repaired put in place, and a note of when (`now`, wall clock) the sources were read."""
+    seen = {table.name: late.seen(source, use_case, table, now) for table in use_case.sources}
     report = ingest.extract(source, lake, use_case, intervals, run)
     applied = repairs.apply(lake, use_case, intervals, run)
-    note = json.dumps({"at": now.isoformat(), "repaired": applied})
+    told = {table: {start.isoformat(): at.isoformat() for start, at in changes.items()} for table, changes in seen.items()}
+    note = json.dumps({"at": now.isoformat(), "seen": told, "repaired": applied})
     lake.stage(_note(run), pa.table({"note": [note]}))
     return report | ({"repaired": applied} if applied else {})
 
 
 def publish(lake: Lake, accounts: Accounts, use_case: UseCase, intervals: Sequence[Interval], run: str) -> Report:
     """`ingest.publish`, and an account a table and interval. The intervals are open until `materialize` is done with them."""
-    read = json.loads(lake.staged(_note(run))["note"][0].as_py())
-    at = datetime.fromisoformat(read["at"])
+    note = json.loads(lake.staged(_note(run))["note"][0].as_py())
+    at = datetime.fromisoformat(note["at"])
     accounts.open(use_case.name, intervals, at, "published, but not yet offered to the online store")
     report = ingest.publish(lake, use_case, intervals, run)
-    accounts.record(
-        use_case.name,
-        [
-            _account(report, table.name, interval, run, at, read["repaired"].get(table.name, {}).get(interval.label, 0))
-            for table in use_case.sources
-            for interval in intervals
-        ],
-    )
+    tables = [table.name for table in use_case.sources]
+    accounts.record(use_case.name, [_account(report, note, table, interval, run) for table in tables for interval in intervals])
     return report
 
 
@@ -83,10 +79,19 @@ def _note(run: str) -> str:
     return f"{run}/read"
 
 
-def _account(report: Report, table: str, interval: Interval, run: str, at: datetime, repaired: int) -> Account:
+def _account(report: Report, note: Report, table: str, interval: Interval, run: str) -> Account:
     good, bad = (report[kind][table][interval.label] for kind in ("published", "quarantined"))
+    seen = note["seen"].get(table, {}).get(interval.start.isoformat())
     return Account(
-        table=table, interval=interval, rows_in=good + bad, published=good, quarantined=bad, repaired=repaired, run=run, at=at
+        table=table,
+        interval=interval,
+        rows_in=good + bad,
+        published=good,
+        quarantined=bad,
+        repaired=note["repaired"].get(table, {}).get(interval.label, 0),
+        run=run,
+        at=datetime.fromisoformat(note["at"]),
+        seen=datetime.fromisoformat(seen) if seen else None,
     )
 
 

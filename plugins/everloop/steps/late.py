@@ -6,14 +6,14 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from everloop.interval import Interval
-from everloop.ports import Accounts, Lake, Measurements, Source
+from everloop.ports import Account, Accounts, Lake, Measurements, Source
 from everloop.steps import ingest
 from everloop.use_case import SourceTable, UseCase
 
 CURSOR = "changes:{table}"
 """The cursor of a table: until when (by the wall clock) its changes were looked for."""
 
-IN_FLIGHT = timedelta(seconds=1)
+IN_FLIGHT = timedelta(minutes=1)
 """How long before a reading a row may have been stamped that was not to be seen then, since its transaction still ran.
 
 Most systems stamp a row when its transaction begins, and end it within milliseconds. One whose transactions last longer needs
@@ -48,6 +48,11 @@ def again(
     return sorted({*accounts.opened(use_case.name), *(Interval(start, start + use_case.interval) for start in newest)})
 
 
+def seen(source: Source, use_case: UseCase, table: SourceTable, now: datetime) -> dict[datetime, datetime]:
+    """What the source tells of changes just before `now`: these are not late for a reading that follows. By interval start."""
+    return source.changes(table, now - IN_FLIGHT, now, use_case.start, use_case.interval)
+
+
 def data_time(source: Source, use_case: UseCase, now: datetime) -> datetime:
     """Now in data time: the wall clock, but where a past world is played (`use_case.end`) how far all sources have come."""
     if use_case.end is None:
@@ -76,6 +81,13 @@ def _changed(
     if not changes:
         return []
     read = {
-        account.interval: account.at for account in accounts.read(use_case.name, intervals=changes) if account.table == table.name
+        account.interval: account for account in accounts.read(use_case.name, intervals=changes) if account.table == table.name
     }
-    return [interval for interval, at in changes.items() if at >= read.get(interval, cursor or now) - IN_FLIGHT]
+    return [interval for interval, at in changes.items() if _after(at, read.get(interval), cursor or now)]
+
+
+def _after(changed: datetime, reading: Account | None, first_look: datetime) -> bool:
+    """Whether a change came after the reading, or ran while it was made and was not seen."""
+    if reading is None:
+        return changed >= first_look
+    return changed >= reading.at or (changed >= reading.at - IN_FLIGHT and changed != reading.seen)

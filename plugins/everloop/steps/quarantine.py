@@ -144,7 +144,7 @@ class _Desk:
     def _account(self, report: Mapping[str, Any], interval: Interval, run: str) -> None:
         """The interval's account; the source was not read, so the moment of its last reading stays."""
         known = self.accounts.read(self.use_case.name, intervals=[interval])
-        at = next((account.at for account in known if account.table == self.table.name), self.now)
+        last = next((account for account in known if account.table == self.table.name), None)
         good, bad = (report[kind][self.table.name][interval.label] for kind in ("published", "quarantined"))
         account = Account(
             table=self.table.name,
@@ -154,7 +154,8 @@ class _Desk:
             quarantined=bad,
             repaired=self.lake.read(repairs.repairs_of(self.table.name), interval=interval).num_rows,
             run=run,
-            at=at,
+            at=last.at if last else self.now,
+            seen=last.seen if last else None,
         )
         self.accounts.record(self.use_case.name, [account])
 
