@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,9 @@ class MemoryChecks:
             if broken
         )
         return Validation(suite=suite, evaluated=len(rules), failures=failures)
+
+    def validate_batches(self, batches: Iterable[pa.RecordBatch], suite: str, run_name: str) -> Validation:
+        return self.validate(pa.Table.from_batches(list(batches)), suite, run_name)
 
     def suite_text(self, suite: str) -> str:
         return "\n".join(f"{rule.expectation}({rule.column})" for rule in self._rules(suite))

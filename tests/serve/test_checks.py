@@ -29,7 +29,7 @@ CASES = [
     ("values_to_be_between", "t", {"min_value": "2013-03-01"}, [MARCH], [datetime(2013, 2, 28, tzinfo=UTC)]),
     ("values_to_be_in_set", "s", {"value_set": ["a", "b"]}, ["a", None], ["c"]),
     ("values_to_not_be_in_set", "s", {"value_set": ["a"]}, ["b", None], ["a"]),
-    ("values_to_match_regex", "s", {"regex": "[A-Z]{3}"}, ["JFK", "JFKX", None], ["jfk", "xJFK"]),
+    ("values_to_match_regex", "s", {"regex": "[A-Z]{3}"}, ["JFK", "JFKX", "xJFK", None], ["jfk", "JF"]),
     ("values_to_not_match_regex", "s", {"regex": "^x"}, ["a", None], ["xa"]),
     ("value_lengths_to_be_between", "s", {"min_value": 2, "max_value": 3}, ["ab", None], ["a", "abcd"]),
     ("value_lengths_to_equal", "s", {"value": 2}, ["ab"], ["a"]),

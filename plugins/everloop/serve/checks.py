@@ -139,12 +139,12 @@ def _not_in_set(kwargs: Mapping[str, Any], kind: str) -> tuple[str, Predicate]:
 
 def _matches(kwargs: Mapping[str, Any], _kind: str) -> tuple[str, Predicate]:
     pattern = re.compile(kwargs["regex"])
-    return f"must match {pattern.pattern}", _unless_null(lambda value: pattern.match(str(value)) is not None)
+    return f"must match {pattern.pattern}", _unless_null(lambda value: pattern.search(str(value)) is not None)
 
 
 def _does_not_match(kwargs: Mapping[str, Any], _kind: str) -> tuple[str, Predicate]:
     pattern = re.compile(kwargs["regex"])
-    return f"must not match {pattern.pattern}", _unless_null(lambda value: pattern.match(str(value)) is None)
+    return f"must not match {pattern.pattern}", _unless_null(lambda value: pattern.search(str(value)) is None)
 
 
 def _not_null(_kwargs: Mapping[str, Any], _kind: str) -> tuple[str, Predicate]:

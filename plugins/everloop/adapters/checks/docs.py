@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
     from great_expectations.data_context import AbstractDataContext
+
+    from everloop.adapters.checks.compiled.rule import Judged
 
 KEPT = 60
 """Validations that stay on show. A build took 0.13 s with 20 of them, 0.19 s with 60, 0.26 s with 100."""
@@ -64,6 +66,39 @@ def publish(
         for page in sorted((folder / RESULTS).glob("*/*/"), key=lambda path: path.stat().st_mtime)[:-kept]:
             _forget(folder, page)
         context.build_data_docs(resource_identifiers=[key])
+
+
+def compiled_result(suite: ExpectationSuite, judged: Sequence[Judged]) -> ExpectationSuiteValidationResult:
+    """What the compiled form found, as Great Expectations would have reported it; `meta` says who judged."""
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+
+    results = [
+        ExpectationValidationResult(
+            success=found.success,
+            expectation_config=expectation.configuration,
+            result=_counts(found),
+            exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
+        )
+        for expectation, found in zip(suite.expectations, judged, strict=True)
+    ]
+    held = sum(found.success for found in judged)
+    counts = {
+        "evaluated_expectations": len(judged),
+        "successful_expectations": held,
+        "unsuccessful_expectations": len(judged) - held,
+        "success_percent": 100 * held / len(judged),
+    }
+    meta = {"judged_by": "everloop's compiled form of this suite"}
+    return ExpectationSuiteValidationResult(
+        success=held == len(judged), results=results, suite_name=suite.name, statistics=counts, meta=meta
+    )
+
+
+def _counts(found: Judged) -> dict[str, Any]:
+    if found.elements is None:
+        return {"observed_value": found.observed}
+    share = 100 * found.broken / found.elements if found.elements else 0.0
+    return {"element_count": found.elements, "unexpected_count": found.broken, "unexpected_percent": share}
 
 
 def _site(folder: Path) -> dict[str, Any]:

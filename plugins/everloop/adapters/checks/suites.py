@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from everloop.ports import Failure, Validation
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
     from great_expectations.data_context import AbstractDataContext
+
+    from everloop.adapters.checks.compiled.rule import Judged
 
 # Row positions are wanted in full; the values are in the rows themselves.
 _FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
@@ -71,6 +74,21 @@ class ExpectationSuites:
         failures = _failures(definition, result)
         docs.publish(context, self._docs, result, suite, run_name, self._kept)
         return Validation(suite=suite, evaluated=len(definition.expectations), failures=failures)
+
+    def validate_batches(self, batches: Iterable[pa.RecordBatch], suite: str, run_name: str) -> Validation:
+        """See `ports.Checks.validate_batches`. `ConfigurationError` for an expectation that has no compiled form."""
+        from everloop.adapters.checks.compiled import CompiledSuite
+
+        definition = parse(self.suite_text(suite), suite)
+        at_work = CompiledSuite(definition)
+        for batch in batches:
+            at_work.add(batch)
+        judged = at_work.judged()
+        context = self._context()
+        shown = docs.compiled_result(_expectations(definition), judged)
+        docs.publish(context, self._docs, shown, suite, run_name, self._kept)
+        failures = (_compiled_failure(each, found) for each, found in zip(definition.expectations, judged, strict=True))
+        return Validation(suite=suite, evaluated=len(judged), failures=tuple(failure for failure in failures if failure))
 
     def _context(self) -> AbstractDataContext:
         _quiet()
@@ -134,19 +152,34 @@ def _failure(expectation: Expectation, result: Any) -> Failure | None:
     rows = tuple(int(position) for position in result.result.get("unexpected_index_list") or ())
     if result.success and not (expectation.severity == "quarantine" and rows):
         return None
+    by_row = "element_count" in result.result
+    told = _broken(len(rows), result.result["element_count"]) if by_row else _observed(result.result.get("observed_value"))
+    return _told(expectation, told, rows)
+
+
+def _compiled_failure(expectation: Expectation, found: Judged) -> Failure | None:
+    if found.success and not (expectation.severity == "quarantine" and found.broken):
+        return None
+    told = _observed(found.observed) if found.elements is None else _broken(found.broken, found.elements)
+    return _told(expectation, told, found.rows)
+
+
+def _told(expectation: Expectation, told: str, rows: tuple[int, ...]) -> Failure:
     return Failure(
         expectation=expectation.type,
         column=expectation.column,
         severity=expectation.severity,
-        text=f"{expectation.rule} {_numbers(result.result, rows)}",
+        text=f"{expectation.rule} {told}",
         rows=rows,
     )
 
 
-def _numbers(result: dict[str, Any], rows: tuple[int, ...]) -> str:
-    if "element_count" in result:
-        return f"is broken by {len(rows)} of {result['element_count']} rows"
-    return f"does not hold: {result.get('observed_value')} was observed"
+def _broken(rows: int, of: int) -> str:
+    return f"is broken by {rows} of {of} rows"
+
+
+def _observed(value: Any) -> str:
+    return f"does not hold: {value} was observed"
 
 
 def _exception(info: dict[str, Any]) -> str | None:

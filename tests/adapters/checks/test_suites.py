@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from everloop.adapters.checks import ExpectationSuites
-from everloop.errors import ConfigurationError
+from everloop.errors import ConfigurationError, DataError
 from everloop.ports import Checks
 from fakes.checks import MemoryChecks, Rule
 
@@ -124,3 +124,29 @@ def test_data_docs_stay_bounded(tmp_path: Path) -> None:
     site = tmp_path / "docs"
     assert sorted(page.parent.parent.name for page in (site / "validations").rglob("*.html")) == ["run2", "run3"]
     assert "run0" not in (site / "index.html").read_text()
+
+
+def test_batches_give_what_the_whole_gives(checks: Checks) -> None:
+    whole = rows(["EWR", "Oz", "JFK", "Oz", None], [1, 2, 3, 11, None])
+    together = checks.validate(whole, "s", "run")
+    apart = checks.validate_batches(iter(whole.to_batches(max_chunksize=2)), "s", "run")
+    assert [(f.expectation, f.column, f.severity, f.text) for f in apart.failures] == [
+        (f.expectation, f.column, f.severity, f.text) for f in together.failures
+    ]
+    assert [f.rows for f in apart.failures if f.severity == "quarantine"] == [(1, 3)]
+    assert apart.evaluated == together.evaluated
+
+
+def test_the_compiled_form_has_its_page_too(tmp_path: Path) -> None:
+    found = suites(tmp_path, CITY, expectation("expect_column_mean_to_be_between", "warn", column="level", min_value=5))
+    found.validate_batches(rows(["Oz"], [1.0]).to_batches(), "s", "run-7")
+    (page,) = (tmp_path / "docs" / "validations" / "s" / "run-7").rglob("*.html")
+    told = page.read_text()
+    assert "1.0" in told
+    assert "city" in told
+    assert (tmp_path / "docs" / "index.html").exists()
+
+
+def test_no_batch_at_all_is_no_pass(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no batch"):
+        suites(tmp_path, CITY).validate_batches([], "s", "run")
