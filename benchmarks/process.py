@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -13,15 +14,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-
-_CALL = """
-import importlib, json, sys
-answer, module, function, arguments = sys.argv[1:]
-value = getattr(importlib.import_module(module), function)(**json.loads(arguments))
-with open(answer, "w") as file:
-    json.dump(value, file, default=str)
-"""
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -40,7 +32,7 @@ def measure(module: str, function: str, *, python: Path | None = None, seconds: 
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [str(python or sys.executable), "-c", _CALL, str(answer), module, function, json.dumps(arguments)]
+        command = [str(python or sys.executable), "-m", "benchmarks.process", str(answer), module, function, json.dumps(arguments)]
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, env=_environment())
         status, usage = _wait(process, began + seconds)
@@ -65,3 +57,12 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, Any]:
 def _environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
     return {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "ignore"}
+
+
+def _answer(path: str, module: str, function: str, arguments: str) -> None:
+    value = getattr(importlib.import_module(module), function)(**json.loads(arguments))
+    Path(path).write_text(json.dumps(value, default=str))
+
+
+if __name__ == "__main__":
+    _answer(*sys.argv[1:])
