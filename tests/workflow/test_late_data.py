@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from everloop.adapters.database import connect as database
 from everloop.cli import app
+from everloop.interval import Interval
 from everloop.stack.postgres import PostgresServer, create_databases
 from everloop.steps import parity
 from everloop.use_case import UseCase
@@ -22,8 +23,9 @@ from everloop.wiring import Loop, connect
 from workflow.world import WEEKS, Airflow, environment, write_quick_dags
 
 pytestmark = pytest.mark.timeout(600)
-ASKED = WEEKS[1].end + timedelta(hours=1)
-LATER = WEEKS[2].end + timedelta(hours=1)
+SOON = timedelta(minutes=10)
+"""After the end of a week, and before the first observation of the weather in the next one counts."""
+ASKED, LATER = WEEKS[1].end + SOON, WEEKS[2].end + SOON
 REQUEST = {"carrier": "AA", "origin": "JFK", "dest": "LAX", "tailnum": None, "flight": 1}
 
 
@@ -105,7 +107,7 @@ def log(loop: Loop, key: str, moment: datetime, vector: dict[str, Any]) -> None:
         )
 
 
-def share(loop: Loop, week: Any) -> float | None:
+def share(loop: Loop, week: Interval) -> float | None:
     parity.measure(loop.traffic, loop.features, loop.measurements, loop.use_case, [week])
     return loop.measurements.read("flights", kind="parity")[-1].value
 
@@ -134,7 +136,7 @@ def test_what_was_served_stays_as_it_was_and_what_is_served_now_is_corrected(
     assert now == history
     assert now["route_delay__rate_28d"] != served["route_delay__rate_28d"]
     log(loop, "after", LATER, now)
-    assert share(loop, type(WEEKS[2])(LATER - timedelta(hours=1), LATER + timedelta(hours=1))) == 1.0
+    assert share(loop, Interval(LATER - SOON, LATER + SOON)) == 1.0
 
 
 def test_the_history_of_the_weeks_before_does_not_see_the_correction(corrected: str, loop: Loop, served: dict[str, Any]) -> None:
