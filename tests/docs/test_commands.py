@@ -32,6 +32,7 @@ ELSEWHERE = {
 SHOWS = {
     "features.md": ("carrier_delay", "weather_hourly"),
     "ingest.md": ("2013-01-01", "2013-01-08"),
+    "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "paused:", "resumed:", "rolled_back:", "reverted:"),
     "scoring.md": ('"status":"ok"', '"decision":', '"contributions":', '"accepted":1', "everloop_rows_total"),
