@@ -15,9 +15,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
+
 @dataclass(frozen=True)
 class Measured:
-    """What a process answered and what it cost: wall and CPU seconds, children it waited for included, and peak memory (MB)."""
+    """What a process answered and what it cost: wall and CPU seconds, children it waited for included, and its own peak memory (MB)."""
 
     value: Any
     seconds: float
@@ -32,15 +33,15 @@ def measure(module: str, function: str, *, python: Path | None = None, seconds: 
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [str(python or sys.executable), "-m", "benchmarks.process", str(answer), module, function, json.dumps(arguments)]
+        command = [python or sys.executable, "-m", "benchmarks.process", answer, module, function, json.dumps(arguments)]
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, env=_environment())
         status, usage = _wait(process, began + seconds)
         took = time.perf_counter() - began
         if status:
             raise RuntimeError(f"{module}.{function}({arguments}) ended with {status} after {took:.0f} s")
-        value = json.loads(answer.read_text())
-    return Measured(value, took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        told = json.loads(answer.read_text())
+    return Measured(told["value"], took, usage.ru_utime + usage.ru_stime, told["peak_mb"])
 
 
 def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, Any]:
@@ -61,7 +62,9 @@ def _environment() -> dict[str, str]:
 
 def _answer(path: str, module: str, function: str, arguments: str) -> None:
     value = getattr(importlib.import_module(module), function)(**json.loads(arguments))
-    Path(path).write_text(json.dumps(value, default=str))
+    # Not the kernel's ru_maxrss: a child inherits that of the process that forked it.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    Path(path).write_text(json.dumps({"value": value, "peak_mb": int(peak.split()[1]) / 1024}, default=str))
 
 
 if __name__ == "__main__":
