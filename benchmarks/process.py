@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process answered and what it cost: wall and CPU seconds, children it waited for included, and its own peak memory (MB)."""
+    """What a process answered and what it cost.
+
+    Wall and CPU seconds, children it waited for included; its own peak memory in MB.
+    """
 
     value: Any
     seconds: float

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 
 from everloop.adapters.features import FeastFeatures
 from everloop.adapters.lake import DeltaLake
@@ -92,3 +93,15 @@ def kept_lake(name: str, database: str, interval: timedelta | None = None) -> tu
             features.compute(each)
         (place / ".complete").touch()
     return lake, features
+
+
+def examples(lake: DeltaLake, case: UseCase) -> pa.Table:
+    """The year's labelled examples, by event time."""
+    span = whole_year()
+    rows = lake.query(case.examples.sql, dict.fromkeys(case.examples.tables), {"start": span.start, "end": span.end})
+    return rows.sort_by([("event_timestamp", "ascending"), ("key", "ascending")])
+
+
+def entities(lake: DeltaLake, case: UseCase) -> pa.Table:
+    """The same as a client asks for them: the request's fields and `event_timestamp`, without label."""
+    return examples(lake, case).drop_columns(["key", "label", "label_time"])

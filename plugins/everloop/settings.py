@@ -17,9 +17,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Settings:
     """Addresses and folders of all the parts.
 
-    `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger, the logs and the online store
-    (a libpq URI, `postgresql://...`). `lake`, `landing`, `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq
-    URIs of the source systems by name. `s3_endpoint`: only for stores other than AWS.
+    `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger and the logs (a libpq URI,
+    `postgresql://...`). `online`: the online store, PostgreSQL or `redis://...`; `None` for `database`. `lake`, `landing`,
+    `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name. `s3_endpoint`: only for
+    stores other than AWS. `spark`: the master of a cluster for features and training past one machine; `None` for none.
     """
 
     home: Path
@@ -33,6 +34,8 @@ class Settings:
     expectations: Path
     data_docs: Path
     connections: Mapping[str, str]
+    online: str | None = None
+    spark: str | None = None
     s3_endpoint: str | None = None
     api_key: str | None = None
 
@@ -53,9 +56,9 @@ _PREFIX = "EVERLOOP_CONNECTION_"
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from EVERLOOP_* variables; reports every missing one together.
 
-    Variables: EVERLOOP_HOME, _DATABASE, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO, _EXPECTATIONS,
-    _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and writes them to
-    `<home>/everloop.env`.
+    Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
+    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and
+    writes them to `<home>/everloop.env`.
     """
     env = os.environ if environ is None else environ
     home = Path(env.get("EVERLOOP_HOME", PROJECT / ".everloop"))
@@ -76,6 +79,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         expectations=Path(env.get("EVERLOOP_EXPECTATIONS", PROJECT / "expectations")),
         data_docs=Path(env.get("EVERLOOP_DATA_DOCS", home / "data_docs")),
         connections={k.removeprefix(_PREFIX).lower(): v for k, v in env.items() if k.startswith(_PREFIX)},
+        online=env.get("EVERLOOP_ONLINE") or None,
+        spark=env.get("EVERLOOP_SPARK") or None,
         s3_endpoint=env.get("EVERLOOP_S3_ENDPOINT") or None,
         api_key=env.get("EVERLOOP_API_KEY") or None,
     )

@@ -58,7 +58,15 @@ class Loop:
         """The feature store."""
         from everloop.adapters.features import FeastFeatures
 
-        return FeastFeatures(self.settings.feature_repo, self.use_case, self.lake, self.settings.database)
+        settings = self.settings
+        return FeastFeatures(
+            settings.feature_repo,
+            self.use_case,
+            self.lake,
+            settings.database,
+            online=settings.online,
+            spark=settings.spark,
+        )
 
     @cached_property
     def registry(self) -> Registry:

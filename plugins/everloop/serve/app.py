@@ -32,7 +32,7 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
-        self.store = OnlineStore(settings.database)
+        self.store = OnlineStore(settings.online or settings.database, self.metrics.found)
         self.log = PredictionLog(settings.home / LOG_FOLDER)
         self.shipping = ShippingThread(Shipper(self.log.folder, settings.database), self.log.sync)
         self.follower = Follower(
@@ -99,6 +99,7 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
     @app.get("/metrics", tags=["probes"])
     async def metrics() -> Response:
         """Prometheus' exposition format."""
+        await parts.service.look_at_features()
         return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -1,18 +1,18 @@
-"""Feature vectors at request time: the online store's views by one statement, the release's own functions by call."""
+"""Feature vectors at request time: the online store's views in one round trip, the release's own functions by call."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import ModuleType
 from typing import Any
 
-import asyncpg
-
-from everloop.adapters.features.online_sql import SESSION, OnlineRead
+from everloop.adapters.features.online_store import Found, PlannedRead, open_online_async
 from everloop.errors import ReleaseError
-from everloop.release import REQUEST_FUNCTIONS, Bundle, RequestFunctionPlan
+from everloop.release import REQUEST_FUNCTIONS, Bundle, FeaturePlan, RequestFunctionPlan, ViewPlan
 from everloop.serve.rows import Row
 
 UNAVAILABLE = "features_unavailable"
@@ -20,8 +20,10 @@ UNAVAILABLE = "features_unavailable"
 _READ_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
 
-STORE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""How an online store that is away, slow or not as the release expects shows itself."""
+
+class StoreAway(Exception):  # noqa: N818, it says what is, as the flag does
+    """The online store is away, slow or not as the release expects."""
+
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -63,63 +65,68 @@ class RequestFunctions:
 
 
 class OnlineStore:
-    """Reads from the online tables. When they do not answer, says so and pauses: a dead store must not slow every request."""
+    """Reads from the online store. When it does not answer, says so and pauses: a dead store must not slow every request.
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._pool: asyncpg.Pool | None = None
+    `seen` is told how often each status was found: use case, view, status, count.
+    """
+
+    def __init__(self, uri: str, seen: Callable[[str, str, str, int], None]) -> None:
+        self._store = open_online_async(uri, _READ_SECONDS)
+        self._seen = seen
         self._retry_at = 0.0
         self.problem: str | None = None
 
     async def open(self) -> None:
-        """Make the pool; connections are made when first needed, so this works while PostgreSQL is down."""
-        self._pool = await asyncpg.create_pool(
-            self._uri,
-            min_size=0,
-            max_size=8,
-            timeout=_READ_SECONDS,
-            command_timeout=_READ_SECONDS,
-            server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
-        )
+        """Get ready; works while the store is down."""
+        await self._store.open()
 
     async def close(self) -> None:
-        """Close the pool, connections in use included."""
-        if self._pool is not None:
-            self._pool.terminate()
+        """Close the connections."""
+        await self._store.close()
 
-    async def read(self, statement: OnlineRead, rows: Sequence[Row]) -> Vectors:
+    async def read(self, use_case: str, read: PlannedRead, rows: Sequence[Row]) -> Vectors:
         """Every view for every row as of its moment; without the store, empty vectors flagged `features_unavailable`."""
-        if not statement.views:
+        if not read.plan.views:
             return Vectors(tuple({} for _ in rows), tuple(() for _ in rows))
-        parameters = statement.parameters([row.request for row in rows], [row.as_of for row in rows])
-        records = await self._fetch(statement.sql, parameters)
-        if records is None:
-            empty = dict.fromkeys(statement.columns)
+        found = await self._fetch(read, rows)
+        if found is None:
+            empty = dict.fromkeys(read.columns)
             return Vectors(tuple(dict(empty) for _ in rows), tuple((UNAVAILABLE,) for _ in rows))
-        found = [statement.split(record) for record in records]
-        return Vectors(tuple(vector for _, vector in found), tuple(_flags(status) for status, _ in found))
+        for (view, status), times in Counter(item for statuses, _ in found for item in statuses.items()).items():
+            self._seen(use_case, view, status, times)
+        return Vectors(tuple(vector for _, vector in found), tuple(_flags(statuses) for statuses, _ in found))
 
-    async def write(self, sql: str, parameters: Sequence[Any]) -> int:
-        """Run an upsert; the number of records it returns. Raises one of `STORE_ERRORS`."""
-        if self._pool is None:
-            raise ConnectionError("the online store is not open")
-        return len(await self._pool.fetch(sql, *parameters))
+    async def write(self, view: ViewPlan, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Offer rows to a view; how many rows of the store changed. Raises `StoreAway`."""
+        try:
+            return await self._store.write(view, rows)
+        except self._store.errors as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
 
-    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record] | None:
-        if self._pool is None or time.monotonic() < self._retry_at:
+    async def newest(self, plan: FeaturePlan) -> dict[str, datetime]:
+        """The latest event time of each view that has rows; nothing when the store does not answer."""
+        if time.monotonic() < self._retry_at:
+            return {}
+        try:
+            return await self._store.newest(plan.views)
+        except self._store.errors:
+            return {}
+
+    async def _fetch(self, read: PlannedRead, rows: Sequence[Row]) -> list[Found] | None:
+        if time.monotonic() < self._retry_at:
             return None
         try:
-            records = await self._pool.fetch(sql, *parameters)
-        except STORE_ERRORS as error:
+            found = await self._store.read(read, [row.request for row in rows], [row.as_of for row in rows])
+        except self._store.errors as error:
             self.problem = f"{type(error).__name__}: {error}"
             self._retry_at = time.monotonic() + _PAUSE_SECONDS
             return None
         self.problem = None
-        return list(records)
+        return found
 
 
-_FLAG = {"absent": "missing", None: "missing", "stale": "stale", "early": "early"}
+_FLAG = {"absent": "missing", "stale": "stale", "early": "early"}
 
 
-def _flags(status: Mapping[str, str | None]) -> tuple[str, ...]:
+def _flags(status: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{_FLAG[found]}:{view}" for view, found in status.items() if found != "fresh")

@@ -26,6 +26,18 @@ class Metrics:
             "everloop_rows", "Rows scored, by arm and release.", ("use_case", "arm", "release"), registry=self._registry
         )
         self.flags = Counter("everloop_row_flags", "Flags on answered rows.", ("use_case", "flag"), registry=self._registry)
+        self.views = Counter(
+            "everloop_feature_reads",
+            "Feature rows looked up online, by what was found: fresh, stale, early, absent.",
+            ("use_case", "view", "status"),
+            registry=self._registry,
+        )
+        self.newest = Gauge(
+            "everloop_feature_newest_event_timestamp_seconds",
+            "The latest event time that a view holds online.",
+            ("use_case", "view"),
+            registry=self._registry,
+        )
         self.failures = Counter(
             "everloop_arm_failures",
             "Rows that the assigned release could not score.",
@@ -42,6 +54,10 @@ class Metrics:
         """Note that another release serves."""
         self.swaps.labels(use_case).inc()
         self.swap_seconds.labels(use_case).set(seconds)
+
+    def found(self, use_case: str, view: str, status: str, times: int) -> None:
+        """Note what the online store said of a view."""
+        self.views.labels(use_case, view, status).inc(times)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from everloop.adapters.features.online_sql import online_upsert
 from everloop.release import FeaturePlan, PushPlan, ViewPlan
 from everloop.serve.features import OnlineStore
 from everloop.serve.problems import Problem, Refused, refuse
@@ -78,15 +77,14 @@ def find(plan: FeaturePlan, view: str) -> tuple[PushPlan, ViewPlan]:
 
 
 async def push(plan: FeaturePlan, view: str, raw: Sequence[Mapping[str, Any]], pusher: Pusher, store: OnlineStore) -> int:
-    """Push raw rows to `view`; how many rows of the online table changed (an older event changes none)."""
+    """Push raw rows to `view`; how many rows of the online store changed (an older event changes none)."""
     import asyncio
 
     how, target = find(plan, view)
     rows = await asyncio.to_thread(pusher.feature_rows, how, typed(how, raw))
     # SQL that dates its rows by `$end` has no true end here: such a row was known when its event came.
     known = [row if row["created"] < _ALWAYS["end"] else {**row, "created": row["event_timestamp"]} for row in rows]
-    write = online_upsert(target, "numeric")
-    return await store.write(write.sql, write.parameters(known))
+    return await store.write(target, known)
 
 
 def _convert(kind: str, value: Any, path: str, problems: list[Problem]) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from everloop.adapters.features.online_sql import OnlineRead, online_read
+from everloop.adapters.features.online_store import PlannedRead
 from everloop.errors import ReleaseError
 from everloop.release import Bundle, Manifest
 from everloop.serve.checks import compile_suite
@@ -42,7 +42,7 @@ class LoadedRelease:
     id: str
     manifest: Manifest
     reader: RowReader
-    statement: OnlineRead
+    read: PlannedRead
     functions: RequestFunctions
     engine: Engine
     loaded_at: datetime
@@ -54,7 +54,7 @@ class LoadedRelease:
 
     async def vectors(self, rows: Sequence[Row], store: OnlineStore) -> Vectors:
         """Feature vectors of `rows` by this release's plan."""
-        found = await store.read(self.statement, rows)
+        found = await store.read(self.manifest.use_case, self.read, rows)
         self.functions.fill(rows, found.values)
         return found
 
@@ -87,7 +87,7 @@ def load(store: ReleaseStore, release: str, use_case: str) -> LoadedRelease:
         id=release,
         manifest=manifest,
         reader=RowReader(manifest.plan.request, compile_suite(_suite(bundle), manifest.plan.request)),
-        statement=online_read(manifest.plan, "numeric"),
+        read=PlannedRead(manifest.plan),
         functions=RequestFunctions(bundle),
         engine=Engine(bundle),
         loaded_at=datetime.now(UTC),

@@ -16,7 +16,7 @@ import psycopg
 from everloop.decide.policy import ServicePolicy
 from everloop.errors import EverloopError
 from everloop.ports import TrafficLog
-from everloop.serve.features import STORE_ERRORS, OnlineStore
+from everloop.serve.features import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
 from everloop.serve.log import PredictionLog
 from everloop.serve.metrics import Metrics
@@ -86,7 +86,7 @@ class Service:
         rows = listed(body, ROWS, 10_000)
         try:
             return {"written": await push(plan, view, rows, self._pusher, self._store)}
-        except STORE_ERRORS as error:
+        except StoreAway as error:
             raise refuse(503, "online store", view, f"does not answer: {error}", "send the same rows again later") from error
 
     async def check(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +111,14 @@ class Service:
         except Exception as error:
             words = f"does not score: {type(error).__name__}: {error}"
             raise refuse(422, "release", release, words, "repair or retrain it; nothing was changed") from error
+
+    async def look_at_features(self) -> None:
+        """Renew what the metrics say of the newest event of each view."""
+        for use_case in self._follower.use_cases():
+            if (serving := self._follower.serving(use_case)) is None:
+                continue
+            for view, newest in (await self._store.newest(serving.champion.manifest.plan)).items():
+                self.metrics.newest.labels(use_case, view).set(newest.timestamp())
 
     def state(self, use_case: str) -> dict[str, Any]:
         """Who serves, what is loaded, what a request looks like."""

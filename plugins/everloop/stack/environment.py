@@ -67,6 +67,7 @@ def make_environment(home: Home, ports: Mapping[str, int], choices: Mapping[str,
     }
     everything = {**made, **choices, "EVERLOOP_HOME": str(home.path)}
     fixed = {
+        "EVERLOOP_ONLINE": everything.get("EVERLOOP_ONLINE") or everything["EVERLOOP_DATABASE"],
         "AIRFLOW_HOME": str(home.path / "airflow"),
         "MLFLOW_TRACKING_URI": everything["EVERLOOP_MLFLOW"],
         "MLFLOW_DISABLE_TELEMETRY": "true",

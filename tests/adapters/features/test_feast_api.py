@@ -203,6 +203,7 @@ def test_the_command_line_applies_and_materializes(
     tmp_path: Path, everloop_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVERLOOP_DATABASE", everloop_database)
+    monkeypatch.setenv("EVERLOOP_ONLINE", everloop_database)
     monkeypatch.setenv("EVERLOOP_LAKE", str(tmp_path / "lake"))
     repo = edited(tmp_path, "", "")
     monkeypatch.chdir(repo)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,12 +16,11 @@ import pyarrow as pa
 from feast import FeatureStore
 from feast.errors import FeatureServiceNotFoundException
 
-from everloop.adapters.database import connect
-from everloop.adapters.features.bulk import write_rows
 from everloop.adapters.features.computed import MadeBy, computing
 from everloop.adapters.features.functions import source_text
 from everloop.adapters.features.offline import pinned
-from everloop.adapters.features.online_sql import online_columns, online_read
+from everloop.adapters.features.online_sql import online_columns
+from everloop.adapters.features.online_store import OnlineStore, Origin, PlannedRead, open_online
 from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.retrieval import with_request_view
@@ -31,6 +31,9 @@ from everloop.interval import Interval
 from everloop.ports import Lake
 from everloop.release import FeaturePlan, PushPlan, RequestFunctionPlan, ViewPlan
 from everloop.use_case import UseCase
+
+_BATCH = 100_000
+"""Rows read at once to materialize."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,22 @@ class FeastFeatures:
     """`ports.Features` by Feast.
 
     `repo`: the folder that holds `feature_store.yaml` and `<use case>.py`. `database`: libpq URI of the everloop database,
-    which holds the registry (schema `feast`) and the online tables (schema `online`).
+    which holds the registry (schema `feast`). `online`: URI of the online store, by default that database (schema `online`).
+    `spark`: the master of a cluster that computes the views' rows and joins history; `None` for this process.
     """
 
-    def __init__(self, repo: Path, use_case: UseCase, lake: Lake, database: str) -> None:
+    def __init__(
+        self, repo: Path, use_case: UseCase, lake: Lake, database: str, *, online: str | None = None, spark: str | None = None
+    ) -> None:
         self._repo, self._use_case, self._lake, self._database = repo, use_case, lake, database
+        self._online = online or database
+        self._spark = spark
 
     @cached_property
     def store(self) -> FeatureStore:
         """Feast's own face, on our stores."""
         with one_at_a_time(self._database):
-            return open_store(self._repo, self._use_case.name, self._lake, self._database)
+            return open_store(self._repo, self._use_case.name, self._lake, self._database, self._online, self._spark or "local")
 
     def apply(self) -> None:
         """See `ports.Features.apply`. What the module no longer declares leaves the registry; online tables stay."""
@@ -130,12 +138,12 @@ class FeastFeatures:
         return counts
 
     def materialize(self, interval: Interval) -> dict[str, int]:
-        """See `ports.Features.materialize`. By COPY: Feast's own `materialize` goes row by row, to the same effect."""
-        changed = {}
-        for view in self._views():
-            rows = self._lake.read(view.source.table, interval=interval)
-            changed[view.plan.name] = write_rows(self._database, view.plan, rows) if rows.num_rows else 0
-        return changed
+        """See `ports.Features.materialize`. In bulk: Feast's own `materialize` goes row by row, to the same effect.
+
+        Stopped in between, it goes on after the last chunk that landed, unless the lake's rows have changed since.
+        """
+        with closing(open_online(self._online)) as store:
+            return {view.plan.name: self._offer(store, view, interval) for view in self._views()}
 
     def history(self, entities: pa.Table, versions: Mapping[str, int] | None = None) -> pa.Table:
         """See `ports.Features.history`."""
@@ -147,10 +155,9 @@ class FeastFeatures:
     def online(self, entities: pa.Table) -> pa.Table:
         """See `ports.Features.online`."""
         plan, rows = self.plan(), entities.to_pylist()
-        read = online_read(plan, "format")
-        with connect(self._database) as connection:
-            records = connection.execute(read.sql, read.parameters(rows, [row["event_timestamp"] for row in rows])).fetchall()
-        vectors = [read.split(record)[1] for record in records]
+        with closing(open_online(self._online)) as store:
+            found = store.read(PlannedRead(plan), rows, [row["event_timestamp"] for row in rows])
+        vectors = [vector for _, vector in found]
         for view in plan.views:
             for name, kind in view.features.items():
                 column = f"{view.name}__{name}"
@@ -159,6 +166,21 @@ class FeastFeatures:
             view = self.store.get_on_demand_feature_view(function.name)
             entities = with_request_view(entities, view, full_feature_names=True)
         return entities
+
+    def _offer(self, store: OnlineStore, view: _View, interval: Interval) -> int:
+        version = self._lake.version(view.source.table)
+        if version is None:
+            return 0
+        origin = Origin(f"{view.plan.table}/{interval.label}", version)
+        return store.write(view.plan, self._batches(view, interval, version), origin)
+
+    def _batches(self, view: _View, interval: Interval, version: int) -> Iterator[pa.Table]:
+        """The view's rows of one interval, always in the same order, never all in memory."""
+        import polars as pl
+
+        rows = self._lake.scan(view.source.table, version).filter(pl.col("_interval") == interval.start)
+        for batch in rows.select(view.schema.names).collect_batches(chunk_size=_BATCH, lazy=True):
+            yield batch.to_arrow().cast(view.schema)
 
     def _service(self) -> Any:
         try:
@@ -190,7 +212,7 @@ class FeastFeatures:
         if any(self._lake.version(table) is None for table in source.tables):
             return schema.empty_table()
         bounds = {name: value for name, value in (("start", interval.start), ("end", interval.end)) if f"${name}" in source.sql}
-        rows = self._lake.query(source.sql, dict.fromkeys(source.tables), bounds)
+        rows = self._query(source.sql, dict.fromkeys(source.tables), bounds)
         if set(rows.column_names) != set(schema.names):
             raise DataError(
                 f'The SQL of feature view "{view.plan.name}" gives {rows.column_names}, its declaration has {schema.names}: '
@@ -198,6 +220,14 @@ class FeastFeatures:
             )
         order = [(name, "ascending") for name in (*view.plan.join_keys, "event_timestamp", "created")]
         return rows.select(schema.names).cast(schema).sort_by(order)
+
+    def _query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any]) -> pa.Table:
+        """`Lake.query`, where features are computed."""
+        if self._spark is None:
+            return self._lake.query(sql, tables, parameters)
+        from everloop.adapters.spark.engine import SparkEngine
+
+        return SparkEngine(self._spark).query(self._lake, sql, tables, parameters)
 
     def _push(self, view: _View) -> PushPlan:
         source = self._use_case.source(str(view.source.pushed_from))

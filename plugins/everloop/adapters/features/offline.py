@@ -31,8 +31,8 @@ _VERSIONS: ContextVar[Mapping[str, int] | None] = ContextVar("versions", default
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast has no types
     """`lake`: the folder or `s3://` prefix that holds `<project>/<table>`, or a `ports.Lake` in the process.
 
-    `storage_options`: delta-rs's, for stores other than AWS. `engine`: what computes joins, one of `ENGINES`, or an
-    `asof.Engine` in the process.
+    `storage_options`: delta-rs's, for stores other than AWS. `engine`: what computes joins: `local`, the master of a Spark
+    cluster (`spark://host:7077`, see `adapters.spark.session`), or an `asof.Engine` in the process.
     """
 
     type: Literal["everloop.adapters.features.offline.DeltaOfflineStore"] = "everloop.adapters.features.offline.DeltaOfflineStore"
@@ -41,19 +41,17 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Fe
     engine: Any = "local"
 
 
-ENGINES: Mapping[str, Engine] = {"local": join}
-"""`local`: in this process."""
-
-
 def engine_of(config: RepoConfig) -> Engine:
     """The engine that a Feast configuration names; `ConfigurationError` when there is none of that name."""
     named = config.offline_store.engine
     if not isinstance(named, str):
         given: Engine = named
         return given
-    if named not in ENGINES:
-        raise ConfigurationError(f'offline_store.engine is "{named}": use one of {sorted(ENGINES)}')
-    return ENGINES[named]
+    if named == "local":
+        return join
+    from everloop.adapters.spark.engine import SparkEngine
+
+    return SparkEngine(named)
 
 
 def lake_of(config: RepoConfig) -> Lake:
@@ -121,7 +119,7 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
                     joined = joined.append_column(name, found[name])
             return joined
 
-        functions = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        functions = _functions(feature_refs, registry, project)
         return DeltaRetrievalJob(lake, evaluate, full_feature_names, functions, _metadata(feature_refs, entities, moment))
 
     @staticmethod
@@ -139,10 +137,8 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
         keys = ", ".join(_quoted(join_key_columns) or ["true"])
         times = ", ".join(f"{column} DESC" for column in _quoted([timestamp_field, created_timestamp_column]))
         latest = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {times}) = 1"
-        # Feast knows the rows of a view without entity by a key of its own.
-        dummy = [] if join_key_columns else [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
-        columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column]
-        return _pull(config, data_source, [*_quoted(columns), *dummy], timestamp_field, (start_date, end_date), latest)
+        columns = [*_keys(join_key_columns), *_quoted([*feature_name_columns, timestamp_field, created_timestamp_column])]
+        return _pull(config, data_source, columns, timestamp_field, (start_date, end_date), latest)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -156,8 +152,8 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """All rows with event time in `[start_date, end_date]`, either end open when `None`."""
-        columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column]
-        return _pull(config, data_source, _quoted(columns), timestamp_field, (start_date, end_date))
+        columns = [*_keys(join_key_columns), *_quoted([*feature_name_columns, timestamp_field, created_timestamp_column])]
+        return _pull(config, data_source, columns, timestamp_field, (start_date, end_date))
 
     @staticmethod
     def offline_write_batch(
@@ -196,14 +192,26 @@ def _asof_view(view: Any, features: Sequence[str], full_feature_names: bool) -> 
     )
 
 
-def _asof_views(refs: Sequence[str], views: Sequence[Any], full_feature_names: bool) -> list[AsofView]:
-    """What `view:feature` references ask of `views`, in order; references to request-time views are not among them."""
+def _functions(refs: Sequence[str], registry: Any, project: str) -> list[Any]:
+    """The request-time views of the references, narrowed to the features that these name."""
+    asked = _by_view(refs)
+    return [view[asked[view.name]] for view in OnDemandFeatureView.get_requested_odfvs(refs, project, registry)]
+
+
+def _by_view(refs: Sequence[str]) -> dict[str, list[str]]:
     asked: dict[str, list[str]] = {}
     for ref in refs:
         view, _, feature = ref.partition(":")
         asked.setdefault(view, []).append(feature)
+    return asked
+
+
+def _asof_views(refs: Sequence[str], views: Sequence[Any], full_feature_names: bool) -> list[AsofView]:
+    """What `view:feature` references ask of `views`, in order; references to request-time views are not among them."""
     by_name = {view.projection.name_to_use(): view for view in views}
-    return [_asof_view(by_name[name], features, full_feature_names) for name, features in asked.items() if name in by_name]
+    return [
+        _asof_view(by_name[name], features, full_feature_names) for name, features in _by_view(refs).items() if name in by_name
+    ]
 
 
 def _version(lake: Lake, table: str) -> int | None:
@@ -237,6 +245,11 @@ def _pull(
         return lake.query(sql, {source.table: version}, {mark: value for mark, _, value in marks if value is not None})
 
     return DeltaRetrievalJob(lake, evaluate)
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """The keys as SQL; Feast knows the rows of a view without entity by a key of its own."""
+    return _quoted(names) or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
 
 
 def _quoted(names: Sequence[str | None]) -> list[str]:

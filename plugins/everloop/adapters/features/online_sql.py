@@ -12,7 +12,7 @@ PostgreSQL itself) or `"format"` (`%s`: psycopg).
     # Connections that read: SESSION as their settings. Seven times faster for one request, since the plan is made once.
 
     write = online_upsert(view, "numeric")                  # for a push
-    n = len(await connection.fetch(write.sql, *write.parameters(rows)))         # one record per row of the table that changed
+    n = await connection.fetchval(write.sql, *write.parameters(rows))           # the number of rows of the table that changed
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ POSTGRES_TYPES = {
 TIMES = {"event_timestamp": "timestamp", "created": "timestamp"}
 """The two columns that every online table has beside join keys and features."""
 
+NEWEST = "online.newest"
+"""The latest event time of each view's table, kept by its writers: to look it up costs the same whatever the table's length."""
+
+NEWEST_READ = f"SELECT view, event_timestamp FROM {NEWEST} WHERE view = ANY({{}})"
+
+MATERIALIZING = "online.materializing"
+"""How far a materialization has come, by its rows' origin; gone when it is through."""
+
 
 @dataclass(frozen=True)
 class OnlineRead:
@@ -68,7 +76,7 @@ class OnlineRead:
 
 @dataclass(frozen=True)
 class OnlineUpsert:
-    """A guarded upsert of rows that hold all of `columns`; it returns one record per row of the table that changed."""
+    """A guarded upsert of rows that hold all of `columns`; it returns the number of rows of the table that changed."""
 
     sql: str
     columns: tuple[str, ...]
@@ -106,22 +114,29 @@ def online_upsert(view: ViewPlan, paramstyle: Paramstyle = "numeric") -> OnlineU
 def upsert_from(view: ViewPlan, source: str) -> str:
     """The guarded upsert from a FROM item `source` that has the view's columns.
 
-    Of several rows of one key the latest counts. A correction with the same event time lands; equal rows are left
-    untouched, so what the statement returns is what changed. Rows without a join key or event time are no feature rows.
+    Of several rows of one key the latest counts. A correction with the same event time lands; equal rows are left untouched.
+    Rows without a join key or a time are no feature rows. The one record that it returns is the number of rows that changed.
     """
     keys, rest = _quoted(view.join_keys), _quoted([*view.features, *TIMES])
     columns = ", ".join(keys + rest)
     by_key = ", ".join(keys)
     present = " AND ".join(f"{column} IS NOT NULL" for column in [*keys, *_quoted(TIMES)])
     stored, offered = (", ".join(f"{side}.{column}" for column in rest) for side in ("t", "excluded"))
-    return f"""INSERT INTO {view.table} AS t ({columns})
+    return f"""WITH changed AS (
+INSERT INTO {view.table} AS t ({columns})
 SELECT DISTINCT ON ({by_key}) {columns} FROM {source}
 WHERE {present}
 ORDER BY {by_key}, event_timestamp DESC, created DESC
 ON CONFLICT ({by_key}) DO UPDATE SET ({", ".join(rest)}) = ROW({offered})
 WHERE (excluded.event_timestamp, excluded.created) >= (t.event_timestamp, t.created)
   AND ({offered}) IS DISTINCT FROM ({stored})
-RETURNING 1"""
+RETURNING t.event_timestamp
+), noted AS (
+INSERT INTO {NEWEST} AS n (view, event_timestamp)
+SELECT '{view.table}', max(event_timestamp) FROM changed HAVING count(*) > 0
+ON CONFLICT (view) DO UPDATE SET event_timestamp = excluded.event_timestamp WHERE excluded.event_timestamp > n.event_timestamp
+)
+SELECT count(*) FROM changed"""
 
 
 def online_columns(view: ViewPlan) -> dict[str, str]:
@@ -137,6 +152,8 @@ def create_table(view: ViewPlan) -> list[str]:
     primary = f"PRIMARY KEY ({', '.join(_quoted(view.join_keys))})"
     return [
         f"CREATE SCHEMA IF NOT EXISTS {schema}",
+        f"CREATE TABLE IF NOT EXISTS {NEWEST} (view text PRIMARY KEY, event_timestamp timestamptz NOT NULL)",
+        f"CREATE TABLE IF NOT EXISTS {MATERIALIZING} (origin text PRIMARY KEY, version bigint NOT NULL, done bigint NOT NULL)",
         f"CREATE TABLE IF NOT EXISTS {view.table} ({', '.join([*keys, *times, primary])})",
         *(
             f"ALTER TABLE {view.table} ADD COLUMN IF NOT EXISTS {_quote(name)} {POSTGRES_TYPES[kind]}"

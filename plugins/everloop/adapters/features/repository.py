@@ -15,6 +15,7 @@ from feast.data_source import DataSource
 from feast.repo_config import load_repo_config
 
 from everloop.adapters.database import connect
+from everloop.adapters.features.asof import Engine
 from everloop.adapters.features.offline import DeltaOfflineStoreConfig
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
@@ -26,13 +27,13 @@ _REGISTRY_LOCK = 0x66656173_74000000
 _KINDS = (Entity, DataSource, FeatureView, OnDemandFeatureView, FeatureService)
 
 
-def open_store(repo: Path, project: str, lake: Lake, database: str) -> FeatureStore:
+def open_store(repo: Path, project: str, lake: Lake, database: str, online: str, engine: Engine | str) -> FeatureStore:
     """Feast on our two stores, by `feature_store.yaml` with the project and the addresses put in."""
     config = load_repo_config(repo, repo / "feature_store.yaml")
     config.project = project
     config.registry_config = {**config.registry_config, "registry_type": "sql", "path": registry_uri(database)}
-    config.offline_config = DeltaOfflineStoreConfig(lake=lake)
-    config.online_config = {**config.online_config, "uri": database}
+    config.offline_config = DeltaOfflineStoreConfig(lake=lake, engine=engine)
+    config.online_config = {**config.online_config, "uri": online}
     return FeatureStore(config=config)
 
 

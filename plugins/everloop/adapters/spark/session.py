@@ -21,7 +21,18 @@ _SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
 }
+_MASTERS = ("spark://", "local", "yarn", "k8s://")
 _LOCAL = ("local", "spark://127.0.0.1:", "spark://localhost:")
+
+
+def checked(master: str) -> str:
+    """`master`, when Spark could know it; else `ConfigurationError`."""
+    if not master.startswith(_MASTERS):
+        raise ConfigurationError(
+            f'"{master}" is no Spark master: set EVERLOOP_SPARK to one of spark://host:7077, local[2], yarn, k8s://host:443, or '
+            "leave it out to compute on this machine"
+        )
+    return master
 
 
 def session(master: str) -> SparkSession:

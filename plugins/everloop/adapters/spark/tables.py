@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from everloop.adapters.lake import DeltaLake
+from everloop.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from everloop.adapters.lake import DeltaLake
+    from everloop.ports import Lake
 
 INTERVAL = "_interval"
 
 
-def table(spark: SparkSession, lake: DeltaLake, name: str, version: int | None = None) -> DataFrame:
+def table(spark: SparkSession, lake: Lake, name: str, version: int | None = None) -> DataFrame:
     """The rows of a table at `version` (the latest by default), without `_interval`. `DataError` when it is absent."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
+    if not isinstance(lake, DeltaLake):
+        raise ConfigurationError(f"Spark reads a Delta lake, and this one is a {type(lake).__name__}: leave EVERLOOP_SPARK out")
     files = lake.files(name, version)
     fields = [field for field in files.schema if field.name != INTERVAL]
     schema = from_arrow_schema(pa.schema(fields), prefer_timestamp_ntz=True)

@@ -1,0 +1,166 @@
+"""How Redis holds feature rows: keys and values as bytes.
+
+One string per view and entity:
+
+    {<table>.<bucket>}<entity>  ->  <event time><created><features>
+
+The entity is the MessagePack list of its join keys' values, by name; its CRC-32 gives the bucket, one of 64 in two hex digits.
+The braces are a hash tag: on a cluster a bucket lies on one node, so that one script call writes many rows. The times are
+microseconds since 1970 as big-endian signed 64-bit integers, the features a MessagePack map by name, without the nulls: a view
+that gains or loses a feature reads what was written before. Timestamps are integers of microseconds.
+
+Measured with 150,000 rows of four floats on Redis 6.2: 206 bytes a row, and 0.8 ms to read 300 of them by MGET. One hash per
+entity, a field per view, took 222 bytes (137 with a raised `hash-max-ziplist-value`) and 2.0 to 2.3 ms; a list of values in place
+of the map saved 21 bytes, and with them the names.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import msgspec
+
+from everloop.adapters.features.online_sql import TIMES, online_columns
+from everloop.release import FeaturePlan, ViewPlan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUCKETS = 64
+
+Columns = Mapping[str, Sequence[Any]]
+"""Plain values by column: numbers, text, microseconds for times."""
+
+_TIMES = struct.Struct(">qq")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The inverse of `micros`, in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "string": str,
+    "int": int,
+    "float": lambda value: float(value) + 0.0,  # -0.0 and 0.0 are one key: one form
+    "bool": bool,
+    "timestamp": micros,
+}
+
+
+def from_rows(view: ViewPlan, rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Rows as plain columns; a value that a row lacks is null."""
+    return {
+        name: [None if (value := row.get(name)) is None else plain(value) for row in rows]
+        for name, kind in online_columns(view).items()
+        for plain in (_PLAIN[kind],)
+    }
+
+
+def from_table(view: ViewPlan, rows: pa.Table) -> Columns:
+    """A table that has the view's columns in their types, as plain columns."""
+    kinds = online_columns(view)
+    found = {name: rows[name].cast("int64") if kind == "timestamp" else rows[name] for name, kind in kinds.items()}
+    columns = {name: column.to_pylist() for name, column in found.items()}
+    for name, kind in view.join_keys.items():
+        if kind == "float":
+            columns[name] = [None if value is None else value + 0.0 for value in columns[name]]
+    return columns
+
+
+def pack(view: ViewPlan, columns: Columns) -> dict[bytes, dict[bytes, bytes]]:
+    """By hash tag, each key and its newest value. Rows without a key or a time are left out."""
+    tags, names = _tags(view), tuple(view.features)
+    packed: dict[bytes, dict[bytes, bytes]] = {tag: {} for tag in tags}
+    keys = zip(*(columns[name] for name in sorted(view.join_keys)), strict=True)
+    times = zip(*(columns[name] for name in TIMES), strict=True)
+    for key, moments, *values in zip(keys, times, *(columns[name] for name in names), strict=True):
+        if None in key or None in moments:
+            continue
+        entity = _encode(key)
+        tag = tags[crc32(entity) % BUCKETS]
+        place, known = tag + entity, packed[tag]
+        if place not in known or moments >= _TIMES.unpack_from(known[place]):
+            features = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            known[place] = _TIMES.pack(*moments) + _encode(features)
+    return {tag: known for tag, known in packed.items() if known}
+
+
+class PackedRead:
+    """A read of all views of a plan: which keys to get for some rows, and what the answers say."""
+
+    def __init__(self, plan: FeaturePlan) -> None:
+        self._views = [_PackedView(view) for view in plan.views]
+
+    def keys(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes | None]:
+        """Row by row the key of each view; `None` where the row lacks a join key."""
+        return [view.key(row) for row in rows for view in self._views]
+
+    def found(self, values: Sequence[bytes | None], as_of: Sequence[datetime]) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        """For each row its statuses and values. `values`: what stands under each of `keys`."""
+        answers, each = [], iter(values)
+        for moment in map(micros, as_of):
+            statuses: dict[str, str] = {}
+            vector: dict[str, Any] = {}
+            for view in self._views:
+                statuses[view.name] = view.read(next(each), moment, vector)
+            answers.append((statuses, vector))
+        return answers
+
+
+class _PackedView:
+    """One view of a read."""
+
+    def __init__(self, view: ViewPlan) -> None:
+        self.name = view.name
+        self._tags = _tags(view)
+        self._keys = [(name, _PLAIN[view.join_keys[name]]) for name in sorted(view.join_keys)]
+        self._ttl = None if view.ttl_seconds is None else round(view.ttl_seconds * 1_000_000)
+        self._columns = [(f"{view.name}__{name}", name, kind == "timestamp") for name, kind in view.features.items()]
+        self._timed = any(name in TIMES for name in view.features)
+
+    def key(self, row: Mapping[str, Any]) -> bytes | None:
+        values = []
+        for name, plain in self._keys:
+            if (value := row.get(name)) is None:
+                return None
+            values.append(plain(value))
+        entity = _encode(values)
+        return self._tags[crc32(entity) % BUCKETS] + entity
+
+    def read(self, value: bytes | None, as_of: int, vector: dict[str, Any]) -> str:
+        """The status by the rule of history; the features go into `vector`, null unless fresh."""
+        status, features = self._status(value, as_of), {}
+        if value is not None and status == "fresh":
+            features = _decode(memoryview(value)[_TIMES.size :])
+            if self._timed:
+                features.update(zip(TIMES, _TIMES.unpack_from(value), strict=True))
+        for column, name, is_time in self._columns:
+            found = features.get(name)
+            vector[column] = moment_of(found) if is_time and found is not None else found
+        return status
+
+    def _status(self, value: bytes | None, as_of: int) -> str:
+        if value is None:
+            return "absent"
+        event, created = _TIMES.unpack_from(value)
+        if event > as_of or created > as_of:
+            return "early"
+        return "stale" if self._ttl is not None and event < as_of - self._ttl else "fresh"
+
+
+def _tags(view: ViewPlan) -> list[bytes]:
+    return [f"{{{view.table}.{bucket:02x}}}".encode() for bucket in range(BUCKETS)]

@@ -1,0 +1,70 @@
+"""The online store on Redis, for the scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from everloop.adapters.features.online_packed import from_rows
+from everloop.adapters.features.redis_guard import NEWEST, newest_of, offer
+from everloop.adapters.features.redis_store import CLUSTER
+from everloop.release import ViewPlan
+
+if TYPE_CHECKING:
+    from everloop.adapters.features.online_store import Found, PlannedRead, Row
+
+
+class AsyncRedisStore:
+    """`AsyncOnlineStore` at the URIs of `RedisStore`."""
+
+    errors: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError)
+
+    def __init__(self, uri: str, seconds: float) -> None:
+        self._uri, self._seconds = uri, seconds
+        self._client: Any = None
+
+    async def open(self) -> None:
+        """See `AsyncOnlineStore.open`."""
+        # One retry, at once: a connection that stood idle may have died with a server that is back.
+        told: dict[str, Any] = {
+            "socket_timeout": self._seconds,
+            "socket_connect_timeout": self._seconds,
+            "retry": Retry(NoBackoff(), 1),
+        }
+        if self._uri.startswith(CLUSTER):
+            self._client = RedisCluster.from_url(self._uri.replace(CLUSTER, "redis://", 1), **told)
+        else:
+            self._client = Redis.from_url(self._uri, **told)
+
+    async def write(self, view: ViewPlan, rows: Sequence[Row]) -> int:
+        """See `OnlineStore.write`."""
+        pipe = self._client.pipeline(transaction=False)
+        offer(pipe, view, from_rows(view, rows))
+        return sum((await pipe.execute())[:-1])
+
+    async def read(self, read: PlannedRead, rows: Sequence[Row], as_of: Sequence[datetime]) -> list[Found]:
+        """See `OnlineStore.read`."""
+        keys = read.packed.keys(rows)
+        wanted = list({key for key in keys if key is not None})
+        values = dict(zip(wanted, await self._get(wanted), strict=True)) if wanted else {}
+        return read.packed.found([key and values[key] for key in keys], as_of)
+
+    async def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
+        """See `OnlineStore.newest`."""
+        asked = list(views)
+        return newest_of(asked, [await self._client.zscore(NEWEST, view.table) for view in asked])
+
+    async def close(self) -> None:
+        """See `AsyncOnlineStore.close`."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _get(self, keys: list[bytes]) -> list[bytes | None]:
+        client = self._client
+        return await (client.mget_nonatomic(keys) if isinstance(client, RedisCluster) else client.mget(keys))
