@@ -69,6 +69,9 @@ class Lake(Protocol):
         `DataError` when the table is absent.
         """
 
+    def count(self, table: str, version: int | None = None) -> int:
+        """How many rows a version has, by what the table's log says of its files; `DataError` when the table is absent."""
+
     def version(self, table: str) -> int | None:
         """The latest version, `None` when the table is absent."""
 

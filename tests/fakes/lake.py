@@ -54,6 +54,9 @@ class MemoryLake:
             raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
         return pl.DataFrame(pl.from_arrow(self._with_interval(table, version))).lazy()
 
+    def count(self, table: str, version: int | None = None) -> int:
+        return int(self.scan(table, version).collect().height)
+
     def version(self, table: str) -> int | None:
         return len(self._versions[table]) - 1 if table in self._versions else None
 

@@ -1,4 +1,4 @@
-"""The point-in-time join of one feature view: Polars reads the rows, one binary search per entity row finds the version."""
+"""The point-in-time join of one feature view: Polars reads the rows, one binary search an entity row finds which counts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
+
+from everloop.adapters.features.keys import AskedKeys
+from everloop.adapters.features.latest import latest_known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,109 +66,109 @@ def join(
     import pyarrow as pa
 
     schema = pa.schema([(column, view.types[column]) for column in view.features.values()])
-    asked = _asked(view, entities, moment)
-    rows = _candidates(lake, view, version, asked)
-    if rows is None:
+    asked = _Asked(view, entities, moment)
+    pinned = lake.version(view.table) if version is None else version
+    if asked.latest is None or pinned is None:
         return pa.table({name: pa.nulls(entities.num_rows, kind) for name, kind in zip(schema.names, schema.types, strict=True)})
-    found = pl.concat(list(_parts(rows, asked, view, rows_at_once))).sort("n").drop("n")
+    rows = _candidates(lake, view, pinned, asked)
+    parts = list(_parts(rows, lake.count(view.table, pinned), asked, view, rows_at_once))
+    found = pl.concat([values for _, values in parts])
+    if len(parts) > 1:
+        found = found.select(pl.all().gather(pl.concat([places for places, _ in parts]).arg_sort()))
     return found.rename(dict(zip(found.columns, schema.names, strict=True))).to_arrow().cast(schema)
 
 
-def _asked(view: AsofView, entities: pa.Table, moment: str) -> pl.DataFrame:
-    """The entity rows' keys `k0`, ..., `moment` and position `n`."""
+class _Asked:
+    """What is asked: a key's number and a moment (microseconds) for each entity row; without a moment it asks for no key."""
+
+    def __init__(self, view: AsofView, entities: pa.Table, moment: str) -> None:
+        import numpy as np
+        import polars as pl
+
+        moments = pl.Series(entities[moment])
+        self.earliest: Any = moments.min()
+        self.latest: Any = moments.max()
+        self.columns = entities.select(list(view.join_keys))
+        self.keys = AskedKeys(self.columns.columns, entities.num_rows)
+        self.numbers = np.where(moments.is_not_null(), self.keys.numbers, -1)
+        self.moments = _numbers(moments.fill_null(strategy="max").to_physical().fill_null(0))
+
+
+def _candidates(lake: Lake, view: AsofView, version: int, asked: _Asked) -> pl.LazyFrame:
+    """The rows of the table that could count for any of the keys and moments."""
     import polars as pl
 
-    chosen = entities.select([*view.join_keys, moment]).rename_columns([*_numbered("k", view.join_keys), "moment"])
-    return pl.DataFrame(pl.from_arrow(chosen)).with_row_index("n")
-
-
-def _candidates(lake: Lake, view: AsofView, version: int | None, asked: pl.DataFrame) -> pl.LazyFrame | None:
-    """The rows of the table that could count for any of the moments; `None` when there are none, or no table."""
-    import polars as pl
-
-    earliest, latest = asked.get_column("moment").min(), asked.get_column("moment").max()
-    pinned = lake.version(view.table) if version is None else version
-    if latest is None or pinned is None:
-        return None
     event = pl.col(view.event_time)
     created = pl.col(view.created) if view.created else event
-    keys = [
-        pl.col(column).cast(asked.schema[key]).alias(key)
-        for key, column in zip(_numbered("k", view.join_keys), view.join_keys.values(), strict=True)
-    ]
     values = [pl.col(column).alias(name) for name, column in zip(_numbered("v", view.features), view.features, strict=True)]
-    within = event <= latest if view.ttl is None else event.is_between(earliest - view.ttl, latest)  # type: ignore[operator]
-    rows = lake.scan(view.table, pinned).filter(within)
-    return rows.select(*keys, event.alias("event"), created.fill_null(event).alias("created"), *values)
+    rows = lake.scan(view.table, version).filter(
+        event <= asked.latest if view.ttl is None else event.is_between(asked.earliest - view.ttl, asked.latest)
+    )
+    wanted = [pl.Series(values) for values in asked.keys.values]
+    keys = [pl.col(column).cast(one.dtype) for column, one in zip(view.join_keys.values(), wanted, strict=True)]
+    for key, one in zip(keys, wanted, strict=True):
+        rows = rows.filter(key.is_in(one.implode()))
+    numbered = [key.alias(name) for key, name in zip(keys, _numbered("k", view.join_keys), strict=True)]
+    return rows.select(*numbered, event.alias("event"), created.fill_null(event).alias("created"), *values)
 
 
-def _parts(rows: pl.LazyFrame, asked: pl.DataFrame, view: AsofView, rows_at_once: int) -> Iterator[pl.DataFrame]:
-    """The answer in parts, each of which looks at the feature rows of its own share of the keys alone."""
+def _parts(
+    rows: pl.LazyFrame, in_all: int, asked: _Asked, view: AsofView, rows_at_once: int
+) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
+    """The answer in parts, each with its places; each looks at the feature rows of its own share of the keys alone.
+
+    `in_all`: how many rows there are at most; they are counted only where these are too many.
+    """
+    import numpy as np
     import polars as pl
 
-    parts = math.ceil(rows.select(pl.len()).collect(engine="streaming").item() / rows_at_once)
-    if parts <= 1 or not view.join_keys:
-        yield _answer(rows, asked, view)
+    keys = _numbered("k", view.join_keys)
+    parts = math.ceil(rows.select(pl.len()).collect(engine="streaming").item() / rows_at_once) if in_all > rows_at_once else 1
+    if parts <= 1 or not keys:
+        yield pl.Series(), _answer(rows, asked, view, slice(None))
         return
-    share = pl.struct(_numbered("k", view.join_keys)).hash(seed=0) % parts
+    share = pl.struct(keys).hash(seed=0) % parts
+    shares = pl.DataFrame(pl.from_arrow(asked.columns.rename_columns(keys))).select(share).to_series().to_numpy()
     for part in range(parts):
-        yield _answer(rows.filter(share == part), asked.filter(share == part), view)
+        places = np.flatnonzero(shares == part)
+        yield pl.Series(places), _answer(rows.filter(share == part), asked, view, places)
 
 
-def _answer(rows: pl.LazyFrame, asked: pl.DataFrame, view: AsofView) -> pl.DataFrame:
-    """`n` and the values `v0`, ... of the row that counts for each of `asked`."""
+def _answer(rows: pl.LazyFrame, asked: _Asked, view: AsofView, places: Ints | slice) -> pl.DataFrame:
+    """The values `v0`, ... of the row that counts for each of the entity rows at `places`."""
+    import numpy as np
     import polars as pl
 
     keys, values = _numbered("k", view.join_keys), _numbered("v", view.features)
-    known, wanted = _with_ids(rows, asked, keys)
-    known = known.sort("id", "event", "created", *values, nulls_last=True)
-    events, moments = _numbers(known["event"]), _numbers(asked["moment"].fill_null(strategy="zero"))
-    known_from = known.select(pl.max_horizontal("event", "created")).to_series()
-    place = latest_known(_numbers(known["id"]), _numbers(known_from), wanted, moments)
-    counts = place >= 0
+    known = rows.collect(engine="streaming")
+    numbers = asked.keys.of([known[key].to_arrow() for key in keys], known.height)
+    events, created = _numbers(known["event"]), _numbers(known["created"])
+    order = _ranked(known, numbers, events, created, values)
+    events, known_from = events[order], np.maximum(events, created)[order]
+    moments = asked.moments[places]
+    rank = latest_known(numbers[order], known_from, asked.numbers[places], moments)
+    counts = rank >= 0
     if view.ttl is not None and known.height:
-        counts &= events[place] >= moments - view.ttl // timedelta(microseconds=1)
-    taken = pl.select(pl.when(pl.Series(counts)).then(pl.Series(place))).to_series()
-    return asked.select("n").hstack(known.select(pl.col(values).gather(taken)))
+        counts &= events[rank] >= moments - view.ttl // timedelta(microseconds=1)
+    row = pl.Series(order[rank] if known.height else rank)
+    taken = pl.select(pl.when(pl.Series(counts)).then(row)).to_series()
+    return known.select(pl.col(values).gather(taken))
 
 
-def _with_ids(rows: pl.LazyFrame, asked: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, Ints]:
-    """The rows whose keys are asked for, with a number `id` in place of the keys; the numbers asked for, -1 for none."""
+def _ranked(known: pl.DataFrame, numbers: Ints, events: Ints, created: Ints, values: list[str]) -> Ints:
+    """The rows' places by key, event, created; rows equal in all of these by value, null last."""
+    import numpy as np
     import polars as pl
 
-    if not keys:
-        known = rows.with_columns(id=pl.lit(0, pl.Int64)).collect(engine="streaming")
-        wanted = asked.with_columns(id=pl.lit(0, pl.Int64))
-    else:
-        ids = asked.select(keys).drop_nulls().unique().with_row_index("id")
-        known = rows.join(ids.lazy(), on=keys).drop(keys).collect(engine="streaming")
-        wanted = asked.join(ids, on=keys, how="left", maintain_order="left")
-    some_time = pl.col("moment").is_not_null()
-    return known, _numbers(wanted.select(pl.when(some_time).then(pl.col("id").cast(pl.Int64)).fill_null(-1)).to_series())
-
-
-def latest_known(keys: Ints, known_from: Ints, asked: Ints, moments: Ints) -> Ints:
-    """For each asked key and moment the last of the key's rows among those known by then; -1 for none.
-
-    The rows are sorted by key, and within a key by rank: of two known rows the later one counts. One is looked up by the
-    time when it became known, so a row that was known late must not hide one that ranks higher: at each time it is the
-    highest rank so far that counts.
-    """
-    import numpy as np
-
-    if not keys.size:
-        return np.full(asked.size, -1)
-    order = np.lexsort((known_from, keys))
-    best = np.maximum.accumulate(order)  # ranks of a key all lie above those of the key before
-    times = np.unique(known_from)
-
-    def line(key: Ints, time: Ints) -> Ints:
-        """Key and time as one number that sorts like both: times count by their order, so that it fits."""
-        return key * (times.size + 1) + np.searchsorted(times, time, side="right")
-
-    at = np.searchsorted(line(keys[order], known_from[order]), line(asked, moments), side="right") - 1
-    found = best[at]
-    return np.where((at >= 0) & (keys[found] == asked), found, -1)
+    order = np.lexsort((created, events, numbers))
+    equal = np.ones(max(0, order.size - 1), dtype=bool)
+    for column in (events, created, numbers):
+        ranked = column[order]
+        equal &= ranked[1:] == ranked[:-1]
+    if not equal.any():
+        return order
+    by_value = known.select(pl.arg_sort_by(pl.Series(numbers), "event", "created", *values, nulls_last=True))
+    return _numbers(by_value.to_series())
 
 
 def _numbered(prefix: str, columns: Mapping[str, str]) -> list[str]:

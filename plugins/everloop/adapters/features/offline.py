@@ -19,7 +19,7 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from everloop.adapters.features.asof import AsofView, Engine, join
 from everloop.adapters.features.entities import RANGE_MOMENT, entity_rows, moment_column, rows_between, typed
 from everloop.adapters.features.plans import ARROW_TYPES, kinds
-from everloop.adapters.features.retrieval import DeltaRetrievalJob
+from everloop.adapters.features.retrieval import DeltaRetrievalJob, side_by_side
 from everloop.adapters.features.saved import add
 from everloop.adapters.features.source import DeltaSource
 from everloop.errors import ConfigurationError
@@ -113,8 +113,7 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no typ
 
         def evaluate() -> pa.Table:
             joined = entities
-            for view in views:
-                found = engine(lake, view, versions[view.table], entities, moment)
+            for found in side_by_side(lambda view: engine(lake, view, versions[view.table], entities, moment), views):
                 for name in found.column_names:
                     joined = joined.append_column(name, found[name])
             return joined

@@ -72,10 +72,7 @@ class DeltaLake:
         """See `ports.Lake.query`. Tables are scanned, not loaded; they show `_interval` too."""
         relations = {}
         for name, version in tables.items():
-            delta = self._open(name, version)
-            if delta is None:
-                raise DataError(f'The lake has no table "{name}" (it has {self.tables()}): ingest an interval first')
-            relations[name] = delta.to_pyarrow_dataset()
+            relations[name] = self._known(name, version).to_pyarrow_dataset()
         return duck.run(sql, relations, parameters)
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -86,17 +83,15 @@ class DeltaLake:
         """See `ports.Lake.scan`. Files that the log's own statistics rule out are not opened."""
         import polars as pl
 
-        delta = self._open(table, version)
-        if delta is None:
-            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
-        return pl.scan_delta(delta)
+        return pl.scan_delta(self._known(table, version))
+
+    def count(self, table: str, version: int | None = None) -> int:
+        """See `ports.Lake.count`."""
+        return sum(pa.table(self._known(table, version).get_add_actions(flatten=True))["num_records"].to_pylist())
 
     def files(self, table: str, version: int | None = None) -> TableFiles:
         """The Parquet files that hold a table, for an engine that reads them itself; `DataError` when it is absent."""
-        delta = self._open(table, version)
-        if delta is None:
-            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
-        return table_files(delta, table)
+        return table_files(self._known(table, version), table)
 
     def version(self, table: str) -> int | None:
         """See `ports.Lake.version`."""
@@ -144,6 +139,11 @@ class DeltaLake:
                 deleted[name] = len(gone)
         self._staging.expire(keep_versions_since)
         return deleted
+
+    def _known(self, table: str, version: int | None = None) -> DeltaTable:
+        if (delta := self._open(table, version)) is None:
+            raise DataError(f'The lake has no table "{table}" (it has {self.tables()}): ingest an interval first')
+        return delta
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         pinned = self._pinned.get(table)
