@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
+FEAST = ("feast[duckdb,postgres]==0.67.0", "pandas<3")
 
 
 def environment(name: str, requirements: Sequence[str]) -> Path:

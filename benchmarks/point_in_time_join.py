@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from benchmarks import world
-from benchmarks.peers import environment
+from benchmarks.peers import FEAST, environment
 from benchmarks.process import Measured, measure
 from benchmarks.record import Record
 from everloop.adapters.features import FeastFeatures
@@ -28,7 +28,6 @@ REQUEST = ["scheduled_departure", "scheduled_arrival", "distance"]
 SIDES = ("ours", "polars_by_hand", "duckdb_by_hand")
 ROUNDS = 3
 RUNS = 3
-FEAST = ("feast[duckdb]==0.67.0", "pandas<3")
 
 
 def main() -> None:

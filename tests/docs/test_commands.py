@@ -23,6 +23,8 @@ ELSEWHERE = {
     "make status": "installs, then `everloop status`, which is run here",
     "make logs": "installs, then `everloop logs`, which is run here",
     "make down": "installs, then `everloop down`, which tests/stack runs",
+    "make install-spark": "`make install-dev`, which `make test` begins with, installs the same lock",
+    "make bench": "minutes to an hour: run by hand, its results are in benchmarks/results; tests/benchmarks runs the parts",
     ".venv/bin/everloop down": "would end the stack of the tests that follow: tests/stack runs it, `--forget` too",
     "cp docker/env.example": "the production layout needs Docker: tests/docker reads its files",
     "docker compose": "the production layout needs Docker: tests/docker reads its files",
