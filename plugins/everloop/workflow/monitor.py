@@ -75,7 +75,10 @@ class MonitorTasks:
         from everloop.steps import parity
 
         loop = connect(self.use_case)
-        return parity.measure(loop.traffic, loop.features, loop.measurements, self.use_case, runs.from_json(intervals))
+        found = parity.measure(loop.traffic, loop.features, loop.measurements, self.use_case, runs.from_json(intervals))
+        for line in found.pop("report"):
+            log.warning("Parity: %s", line)
+        return found
 
     def service(self, intervals: runs.Intervals) -> Json:
         """Errors and latency against what the service promises."""

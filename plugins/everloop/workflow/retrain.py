@@ -97,6 +97,7 @@ class RetrainTasks:
         verdict = training.gate(
             loop.ledger,
             loop.registry,
+            loop.measurements,
             self.use_case,
             evaluation,
             registered["release"],
