@@ -146,7 +146,6 @@ def _judge(record: Record, store: str, sound: Measurement, skewed: Measurement, 
     record.fact(f"rows, {store}", sound.detail["rows"])
     for status, tally in sorted(sound.detail["statuses"].items()):
         record.fact(f"views that were {status} when served, {store}", tally["rows"])
-        record.fact(f"of them equal to history, {store}", tally["equal"])
         record.ratio(f"equal share of {status} views, {store}", tally["equal"] / tally["rows"], 1.0, "higher")
     record.ratio(f"equal share of rows, {store}", sound.value or 0.0, 1.0, "higher")
     record.fact(f"features that differ, {store}", sound.detail["differing"])

@@ -210,8 +210,10 @@ def parity(use_case: UseCaseName) -> None:
 
     loop = _loop(use_case)
     _, state = loop.ledger.head(use_case)
-    served = [release for release in (state.champion, state.challenger or state.previous) if release]
+    served = [release for release in (state.champion, state.shadow) if release]
     found = [steps.latest(loop.measurements, loop.use_case, release) for release in served]
+    if not served:
+        typer.echo(f"{use_case}: nothing serves yet")
     for release, measured in zip(served, found, strict=True):
         for line in steps.lines(measured) if measured else [f"{release}: nothing that it served was replayed yet"]:
             typer.echo(line)

@@ -13,7 +13,6 @@ from everloop.adapters.features import FeastFeatures
 from everloop.adapters.lake import DeltaLake
 from everloop.interval import Interval, grid
 from everloop.settings import PROJECT
-from fakes.redis_server import redis_session, redis_uri  # noqa: F401, fixtures
 
 THREE_WEEKS = timedelta(weeks=3)
 

@@ -19,5 +19,5 @@ def sample(rows: pa.Table, size: int) -> pa.Table:
     if rows.num_rows <= size:
         return rows
     texts = zip(rows["request_id"].to_pylist(), rows["key"].to_pylist(), strict=True)
-    hashes = np.array([xxhash.xxh3_64_intdigest(f"parity\0{request}\0{key}") for request, key in texts], dtype=np.uint64)
+    hashes = np.array([xxhash.xxh3_64_intdigest(f"{request}\0{key}".encode()) for request, key in texts], dtype=np.uint64)
     return rows.take(np.sort(np.argsort(hashes, kind="stable")[:size]))
