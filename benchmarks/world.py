@@ -57,10 +57,16 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
         probe.close()
         server = PostgresServer(folder=path / "postgres", port=port, password=uuid.uuid4().hex, settings=settings)
         with server.running(path / "log"):
-            create_databases(server.uri(), ["everloop"])
-            with psycopg.connect(server.uri("everloop")) as connection:
-                connection.execute(files("everloop.adapters").joinpath("schema.sql").read_text())
+            database(server, "everloop")
             yield server
+
+
+def database(server: PostgresServer, name: str) -> str:
+    """The URI of a new database with everloop's schema."""
+    create_databases(server.uri(), [name])
+    with psycopg.connect(server.uri(name)) as connection:
+        connection.execute(files("everloop.adapters").joinpath("schema.sql").read_text())
+    return server.uri(name)
 
 
 def whole_year() -> Interval:
@@ -79,12 +85,14 @@ def published(lake: DeltaLake, case: UseCase, span: Interval | None = None) -> N
             lake.replace(name, rows, interval)
 
 
-def kept_lake(name: str, database: str, interval: timedelta | None = None) -> tuple[DeltaLake, FeastFeatures]:
+def kept_lake(
+    name: str, database: str, interval: timedelta | None = None, *, online: str | None = None
+) -> tuple[DeltaLake, FeastFeatures]:
     """The lake `name` with the year's tables and features, made when it is not there yet, and the features on it."""
     case = flights(interval)
     place = KEPT / name
     lake = DeltaLake(str(place))
-    features = FeastFeatures(PROJECT / "feature_repo", case, lake, database)
+    features = FeastFeatures(PROJECT / "feature_repo", case, lake, database, online=online)
     features.apply()
     if not (place / ".complete").exists():
         shutil.rmtree(place, ignore_errors=True)

@@ -203,6 +203,23 @@ def accounts(use_case: UseCaseName) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
+@app.command()
+def parity(use_case: UseCaseName) -> None:
+    """Show whether the features that were served last are those of history; the exit code is 1 when they are not."""
+    from everloop.steps import parity as steps
+
+    loop = _loop(use_case)
+    _, state = loop.ledger.head(use_case)
+    served = [release for release in (state.champion, state.shadow) if release]
+    found = [steps.latest(loop.measurements, loop.use_case, release) for release in served]
+    if not served:
+        typer.echo(f"{use_case}: nothing serves yet")
+    for release, measured in zip(served, found, strict=True):
+        for line in steps.lines(measured) if measured else [f"{release}: nothing that it served was replayed yet"]:
+            typer.echo(line)
+    raise typer.Exit(any(measured and measured.verdict == "fail" for measured in found))
+
+
 quarantine = typer.Typer(help="Rows that were put aside: list, show and repair them.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 TableName = Annotated[str, typer.Argument(help="A source table, for instance flights.")]

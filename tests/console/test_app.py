@@ -135,6 +135,43 @@ def test_measurements_become_charts_failing_subjects_first(client: Client, setti
     assert '<b class="fail">0.4</b>' in page
 
 
+def served(release: str, verdict: str, **changes: object) -> Measurement:
+    """What the monitor writes of the features that a release was served."""
+    sound = {"rows": 500, "equal": 500, "low": 0.992, "high": 1.0, "unavailable": 0, "differing": {}, "features": {}}
+    week = Interval(NOW, NOW + timedelta(days=7))
+    detail = sound | {"not_replayed": [], "worst": [], "because": "", "reasons": []} | changes
+    return Measurement(interval=week, release=release, kind="parity", subject="window", value=1.0, verdict=verdict, detail=detail)
+
+
+def test_parity_shows_which_features_differ_and_the_rows_to_look_at(
+    client: Client, on_trial: PostgresLedger, settings: Settings
+) -> None:
+    one = {"feature": "schedule__weekday", "served": 3, "replayed": 4, "status": "computed"}
+    row = {"request_id": "q-17", "key": "UA-1", "as_of": "2013-04-01T12:00:00+00:00", "differences": [one]}
+    failing = {
+        "equal": 490,
+        "differing": {"schedule__weekday": 10},
+        "features": {"schedule__weekday": {"rows": 500, "equal": 490}},
+        "worst": [row],
+        "unavailable": 4,
+    }
+    found = [served("aaaa", "pass"), served("bbbb", "fail", **failing), served("long gone", "fail")]
+    PostgresMeasurements(settings.database).write("flights", found)
+    page = client("VIEWER").get("/everloop/flights").text
+    parity = page[page.index("<h2>Parity") : page.index("<h2>Ledger")]
+    assert "<code>aaaa</code> in" in parity
+    assert '<b class="fail">fail</b>,\n490 of 500 sampled rows equal' in parity
+    assert "4 more served while the online store was away" in parity
+    assert "<td><code>schedule__weekday</code></td><td>10</td><td>98.00%</td>" in parity
+    assert "<td><code>q-17</code></td><td>UA-1</td><td>2013-04-01T12:00:00+00:00</td>" in parity
+    assert "<td>3</td><td>4</td><td>computed</td>" in parity
+    assert "long gone" not in parity
+
+
+def test_without_a_measured_parity_the_page_shows_no_empty_table(client: Client, on_trial: PostgresLedger) -> None:
+    assert "<h2>Parity" not in client("VIEWER").get("/everloop/flights").text
+
+
 def test_without_a_log_in_nothing_is_shown(client: Client, on_trial: PostgresLedger) -> None:
     assert client("").get("/everloop/flights").status_code == 401
     assert client("").get("/everloop/").status_code == 401

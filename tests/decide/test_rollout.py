@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.decide.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.parity_verdict import Standing, Standings
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert
 from everloop.decide.state import ReleaseState, Stage
@@ -91,6 +92,30 @@ def test_a_release_that_does_not_load_is_withdrawn_at_once():
     action = advance(CHECK, Evidence(check=LoadCheck(refused="model.ubj was changed")), POLICY, T0)
     assert action.kind is Kind.ROLL_BACK
     assert "model.ubj was changed" in action.reason
+
+
+def served(candidate=None, baseline=None):
+    """Good evidence, but for how the features served to either release compared with history."""
+    both = {
+        name: outcome and Standing(release=name, interval="week 9", outcome=outcome, because="weather__temp differs in 9")
+        for name, outcome in (("candidate", candidate), ("baseline", baseline))
+    }
+    return replace(GOOD, parity=Standings(**both))
+
+
+@pytest.mark.parametrize("state", [SHADOW, CANARY, WATCH])
+@pytest.mark.parametrize("baseline", [None, *Outcome])
+def test_a_release_that_is_served_other_features_than_history_goes_back(state, baseline):
+    action = advance(state, served(Outcome.FAIL, baseline), POLICY, LATER)
+    assert (action.kind, action.after.champion) == (Kind.ROLL_BACK, "old")
+    assert "weather__temp differs in 9" in action.reason
+
+
+@pytest.mark.parametrize(("state", "kind"), [(SHADOW, Kind.ADVANCE), (CANARY, Kind.WAIT), (WATCH, Kind.WAIT)])
+def test_a_failing_baseline_holds_what_has_traffic_of_its_own_until_that_is_shown_to_be_sound(state, kind):
+    assert advance(state, served(None, Outcome.FAIL), POLICY, LATER).kind is kind
+    assert advance(state, served(Outcome.INCONCLUSIVE, Outcome.FAIL), POLICY, LATER).kind is kind
+    assert advance(state, served(Outcome.PASS, Outcome.FAIL), POLICY, LATER).kind in (Kind.ADVANCE, Kind.CONCLUDE)
 
 
 def test_an_unreachable_scorer_is_waited_for_then_a_person_is_asked():

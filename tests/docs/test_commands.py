@@ -32,7 +32,7 @@ ELSEWHERE = {
 """Commands by how they begin."""
 
 SHOWS = {
-    "features.md": ("carrier_delay", "weather_hourly"),
+    "features.md": ("carrier_delay", "weather_hourly", "was replayed yet"),
     "ingest.md": ("2013-01-01", "2013-01-08"),
     "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),

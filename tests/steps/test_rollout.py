@@ -10,11 +10,12 @@ import pytest
 from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import SourceError
 from everloop.interval import Interval
-from everloop.ports import Decision
+from everloop.ports import Decision, Measurement
 from everloop.steps import rollout
 from everloop.use_case import UseCase
 from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
+from fakes.measurements import InMemoryMeasurements
 from fakes.registry import InMemoryRegistry
 from fakes.scorer import InMemoryScorer
 from fakes.traffic import InMemoryTraffic, prediction
@@ -35,6 +36,7 @@ class World:
     def __init__(self, use_case: UseCase, registry: InMemoryRegistry, scorer: Any) -> None:
         self.use_case, self.registry, self.scorer = use_case, registry, scorer
         self.ledger, self.traffic, self.lake = InMemoryLedger(), InMemoryTraffic(), MemoryLake()
+        self.measurements = InMemoryMeasurements()
         self.now = NOW
         self._random = np.random.default_rng(7)
         self._asked = 0
@@ -55,7 +57,18 @@ class World:
         )
 
     def look(self) -> dict[str, Any]:
-        return rollout.step(self.ledger, self.traffic, self.registry, self.scorer, self.lake, self.use_case, now=self.now)
+        return rollout.step(
+            self.ledger, self.traffic, self.registry, self.scorer, self.lake, self.measurements, self.use_case, now=self.now
+        )
+
+    def measured(self, release: str, verdict: str) -> None:
+        """The monitor has replayed what `release` was served."""
+        week = Interval(APRIL, APRIL + timedelta(days=7))
+        detail = {"because": "weather__temp differs in 9"}
+        found = Measurement(
+            interval=week, release=release, kind="parity", subject="window", value=0.5, verdict=verdict, detail=detail
+        )
+        self.measurements.write("toys", [found])
 
     def wait(self, seconds: int = 61) -> "World":
         self.now += seconds * SECOND
@@ -217,6 +230,32 @@ def test_labels_that_ripen_in_the_watch_bring_the_previous_release_back(world: W
     result = world.wait().look()
     assert (result["action"], result["champion"]) == ("rolled_back", ids["old"])
     assert "cost" in result["reason"]
+
+
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY, Stage.WATCH])
+def test_a_release_that_is_served_other_features_than_history_goes_back(world: World, ids: dict[str, str], stage: Stage):
+    world.put(watch(ids) if stage is Stage.WATCH else trial(ids, stage, weight=0.1))
+    world.users(1_200)
+    world.measured(ids["new"], "fail")
+    result = world.wait().look()
+    assert (result["action"], result["champion"]) == ("rolled_back", ids["old"])
+    assert "weather__temp differs in 9" in result["reason"]
+
+
+def test_a_champion_whose_features_fail_holds_the_canary_until_the_challengers_are_sound(world: World, ids: dict[str, str]):
+    world.measured(ids["old"], "fail")
+    world.put(trial(ids, Stage.SHADOW))
+    world.users()
+    assert world.wait().look()["stage"] == "canary"
+    world.users(1_200)
+    held = world.wait().look()
+    assert (held["action"], held["stage"]) == ("wait", "canary")
+    assert "weather__temp differs in 9" in held["reason"]
+    assert world.wait(3 * 86_400).look()["action"] == "paused"
+    world.put(trial(ids, Stage.CANARY, weight=0.1, since=world.now))
+    world.users(1_200)
+    world.measured(ids["new"], "pass")
+    assert world.wait().look()["action"] == "advanced"
 
 
 def test_two_runs_that_look_at_once_write_one_step(world: World, ids: dict[str, str]):

@@ -68,6 +68,7 @@ class View:
     entries: tuple[Entry, ...]
     releases: tuple[ReleaseRow, ...]
     charts: Mapping[str, tuple[Series, ...]]
+    parity: tuple[Measurement, ...] = ()
 
     @property
     def stage(self) -> Stage:
@@ -97,13 +98,15 @@ def gather(ledger: Ledger, measurements: Measurements, name: str) -> View:
     """The view of use case `name`; an unknown one is an empty view."""
     entries = ledger.entries(name)
     seq, state = ledger.head(name)
+    measured = measurements.read(name)
     return View(
         name=name,
         seq=seq,
         state=state,
         entries=tuple(entries),
         releases=releases(entries),
-        charts=charts(measurements.read(name)),
+        charts=charts(measured),
+        parity=parity(measured, state),
     )
 
 
@@ -139,6 +142,12 @@ def _auc(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
     found = [reason for reason in evidence.get("reasons", ()) if reason.get("check") == "gate.auc_floor"]
     numbers: Mapping[str, Any] = found[0].get("numbers", {}) if found else {}
     return numbers if "value" in numbers else {}
+
+
+def parity(measurements: Iterable[Measurement], state: ReleaseState) -> tuple[Measurement, ...]:
+    """The latest parity of each release that answers: the champion, and the one on trial or in its shadow."""
+    found = {point.release: point for point in measurements if point.kind == "parity"}
+    return tuple(found[release] for release in (state.champion, state.shadow) if release in found)
 
 
 def charts(measurements: Iterable[Measurement]) -> dict[str, tuple[Series, ...]]:

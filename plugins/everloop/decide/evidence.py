@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.compare import costs
+from everloop.decide.parity_verdict import NOTHING_MEASURED, Standings
 from everloop.decide.policy import CostMatrix
 from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import ConfigurationError
@@ -154,6 +155,7 @@ class Evidence:
     pairs: ScorePairs = ScorePairs()
     costs: PairedCosts = PairedCosts()
     assigned: Assigned = Assigned()
+    parity: Standings = NOTHING_MEASURED
 
 
 def from_traffic(

@@ -192,7 +192,11 @@ class RetrainPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityPolicy:
-    """Served features against the point-in-time join: sample size per window, and the smallest share of equal rows."""
+    """Served features against the point-in-time join.
+
+    `sample`: rows replayed of each release and interval. `minimum_share`: the smallest share of them that must be equal in
+    every feature, and that must have been served with the online store at hand. `tolerance`: of numbers, relative above 1.
+    """
 
     sample: int = 500
     minimum_share: float = 0.99

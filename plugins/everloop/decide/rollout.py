@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from everloop.decide import guardrails
+from everloop.decide import guardrails, parity_verdict
 from everloop.decide.evidence import Evidence
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.state import ReleaseState, Stage
@@ -172,6 +172,10 @@ def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, 
         # Few entities cannot show a mismatch; the required number of answered requests stands for the evidence.
         yield Judged(guardrails.sample_ratio(evidence.assigned, state.weight, policy.srm_alpha), required=False)
     yield Judged(guardrails.score_shift(evidence.pairs, policy), required=not watching)
+    # Where the other release's served features fail, traffic must show that those of the one on trial do not: in the shadow it
+    # has none of its own.
+    parity = parity_verdict.for_rollout(evidence.parity)
+    yield Judged(parity, required=not shadowing and parity_verdict.held(evidence.parity))
     # Labels ripen after the canary; they are judged as they come, and the watch stays until there are enough.
     labels = max(policy.watch_labels, policy.minimum_labels)
     yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)

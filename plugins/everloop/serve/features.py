@@ -12,10 +12,9 @@ from typing import Any
 
 from everloop.adapters.features.online_store import Found, PlannedRead, open_online_async
 from everloop.errors import ReleaseError
+from everloop.flags import UNAVAILABLE, of_views
 from everloop.release import REQUEST_FUNCTIONS, Bundle, FeaturePlan, RequestFunctionPlan, ViewPlan
 from everloop.serve.rows import Row
-
-UNAVAILABLE = "features_unavailable"
 
 _READ_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
@@ -94,7 +93,7 @@ class OnlineStore:
             return Vectors(tuple(dict(empty) for _ in rows), tuple((UNAVAILABLE,) for _ in rows))
         for (view, status), times in Counter(item for statuses, _ in found for item in statuses.items()).items():
             self._seen(use_case, view, status, times)
-        return Vectors(tuple(vector for _, vector in found), tuple(_flags(statuses) for statuses, _ in found))
+        return Vectors(tuple(vector for _, vector in found), tuple(of_views(statuses) for statuses, _ in found))
 
     async def write(self, view: ViewPlan, rows: Sequence[Mapping[str, Any]]) -> int:
         """Offer rows to a view; how many rows of the store changed. Raises `StoreAway`."""
@@ -123,10 +122,3 @@ class OnlineStore:
             return None
         self.problem = None
         return found
-
-
-_FLAG = {"absent": "missing", "stale": "stale", "early": "early"}
-
-
-def _flags(status: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{_FLAG[found]}:{view}" for view, found in status.items() if found != "fresh")

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from everloop.flags import UNAVAILABLE
 from everloop.release import FeaturePlan
 from everloop.serve.arms import CHALLENGER, CHAMPION, Assignment, assign
-from everloop.serve.features import UNAVAILABLE, OnlineStore, Vectors
+from everloop.serve.features import OnlineStore, Vectors
 from everloop.serve.follower import Serving
 from everloop.serve.log import Record
 from everloop.serve.problems import Problem, Refused

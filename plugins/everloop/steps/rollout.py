@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ from everloop.decide.evidence import COLUMNS, Evidence, LoadCheck, Rows, from_tr
 from everloop.decide.rollout import Action, advance
 from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import ReleaseError, SourceError
-from everloop.ports import Lake, Ledger, Registry, Scorer, TrafficLog
+from everloop.ports import Lake, Ledger, Measurements, Registry, Scorer, TrafficLog
 from everloop.steps.deciding import act, mirror
+from everloop.steps.parity.standing import standings
 from everloop.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def step(
     registry: Registry,
     scorer: Scorer,
     lake: Lake,
+    measurements: Measurements,
     use_case: UseCase,
     *,
     now: datetime,
@@ -40,7 +43,8 @@ def step(
     """
 
     def look(state: ReleaseState) -> Action:
-        return advance(state, _evidence(traffic, registry, scorer, lake, use_case, state), use_case.rollout, now)
+        seen = _evidence(traffic, registry, scorer, lake, use_case, state)
+        return advance(state, replace(seen, parity=standings(measurements, use_case, state)), use_case.rollout, now)
 
     acted = act(ledger, use_case.name, None, look, now)
     if acted.entry is None:

@@ -23,7 +23,8 @@ PAGE = """
 - **outcomes**: labels that have become known, joined to the predictions; late and corrected ones of earlier intervals too, whose
   performance is then measured again.
 - **drift**, **performance**, **estimate**, **fairness**, **parity**, **service**: one number each a subject and interval,
-  with its verdict. Measuring again gives the same rows.
+  with its verdict. Measuring again gives the same rows. What differs between served features and history is in the log of
+  **parity**; while it fails, the gate refuses and a rollout holds or goes back.
 - **decide**: k of the last n windows, and the latest, must violate. Says yes or no with reasons; yes rings `retrain`.
 
 A run that only answers a backfill measures, and decides nothing: a backfill never leads to a release.
@@ -75,7 +76,10 @@ class MonitorTasks:
         from everloop.steps import parity
 
         loop = connect(self.use_case)
-        return parity.measure(loop.traffic, loop.features, loop.measurements, self.use_case, runs.from_json(intervals))
+        found = parity.measure(loop.traffic, loop.features, loop.measurements, self.use_case, runs.from_json(intervals))
+        for line in found.pop("report"):
+            log.warning("Parity: %s", line)
+        return found
 
     def service(self, intervals: runs.Intervals) -> Json:
         """Errors and latency against what the service promises."""

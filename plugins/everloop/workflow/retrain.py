@@ -29,7 +29,8 @@ PAGE = """
 - **tune**, **train**: in a fresh process, in the pool `gpu`; the same snapshot gives the same bytes.
 - **evaluate**: candidate and champion on the same later-in-time rows that neither has seen.
 - **register**: the release bundle in the store, run and model version in MLflow; a refused candidate can be reviewed there too.
-- **gate**: pass or refuse, with reasons, to the ledger. A refusal skips the rest and the run stays green: refusing is its work.
+- **gate**: pass or refuse, with reasons, to the ledger; it refuses too while the champion is served other features than those of
+  history. A refusal skips the rest and the run stays green: refusing is its work.
 - **approve**: a person says yes or no under *Required Actions*; the name goes to the ledger.
 - **release**: begins the rollout, unless the candidate is stale or comes of a backfill.
 
@@ -97,6 +98,7 @@ class RetrainTasks:
         verdict = training.gate(
             loop.ledger,
             loop.registry,
+            loop.measurements,
             self.use_case,
             evaluation,
             registered["release"],

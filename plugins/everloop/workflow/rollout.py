@@ -81,7 +81,16 @@ class RolloutTasks:
         _, state = loop.ledger.head(self.use_case.name)
         followed = rollout or state.rollout
         if not left(stage, followed, state):
-            result = steps.step(loop.ledger, loop.traffic, loop.registry, loop.scorer, loop.lake, self.use_case, now=runs.now())
+            result = steps.step(
+                loop.ledger,
+                loop.traffic,
+                loop.registry,
+                loop.scorer,
+                loop.lake,
+                loop.measurements,
+                self.use_case,
+                now=runs.now(),
+            )
             log.info("%s", result)
             _, state = loop.ledger.head(self.use_case.name)
         return PokeReturnValue(left(stage, followed, state), xcom_value=followed)

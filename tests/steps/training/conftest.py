@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 
 from everloop.decide.state import ReleaseState
-from everloop.ports import Decision
+from everloop.interval import Interval
+from everloop.ports import Decision, Measurement
 from everloop.steps import training
 from everloop.use_case import UseCase
 from fakes.departures import DEPARTURES, checks, filled
 from fakes.features import MemoryFeatures
 from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
+from fakes.measurements import InMemoryMeasurements
 from fakes.registry import InMemoryRegistry
 
 COMMIT = "c0ffee"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WEEK = Interval(datetime(2013, 3, 5, tzinfo=UTC), datetime(2013, 3, 12, tzinfo=UTC))
 
 Told = tuple[dict[str, Any], dict[str, Any]]
 """What evaluate and register returned."""
@@ -36,6 +39,7 @@ class World:
     registry: InMemoryRegistry
     work: Path
     use_case: UseCase = DEPARTURES
+    measurements: InMemoryMeasurements = field(default_factory=InMemoryMeasurements)
 
     def prepared(self, run: str, through: datetime | None = None, *, drill: bool = False) -> dict[str, Any]:
         """Snapshot and training set."""
@@ -56,7 +60,15 @@ class World:
         return evaluation, training.register(self.lake, self.registry, self.use_case, run, {"train": 1.0})
 
     def gate(self, evaluation: dict[str, Any], release: str, **options: Any) -> dict[str, Any]:
-        return training.gate(self.ledger, self.registry, self.use_case, evaluation, release, now=NOW, **options)
+        return training.gate(
+            self.ledger, self.registry, self.measurements, self.use_case, evaluation, release, now=NOW, **options
+        )
+
+    def replayed(self, release: str, verdict: str, because: str = "all rows have the features of history") -> None:
+        """The monitor has held what `release` was served against history."""
+        values = {"kind": "parity", "subject": "window", "value": 1.0, "detail": {"because": because}}
+        measured = Measurement(interval=WEEK, release=release, verdict=verdict, **values)
+        self.measurements.write(self.use_case.name, [measured])
 
     def crown(self, release: str) -> None:
         """Make `release` the champion, as a finished rollout would."""
@@ -93,4 +105,5 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Story:
     world = World(*filled(10), InMemoryLedger(), InMemoryRegistry(), tmp_path_factory.mktemp("work"))
     first = world.registered("first", datetime(2013, 2, 12, tzinfo=UTC))
     world.crown(first[1]["release"])
+    world.replayed(first[1]["release"], "pass")
     return Story(world, first, world.registered("second"), world.registered("drill", drill=True))

@@ -14,7 +14,7 @@ from everloop.learn.scoring import score
 from everloop.steps import training
 from everloop.steps.training.lineage import lineage
 from everloop.steps.training.staging import staged_examples, staged_files
-from steps.training.conftest import COMMIT, Story
+from steps.training.conftest import COMMIT, Story, World
 
 
 def test_the_first_release_is_judged_alone(story: Story) -> None:
@@ -133,6 +133,37 @@ def test_a_person_may_overrule_with_a_reason_that_the_ledger_keeps(story: Story)
     assert (entry.actor, entry.reason) == ("ada", "fire drill")
     with pytest.raises(ConfigurationError, match="ada forces release"):
         world.gate(evaluation, registered["release"], forced_by="ada")
+
+
+def unmeasured(story: Story) -> World:
+    """The story's world with a ledger of its own, in which nobody has measured what the champion was served."""
+    world = replace(story.world, ledger=type(story.world.ledger)(), measurements=type(story.world.measurements)())
+    world.crown(story.first[1]["release"])
+    return world
+
+
+def test_a_champion_that_is_served_other_features_than_history_stops_the_gate_by_their_name(story: Story) -> None:
+    world, (evaluation, registered) = unmeasured(story), story.second
+    world.replayed(story.first[1]["release"], "fail", "schedule__minute differs in 500")
+    found = world.gate(evaluation, registered["release"])
+    assert (found["outcome"], found["passed"]) == ("fail", False)
+    assert "schedule__minute differs in 500" in found["because"]
+    assert world.ledger.entries("departures")[-1].action == "gate_failed"
+
+
+def test_a_champion_whose_features_nobody_has_compared_lets_nothing_pass(story: Story) -> None:
+    found = unmeasured(story).gate(story.second[0], story.second[1]["release"])
+    assert (found["outcome"], found["passed"]) == ("inconclusive", False)
+    assert "let the monitor measure" in found["because"]
+
+
+def test_a_candidate_is_judged_anew_when_the_champions_features_have_changed(story: Story) -> None:
+    world, (evaluation, registered) = unmeasured(story), story.second
+    for verdict in ("fail", "fail", "pass", "fail"):
+        world.replayed(story.first[1]["release"], verdict)
+        world.gate(evaluation, registered["release"])
+    judged = [entry.action for entry in world.ledger.entries("departures", subject=registered["release"])]
+    assert judged == ["gate_failed", "gate_passed", "gate_failed"]
 
 
 def test_forcing_what_passes_overrules_nothing(story: Story) -> None:

@@ -8,22 +8,25 @@ from typing import Any
 
 import msgspec
 
-from everloop.decide import fairness
+from everloop.decide import fairness, parity_verdict
 from everloop.decide.fairness import GroupCounts
 from everloop.decide.gate import Evidence, judge
 from everloop.decide.state import ReleaseState
 from everloop.decide.verdict import Reason, Verdict
 from everloop.errors import ConfigurationError
-from everloop.ports import Decision, Ledger, Registry
+from everloop.ports import Decision, Ledger, Measurements, Registry
 from everloop.steps.deciding import decide_and_append
+from everloop.steps.parity.standing import standing
 from everloop.use_case import UseCase
 
 ACTOR = "everloop"
+_VERDICTS = ("gate_passed", "gate_failed")
 
 
 def gate(
     ledger: Ledger,
     registry: Registry,
+    measurements: Measurements,
     use_case: UseCase,
     evaluation: Mapping[str, Any],
     release: str,
@@ -36,14 +39,16 @@ def gate(
 
     `because` is one sentence, `body` every reason as a Markdown list.
 
-    `gate_passed` or `gate_failed` goes to the ledger once per release and champion; with `forced_by`, a refused candidate
-    goes on all the same and `forced` is written with who and why. The state of the releases is not changed.
+    `gate_passed` or `gate_failed` goes to the ledger, once while the verdict on release and champion stands: the same evaluation
+    is judged anew when the champion's parity has changed. With `forced_by`, a refused candidate goes on all the same and `forced`
+    is written with who and why. The state of the releases is not changed.
     """
     if forced_by and not reason:
         raise ConfigurationError(f"{forced_by} forces release {release} without a reason: give one, the ledger keeps it")
     evidence = msgspec.convert(evaluation["evidence"], Evidence)
-    verdict = judge(evidence, use_case.gate, _fairness(evaluation["fairness"], use_case))
-    champion = evidence.champion and evidence.champion.release
+    champion = evidence.champion.release if evidence.champion else None
+    parity = parity_verdict.for_gate(champion, standing(measurements, use_case, champion))
+    verdict = judge(evidence, use_case.gate, [*_fairness(evaluation["fairness"], use_case), *parity])
     recorded = {**verdict.to_json(), "champion": champion}
     action = "gate_passed" if verdict.passed else "gate_failed"
     _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
@@ -87,11 +92,12 @@ def _write(
     evidence: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """Append once: a repeated task finds its own row and writes nothing."""
+    """Append unless it is the latest word already: a repeated task writes nothing, a verdict that has changed is written."""
+    alike = _VERDICTS if action in _VERDICTS else (action,)
 
     def decide(state: ReleaseState) -> Decision | None:
-        earlier = ledger.entries(use_case.name, subject=release, action=action)
-        if any(entry.evidence.get("champion") == evidence["champion"] for entry in earlier):
+        said = [entry for entry in ledger.entries(use_case.name, subject=release) if entry.action in alike]
+        if said and (said[-1].action, said[-1].evidence.get("champion")) == (action, evidence["champion"]):
             return None
         return Decision(actor=actor, action=action, subject=release, after=state, reason=reason, evidence=evidence)
 
