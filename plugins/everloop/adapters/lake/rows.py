@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from everloop.errors import DataError
@@ -58,3 +60,19 @@ def same(left: pa.Table, right: pa.Table) -> bool:
     if a.schema != b.schema:
         return False
     return a.equals(b) or a.sort(a.columns).equals(b.sort(b.columns))
+
+
+def digest(batches: Iterable[pa.RecordBatch], columns: list[str]) -> tuple[int, ...]:
+    """A number that sets of rows share when they are the same by `same`, whatever the order; 128 bits.
+
+    The sum of hashes of the rows: sums of different rows are equal with chance 2^-128. It holds within one process only, since
+    Polars may hash differently in another version.
+    """
+    import polars as pl
+
+    total = [0, 0]
+    for batch in batches:
+        rows = pl.DataFrame(pl.from_arrow(batch.select(columns)))
+        told = rows.select((pl.struct(columns).hash(seed).sum()).alias(str(seed)) for seed in (1, 2)).row(0)
+        total = [(before + more) % 2**64 for before, more in zip(total, told, strict=True)]
+    return tuple(total)
