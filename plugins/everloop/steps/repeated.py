@@ -32,7 +32,8 @@ class RepeatedKeys:
 
     def __init__(self, rows: int, rows_at_once: int = ROWS_AT_ONCE) -> None:
         self._open = ExitStack()
-        shares = (tempfile.SpooledTemporaryFile(IN_MEMORY) for _ in range(math.ceil(rows / rows_at_once) or 1))
+        number = math.ceil(rows / rows_at_once) or 1
+        shares = (tempfile.SpooledTemporaryFile(IN_MEMORY) for _ in range(number))  # noqa: SIM115, the stack closes them
         self._shares: list[IO[bytes]] = [self._open.enter_context(share) for share in shares]
 
     def add(self, keys: pa.RecordBatch, rows: Ints) -> None:

@@ -112,7 +112,7 @@ def _columns(connection: psycopg.Connection[Any], source: PostgresTable) -> list
 def _copy(
     connection: psycopg.Connection[Any], table: SourceTable, source: PostgresTable, interval: Interval, file: IO[bytes]
 ) -> None:
-    """Sorted by the server, in its own bounded memory: without an order, of rows with one key another would come first each time."""
+    """Sorted by the server, in its own bounded memory: unsorted, of rows with one key another might come first each time."""
     texts = {name: sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.columns}
     order = [sql.SQL('{} COLLATE "C"').format(texts[name]) for name in (*table.key, *table.columns)]
     event_time = sql.SQL("{}::timestamptz").format(sql.Identifier(table.event_time))
