@@ -9,18 +9,18 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.fingerprint import fingerprints
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
     Ints = npt.NDArray[np.int64]
 
-ROWS_AT_ONCE = 4_000_000
+ROWS_AT_ONCE = 1_000_000
 """Keys that are compared at a time: 24 bytes each, and as much again three times to sort them."""
 IN_MEMORY = 1024 * 1024
 """Bytes of a share of the keys beyond which it waits on disk."""
-SEEDS = (0x9E3779B9, 0x85EBCA6B)
-"""Two 64-bit hashes stand for a key: among a billion keys two different ones are taken for one with chance 1e-21."""
 _KEY = np.dtype([("a", np.uint64), ("b", np.uint64), ("row", np.int64)])
 
 
@@ -39,11 +39,14 @@ class RepeatedKeys:
     def add(self, keys: pa.RecordBatch, rows: Ints) -> None:
         """Keys (their columns; null is a value like others) and the numbers of their rows."""
         found = np.empty(keys.num_rows, _KEY)
-        found["a"], found["b"] = _hashes(keys)
+        hashes = fingerprints(keys, keys.schema.names)
+        found["a"], found["b"] = hashes["a"].to_numpy(), hashes["b"].to_numpy()
         found["row"] = rows
         share = found["a"] % len(self._shares)
-        for n, file in enumerate(self._shares):
-            file.write(found[share == n].tobytes())
+        found = found[np.argsort(share, kind="stable")]
+        ends = np.cumsum(np.bincount(share.astype(np.int64), minlength=len(self._shares)))
+        for file, part in zip(self._shares, np.split(found, ends[:-1]), strict=True):
+            file.write(part.tobytes())
 
     def found(self) -> Ints:
         """The rows, ascending, before which another row has the same key."""
@@ -54,14 +57,6 @@ class RepeatedKeys:
 
     def __exit__(self, *told: object) -> None:
         self._open.close()
-
-
-def _hashes(keys: pa.RecordBatch) -> tuple[Any, Any]:
-    import polars as pl
-
-    frame = pl.DataFrame(pl.from_arrow(keys))
-    a, b = (frame.select(pl.struct(frame.columns).hash(seed)).to_series().to_numpy() for seed in SEEDS)
-    return a, b
 
 
 def _read(share: IO[bytes]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from everloop.fingerprint import fingerprints
 from everloop.interval import Interval
 from everloop.ports import Batches, Lake
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 RUN = "_run"
-_SEEDS = (1, 2)
-"""Of two 64-bit hashes of a row's values: rows are taken for equal when both are."""
 
 
 def put_aside(lake: Lake, name: str, bad: Batches, interval: Interval, run: str) -> None:
@@ -40,7 +39,7 @@ def _runs(standing: Batches, columns: list[str]) -> pl.DataFrame | None:
 
     if not standing.num_rows or not set(columns) <= set(standing.schema.names):
         return None
-    found = [_hashes(batch, columns).with_columns(pl.from_arrow(batch[RUN]).alias(RUN)) for batch in standing]  # type: ignore[union-attr]
+    found = [fingerprints(batch, columns).with_columns(pl.from_arrow(batch[RUN]).alias(RUN)) for batch in standing]  # type: ignore[union-attr]
     return pl.concat(found).with_columns(pl.col(RUN).cast(pl.Categorical)).unique(["a", "b"], keep="last")
 
 
@@ -49,14 +48,6 @@ def _with_runs(batch: pa.RecordBatch, runs: pl.DataFrame | None, run: str) -> pa
 
     found_by = pa.repeat(pa.scalar(run), batch.num_rows)
     if runs is not None and batch.num_rows:
-        known = _hashes(batch, batch.schema.names).join(runs, on=["a", "b"], how="left", maintain_order="left")
+        known = fingerprints(batch, batch.schema.names).join(runs, on=["a", "b"], how="left", maintain_order="left")
         found_by = known.select(pl.col(RUN).cast(pl.String).fill_null(run)).to_series().to_arrow().cast(pa.string())
     return batch.append_column(RUN, found_by)
-
-
-def _hashes(batch: pa.RecordBatch, columns: list[str]) -> pl.DataFrame:
-    import polars as pl
-
-    rows = pl.DataFrame(pl.from_arrow(batch.select(columns)))
-    value = pl.struct(columns)
-    return rows.select(value.hash(_SEEDS[0]).alias("a"), value.hash(_SEEDS[1]).alias("b"))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from everloop.errors import DataError
+from everloop.fingerprint import fingerprints
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 
@@ -63,16 +64,9 @@ def same(left: pa.Table, right: pa.Table) -> bool:
 
 
 def digest(batches: Iterable[pa.RecordBatch], columns: list[str]) -> tuple[int, ...]:
-    """A number that sets of rows share when they are the same by `same`, whatever the order; 128 bits.
-
-    The sum of hashes of the rows: sums of different rows are equal with chance 2^-128. It holds within one process only, since
-    Polars may hash differently in another version.
-    """
-    import polars as pl
-
+    """The sum of the rows' fingerprints, 128 bits: sets of rows share it that are the same by `same`, whatever their order."""
     total = [0, 0]
     for batch in batches:
-        rows = pl.DataFrame(pl.from_arrow(batch.select(columns)))
-        told = rows.select((pl.struct(columns).hash(seed).sum()).alias(str(seed)) for seed in (1, 2)).row(0)
+        told = fingerprints(batch, columns).sum().row(0)
         total = [(before + more) % 2**64 for before, more in zip(total, told, strict=True)]
     return tuple(total)

@@ -70,6 +70,7 @@ def commit(delta: DeltaTable, column: str, actions: list[AddAction], schema: pa.
         delta.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
     filters = [(column, "=", actions[0].partition_values[column])]
     delta.create_write_transaction(actions, "overwrite", delta.schema(), partition_by=[column], partition_filters=filters)
+    delta.update_incremental()
     return int(delta.version())
 
 

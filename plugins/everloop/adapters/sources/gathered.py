@@ -10,8 +10,8 @@ import pyarrow as pa
 from everloop.adapters.sources.contract import EXTRA, PROBLEM, conform, extra_columns
 from everloop.use_case import SourceTable
 
-BATCH_BYTES = 32 * 1024 * 1024
-"""Of a batch. A text block of a file is as large; with Arrow's and Polars's copies about ten times as much is in memory."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Of a batch, and of a text block of a file. With what is read ahead and Arrow's copies, twenty times as much is in memory."""
 
 
 def gathered(parts: Iterable[pa.Table], table: SourceTable, size: int) -> Iterator[pa.RecordBatch]:
