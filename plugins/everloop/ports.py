@@ -1,12 +1,13 @@
 """One small Protocol per outside system, and the plain values that cross it.
 
-`pa.Table` is the currency of rows. Every Protocol has an in-memory fake in tests/fakes that passes the contract tests of the real
-adapter.
+`pa.Table` is the currency of rows that fit into memory, `Batches` of those that may not. Every Protocol has an in-memory fake in
+tests/fakes that passes the contract tests of the real adapter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,15 +22,47 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Rows that need not fit into memory: iterating reads them, one batch at a time, anew each time.
+
+    At least one batch, be it empty. `num_rows` is known beforehand.
+    """
+
+    schema: pa.Schema
+    num_rows: int
+    read: Callable[[], Iterator[pa.RecordBatch]]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.read()
+
+    def to_table(self) -> pa.Table:
+        """All rows in memory."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(list(self), self.schema)
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Batches:
+        """Rows that are in memory already."""
+        import pyarrow as pa
+
+        empty = pa.RecordBatch.from_pylist([], rows.schema)
+        return cls(rows.schema, rows.num_rows, lambda: iter(rows.to_batches() or [empty]))
+
+
 class Source(Protocol):
     """A system that rows are read from."""
 
-    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
-        """The rows of `table` in `interval` by event time, in contract order and types, sorted by key.
+    def extract(self, table: SourceTable, interval: Interval) -> Iterator[pa.RecordBatch]:
+        """The rows of `table` in `interval` by event time, in contract order and types; memory is bounded by a batch.
 
+        At least one batch, be it empty; each sorted by key, and the same rows in the same order every time. A small interval
+        is one batch.
         Values that do not fit their contract type are kept as null with the original in column `_problem` (text, null when
-        fine). Columns beyond the contract are left out and listed (JSON) in the schema's metadata `extra_columns`.
-        Raises `ContractError` for a lost or unreadable column, `SourceError` when unreachable.
+        fine). Columns beyond the contract are left out and listed (JSON) in the metadata `extra_columns` of a batch's schema.
+        Raises `ContractError` for a lost or unreadable column, `SourceError` when unreachable or broken off: what came before
+        then counts for nothing.
         """
 
     def watermark(self, table: SourceTable) -> datetime | None:
@@ -48,14 +81,21 @@ class Source(Protocol):
 class Lake(Protocol):
     """Versioned tables; each write replaces one interval's rows in one atomic commit."""
 
-    def replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
+    def replace(self, table: str, rows: pa.Table | Batches, interval: Interval) -> int:
         """Replace the rows of `interval` by `rows` (a column `_interval`, the interval's start, is added). Returns the version.
 
-        Equal content writes nothing and returns the version that stands, so running twice leaves the table as it was.
+        Equal content, in whatever order, writes nothing and returns the version that stands, so running twice leaves the table
+        as it was.
         """
 
     def read(self, table: str, *, interval: Interval | None = None, version: int | None = None) -> pa.Table:
         """Rows of `table` (all, or one interval's), without `_interval`. An absent table is an empty one without columns."""
+
+    def batches(self, table: str, interval: Interval) -> Batches:
+        """`read` of one interval, of the latest version, for rows that need not fit into memory."""
+
+    def schema(self, table: str) -> pa.Schema | None:
+        """The table's columns, without `_interval`; `None` when it is absent."""
 
     def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters."""
@@ -84,8 +124,14 @@ class Lake(Protocol):
     def stage(self, name: str, rows: pa.Table) -> None:
         """Keep `rows` between two tasks of a run under a path-like `name`; replaces what stood there, atomically."""
 
+    def staging(self, name: str) -> AbstractContextManager[Callable[[pa.RecordBatch], None]]:
+        """`stage`, a batch at a time: the context gives what takes them, at least one; an error within keeps nothing."""
+
     def staged(self, name: str) -> pa.Table:
-        """What `stage` kept."""
+        """What `stage` or `staging` kept; `DataError` when there is nothing."""
+
+    def staged_batches(self, name: str) -> Batches:
+        """`staged` for rows that need not fit into memory."""
 
     def unstage(self, prefix: str) -> None:
         """Forget what was staged under `prefix`."""

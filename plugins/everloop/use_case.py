@@ -34,7 +34,7 @@ class PostgresTable:
 
 @dataclass(frozen=True, kw_only=True)
 class DroppedFiles:
-    """CSV files in the landing place; `pattern` is strftime's, one file a day: `weather/%Y-%m-%d.csv`."""
+    """Files in the landing place; `pattern` is strftime's, one file a day: `weather/%Y-%m-%d.csv`, `.csv.gz` or `.parquet`."""
 
     pattern: str
 

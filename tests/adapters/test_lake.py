@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +17,7 @@ import pytest
 from everloop.adapters.lake import DeltaLake
 from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
-from everloop.ports import Lake
+from everloop.ports import Batches, Lake
 from fakes.lake import MemoryLake
 from fakes.s3 import make_bucket
 
@@ -171,6 +175,82 @@ def test_staged_rows_are_replaced_and_forgotten_by_whole_parts(lake: Lake) -> No
     assert lake.staged(f"{run}/ab/raw").equals(rows(3.0))
 
 
+def test_staging_takes_batches_and_an_error_within_keeps_what_stood(lake: Lake) -> None:
+    lake.stage("run/a", rows(1.0))
+    with lake.staging("run/a") as put:
+        for batch in rows(1.0, 2.0, 3.0).to_batches(max_chunksize=1):
+            put(batch)
+    found = lake.staged_batches("run/a")
+    assert (found.num_rows, found.to_table()["value"].to_pylist()) == (3, [1.0, 2.0, 3.0])
+    assert found.to_table().equals(found.to_table())
+    with pytest.raises(ZeroDivisionError), lake.staging("run/a") as put:
+        put(rows(1 / 0).to_batches()[0])
+    assert lake.staged("run/a").num_rows == 3
+    lake.stage("run/empty", rows())
+    assert [batch.num_rows for batch in lake.staged_batches("run/empty")] == [0]
+
+
+def test_one_interval_is_read_in_batches(lake: Lake) -> None:
+    lake.replace("t", rows(1.0, 2.0), week(0))
+    lake.replace("t", rows(3.0), week(1))
+    found = lake.batches("t", week(0))
+    assert (found.num_rows, found.to_table().equals(rows(1.0, 2.0))) == (2, True)
+    assert [batch.num_rows for batch in lake.batches("t", week(5))] == [0]
+    assert lake.batches("nothing", week(0)).num_rows == 0
+
+
+def test_the_schema_is_that_of_the_rows(lake: Lake) -> None:
+    assert lake.schema("t") is None
+    lake.replace("t", rows(1.0), week(0))
+    assert lake.schema("t") == rows().schema
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def streaming(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """A lake that holds no more than two rows of what is given in batches, and puts three into a file."""
+    if request.param == "memory":
+        return MemoryLake()
+    if request.param == "folder":
+        return DeltaLake(str(tmp_path / "lake"), held_rows=2, file_rows=3)
+    return DeltaLake(f"s3://lake/{tmp_path.name}", request.getfixturevalue("bucket"), held_rows=2, file_rows=3)
+
+
+def batches(table: pa.Table) -> Batches:
+    return Batches(table.schema, table.num_rows, lambda: iter(table.to_batches(max_chunksize=2)))
+
+
+def test_batches_replace_an_interval_like_rows_in_memory(streaming: Lake) -> None:
+    streaming.replace("t", batches(rows(1.0, 2.0, 3.0, 4.0, 5.0)), week(0))
+    streaming.replace("t", rows(7.0), week(1))
+    streaming.replace("t", batches(rows(*range(1, 9))), week(0))
+    assert sorted(streaming.read("t", interval=week(0))["value"].to_pylist()) == list(range(1, 9))
+    assert streaming.read("t", interval=week(1))["value"].to_pylist() == [7.0]
+    assert streaming.query("SELECT count(*) AS n FROM t WHERE value > 6", {"t": None})["n"].to_pylist() == [3]
+    streaming.replace("t", rows(1.0), week(0))
+    assert streaming.read("t")["value"].to_pylist().count(1.0) == 1
+
+
+def test_equal_batches_write_nothing_whatever_their_order_and_one_other_value_does(streaming: Lake) -> None:
+    given = rows(1.0, None, float("nan"), 4.0, -0.0).append_column("why", pa.array([["a"], [], None, ["b", "c"], None]))
+    version = streaming.replace("t", batches(given), week(0))
+    assert streaming.replace("t", batches(given.take([4, 2, 0, 1, 3])), week(0)) == version
+    assert streaming.replace("t", given, week(0)) == version
+    changed = given.set_column(1, "value", pa.array([1.0, None, float("nan"), 4.0, 5.0]))
+    assert streaming.replace("t", batches(changed), week(0)) == version + 1
+
+
+def test_batches_add_a_new_column_and_do_not_change_a_type(streaming: Lake) -> None:
+    streaming.replace("t", batches(rows(1.0, 2.0, 3.0)), week(0))
+    wider = rows(4.0, 5.0, 6.0).append_column("more", pa.array(["x", "y", "z"]))
+    streaming.replace("t", batches(wider), week(1))
+    found = streaming.query("SELECT more FROM t ORDER BY value", {"t": None})
+    assert found["more"].to_pylist() == [None, None, None, "x", "y", "z"]
+    many = rows(1.0, 2.0, 3.0).set_column(1, "value", pa.array(["a", "b", "c"]))
+    with pytest.raises(DataError, match='"value" is string, table "t" has it as double'):
+        streaming.replace("t", batches(many), week(1))
+    assert streaming.read("t").num_rows == 6
+
+
 @pytest.fixture(params=["folder", "s3"])
 def delta(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any]:
     if request.param == "folder":
@@ -187,6 +267,35 @@ def test_concurrent_writers_of_different_intervals_all_land(delta: tuple[str, An
     lake = DeltaLake(*delta)
     assert lake.intervals("t") == {week(n).start for n in range(8)}
     assert lake.read("t").num_rows == sum(n % 3 for n in range(8))
+
+
+WRITER = """
+import sys, json
+from datetime import UTC, datetime, timedelta
+import pyarrow as pa
+from everloop.adapters.lake import DeltaLake
+from everloop.interval import Interval
+from everloop.ports import Batches
+uri, options, mine = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+lake = DeltaLake(uri, options, held_rows=3)
+for turn in range(4):
+    start = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(weeks=turn * 3 + mine)
+    rows = pa.table({"id": [mine] * (2 + 2 * (turn % 2)), "turn": [turn] * (2 + 2 * (turn % 2))})
+    lake.replace("t", Batches.of(rows), Interval(start, start + timedelta(weeks=1)))
+"""
+
+
+def test_writing_processes_of_different_intervals_all_land(delta: tuple[str, Any]) -> None:
+    """In memory and in batches by turns, so that both ways of writing race for the commits."""
+    uri, options = delta
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WRITER, uri, json.dumps(options)]
+    writers = [subprocess.Popen([*command, str(n)], env=environment) for n in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    found = DeltaLake(uri, options).query("SELECT id, turn, count(*) AS n FROM t GROUP BY ALL", {"t": None}).to_pylist()
+    assert {(row["id"], row["turn"]): row["n"] for row in found} == {
+        (n, turn): 2 + 2 * (turn % 2) for n in range(3) for turn in range(4)
+    }
 
 
 def test_vacuum_deletes_only_what_no_kept_version_needs(delta: tuple[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from everloop.decide.policy import CostMatrix, FairnessPolicy, GatePolicy, TrainingPolicy
 from everloop.demo import year
 from everloop.interval import Interval
+from everloop.ports import Lake
 from everloop.release import RequestFunctionPlan, ViewPlan
 from everloop.use_case import Examples, PostgresTable, SourceTable, UseCase
 from fakes.checks import MemoryChecks, Rule
@@ -96,6 +97,11 @@ def checks() -> MemoryChecks:
 def filled(weeks: int, *extra: pa.Table) -> tuple[MemoryLake, MemoryFeatures]:
     """A lake with the first weeks of 2013, `extra` flights added to the first week, and the features computed from it."""
     lake = MemoryLake()
+    return lake, filled_into(lake, weeks, *extra)
+
+
+def filled_into(lake: Lake, weeks: int, *extra: pa.Table) -> MemoryFeatures:
+    """The same, in a lake of any kind."""
     view = ViewPlan(
         name="origin_delay",
         table="online.departures_origin_delay",
@@ -117,7 +123,7 @@ def filled(weeks: int, *extra: pa.Table) -> tuple[MemoryLake, MemoryFeatures]:
         interval = Interval(START + week * WEEK, START + (week + 1) * WEEK)
         lake.replace("flights", pa.concat_tables([closed(interval), *(extra if week == 0 else ())]), interval)
         features.compute(interval)
-    return lake, features
+    return features
 
 
 def closed(interval: Interval) -> pa.Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from everloop.adapters.lake import sql as duck
 from everloop.adapters.lake.rows import TIMESTAMP, fitted, normal, same
 from everloop.errors import DataError
 from everloop.interval import Interval
+from everloop.ports import Batches
 
 Parts = dict[datetime, pa.Table]
 
@@ -24,8 +26,8 @@ class MemoryLake:
         self._versions: dict[str, list[Parts]] = {}
         self._staged: dict[str, pa.Table] = {}
 
-    def replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
-        given = normal(rows)
+    def replace(self, table: str, rows: pa.Table | Batches, interval: Interval) -> int:
+        given = normal(rows.to_table() if isinstance(rows, Batches) else rows)
         versions = self._versions.setdefault(table, [{}])
         stored = next(iter(versions[-1].values()), given).schema
         given = fitted(given, table, stored)
@@ -40,6 +42,12 @@ class MemoryLake:
         parts = self._parts(table, version)
         chosen = [rows for start, rows in sorted(parts.items()) if interval is None or start == interval.start]
         return pa.concat_tables(chosen or [rows.slice(0, 0) for rows in parts.values()], promote_options="default")
+
+    def batches(self, table: str, interval: Interval) -> Batches:
+        return Batches.of(self.read(table, interval=interval))
+
+    def schema(self, table: str) -> pa.Schema | None:
+        return self.read(table).schema if table in self._versions else None
 
     def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         if absent := [name for name in tables if name not in self._versions]:
@@ -73,6 +81,15 @@ class MemoryLake:
         if name not in self._staged:
             raise DataError(f'Nothing is staged under "{name}": clear the run from its first task on')
         return self._staged[name]
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Callable[[pa.RecordBatch], None]]:
+        batches: list[pa.RecordBatch] = []
+        yield batches.append
+        self._staged[name] = pa.Table.from_batches(batches, batches[0].schema)
+
+    def staged_batches(self, name: str) -> Batches:
+        return Batches.of(self.staged(name))
 
     def unstage(self, prefix: str) -> None:
         self._staged = {n: rows for n, rows in self._staged.items() if n != prefix and not n.startswith(f"{prefix}/")}

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.adapters.sources.contract import check_columns, conform
+from everloop.adapters.sources.gathered import gathered
 from everloop.errors import SourceError
 from everloop.interval import Interval
 from everloop.use_case import SourceTable
 
 
 class MemorySource:
-    """`ports.Source` over rows put into it; `complete` says up to when. `down` makes it unreachable."""
+    """`ports.Source` over rows put into it; `complete` says up to when. `down` makes it unreachable; `size`: bytes of a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 1_000_000) -> None:
         self.down = False
+        self._size = size
         self._rows: dict[str, list[Mapping[str, str | None]]] = {}
         self._complete: dict[str, datetime] = {}
         self._changes: dict[str, list[tuple[datetime, datetime]]] = {}
@@ -27,7 +29,7 @@ class MemorySource:
         self._rows[table] = [*self._rows.get(table, []), *rows]
         self._complete[table] = complete
 
-    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
+    def extract(self, table: SourceTable, interval: Interval) -> Iterator[pa.RecordBatch]:
         rows = self._reach().get(table.name, [])
         columns = list(rows[0]) if rows else list(table.columns)
         extra = check_columns(columns, table, f"Table {table.name}")
@@ -35,7 +37,8 @@ class MemorySource:
         found = conform(texts, table, {}, extra)
         times = found[table.event_time]
         outside = pc.or_(pc.less(times, interval.start), pc.greater_equal(times, interval.end))
-        return found.filter(pc.invert(pc.fill_null(outside, True)))
+        found = found.filter(pc.invert(pc.fill_null(outside, True)))
+        return gathered((found.slice(n, 1) for n in range(found.num_rows)), table, self._size)
 
     def watermark(self, table: SourceTable) -> datetime | None:
         self._reach()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -163,7 +164,7 @@ def test_rows_in_are_rows_published_plus_rows_put_aside(world: World) -> None:
 class Straying(MemorySource):
     """A source that gives rows of the day after, too."""
 
-    def extract(self, table: SourceTable, interval: Interval) -> pa.Table:
+    def extract(self, table: SourceTable, interval: Interval) -> Iterator[pa.RecordBatch]:
         return super().extract(table, Interval(interval.start, interval.end + DAY))
 
 
@@ -293,6 +294,13 @@ class DyingLake(MemoryLake):
     def stage(self, name: str, rows: pa.Table) -> None:
         self._live()
         super().stage(name, rows)
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Callable[[pa.RecordBatch], None]]:
+        self._live()
+        with super().staging(name) as put:
+            yield put
+            self._live()
 
     def unstage(self, prefix: str) -> None:
         self._live()

@@ -1,7 +1,7 @@
 """From source systems to the lake, one data interval at a time: plan, extract, validate, publish.
 
 Between the steps rows are staged under `<run>/<interval>/<table>/{raw,good,bad}`. Every step may run again, or be killed
-anywhere.
+anywhere, and holds a batch of the rows at a time.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from everloop.errors import DataError, EverloopError
 from everloop.interval import Interval, grid
-from everloop.ports import Checks, Failure, Lake, Source, Validation
+from everloop.ports import Batches, Checks, Lake, Source
+from everloop.steps.dividing import FRAME_ROWS, Verdicts, divided, judged
+from everloop.steps.evolution import taken
+from everloop.steps.shelving import put_aside
 from everloop.use_case import SourceTable, UseCase
 
-EXPECTATIONS = "_expectations"
-RUN = "_run"
-PROBLEM = "_problem"
 RECEIPT = "published"
 
 Report = dict[str, Any]
@@ -43,41 +42,44 @@ def extract(source: Source, lake: Lake, use_case: UseCase, intervals: Sequence[I
     """Stage the rows of every source table and interval. Returns `{"rows": {table: {interval: n}}, "warnings": [...]}`.
 
     What an earlier attempt of `run` staged for these intervals is forgotten first. Errors of the source go up as they are:
-    nothing of a table is staged then, and nothing published is touched.
+    nothing of a table is staged then, and nothing published is touched. `ContractError` when a contract changed in a way that
+    the table's rows in the lake cannot follow.
     """
     rows: dict[str, dict[str, int]] = {table.name: {} for table in use_case.sources}
-    warnings = []
+    warnings = [f"{table.name}: {told}" for table in use_case.sources for told in taken(table, lake.schema(table.name))]
     for interval in intervals:
         lake.unstage(_place(run, interval))
         for table in use_case.sources:
-            found = source.extract(table, interval)
-            lake.stage(_place(run, interval, table.name, "raw"), found)
-            rows[table.name][interval.label] = found.num_rows
-            if extra := _extra_columns(found):
+            found, extra = _staged(source, lake, table, interval, _place(run, interval, table.name, "raw"))
+            rows[table.name][interval.label] = found
+            if extra:
                 warnings.append(f"{table.name} {interval.label}: columns beyond the contract were left out: {', '.join(extra)}")
     return {"rows": rows, "warnings": warnings}
 
 
-def validate(checks: Checks, lake: Lake, use_case: UseCase, intervals: Sequence[Interval], run: str) -> Report:
+def validate(
+    checks: Checks, lake: Lake, use_case: UseCase, intervals: Sequence[Interval], run: str, *, frame_rows: int = FRAME_ROWS
+) -> Report:
     """Stage good and bad rows apart. Returns `{"good", "bad": {table: {interval: n}}, "broken": {table: {rule: n}}, "warnings"}`.
 
     Bad are rows that did not parse, lie outside their interval, repeat a key (the first row stays), or break an expectation
     of severity `quarantine`. `DataError` when an expectation blocks, too large a share is bad, or an interval has no rows
-    though its table must have some: all such findings together.
+    though its table must have some: all such findings together. Great Expectations itself judges up to `frame_rows` rows, which
+    are then held in memory; of more, memory is bounded by a batch, and by the numbers of the bad rows.
     """
     report: Report = {"good": {}, "bad": {}, "broken": {}, "warnings": []}
     blocked = []
     for interval, table in _each(use_case, intervals):
-        raw = lake.staged(_place(run, interval, table.name, "raw"))
+        raw = lake.staged_batches(_place(run, interval, table.name, "raw"))
+        if raw.num_rows <= frame_rows:
+            raw = Batches.of(raw.to_table())
         try:
-            good, bad = _divided(checks, table, interval, raw, run, report)
+            verdicts = judged(checks, table, interval, raw, run, frame_rows)
         except DataError as error:
             blocked.append(str(error))
             continue
-        lake.stage(_place(run, interval, table.name, "good"), good)
-        lake.stage(_place(run, interval, table.name, "bad"), bad)
-        report["good"].setdefault(table.name, {})[interval.label] = good.num_rows
-        report["bad"].setdefault(table.name, {})[interval.label] = bad.num_rows
+        _divide(lake, table, interval, raw, verdicts, run)
+        _report(report, table, interval, raw.num_rows, verdicts)
     if blocked:
         raise DataError("\n".join(blocked))
     return report
@@ -111,119 +113,48 @@ def _each(use_case: UseCase, intervals: Sequence[Interval]) -> Iterator[tuple[In
     return ((interval, table) for interval in intervals for table in use_case.sources)
 
 
-def _extra_columns(rows: pa.Table) -> list[str]:
-    return list(json.loads((rows.schema.metadata or {}).get(b"extra_columns", b"[]")))
+def _staged(source: Source, lake: Lake, table: SourceTable, interval: Interval, name: str) -> tuple[int, list[str]]:
+    """Stage what the source gives; how many rows, and which columns it has beyond the contract."""
+    rows, extra = 0, set[str]()
+    with lake.staging(name) as put:
+        for batch in source.extract(table, interval):
+            put(batch)
+            rows += batch.num_rows
+            extra |= set(json.loads((batch.schema.metadata or {}).get(b"extra_columns", b"[]")))
+    return rows, sorted(extra)
 
 
-def _divided(
-    checks: Checks, table: SourceTable, interval: Interval, raw: pa.Table, run: str, report: Report
-) -> tuple[pa.Table, pa.Table]:
-    """Good and bad rows of `raw`; `DataError` when nothing of it may be published."""
-    where = f'Table "{table.name}", interval {interval}'
-    if not raw.num_rows and not table.may_be_empty:
-        raise DataError(
-            f"{where}: the source gave no row. Wait for it, or set may_be_empty=True on "
-            f"SourceTable(name={table.name!r}) if that is right"
-        )
-    reasons = _row_rules(raw, table, interval)
-    sound = [position for position in range(raw.num_rows) if not reasons[position]]
-    rows = raw.drop_columns([PROBLEM])
-    if sound:
-        validation = checks.validate(rows.take(sound), table.suite, f"{run}/{interval.label}")
-        _refuse_blocked(validation, where)
-        report["warnings"] += [f"{table.name} {interval.label}: {f.text}" for f in validation.failures if f.severity == "warn"]
-        for failure in validation.failures:
-            for position in failure.rows if failure.severity == "quarantine" else ():
-                reasons[sound[position]].append(_rule(failure))
-    _refuse_too_many(reasons, table, where)
-    _count(reasons, report["broken"].setdefault(table.name, {}))
-    bad = pa.array([bool(why) for why in reasons], pa.bool_())
-    told = pa.array(reasons, pa.list_(pa.string()))
-    return rows.filter(pc.invert(bad)), rows.append_column(EXPECTATIONS, told).filter(bad)
+def _divide(lake: Lake, table: SourceTable, interval: Interval, raw: Batches, verdicts: Verdicts, run: str) -> None:
+    with (
+        lake.staging(_place(run, interval, table.name, "good")) as keep,
+        lake.staging(_place(run, interval, table.name, "bad")) as put_aside,
+    ):
+        for good, bad in divided(raw, table, interval, verdicts):
+            keep(good)
+            put_aside(bad)
 
 
-def _row_rules(raw: pa.Table, table: SourceTable, interval: Interval) -> list[list[str]]:
-    """What is wrong with each row by the contract itself, before any suite: parse, interval, key."""
-    reasons: list[list[str]] = [[f"contract({why})"] if why else [] for why in raw[PROBLEM].to_pylist()]
-    times = raw[table.event_time].to_pylist()
-    keys = zip(*(raw[name].to_pylist() for name in table.key), strict=True)
-    seen = set()
-    for position, (time, key) in enumerate(zip(times, keys, strict=True)):
-        if time is None or not interval.holds(time):
-            reasons[position].append(f"within_interval({table.event_time})")
-        if reasons[position]:
-            continue
-        if key in seen:
-            reasons[position].append(f"unique_key({','.join(table.key)})")
-        seen.add(key)
-    return reasons
-
-
-def _rule(failure: Failure) -> str:
-    return f"{failure.expectation}({failure.column})"
-
-
-def _refuse_blocked(validation: Validation, where: str) -> None:
-    if validation.blocking:
-        found = "; ".join(failure.text for failure in validation.blocking)
-        raise DataError(
-            f'{where}: suite "{validation.suite}" blocks: {found}. Nothing was published. Mend the source and clear the run from '
-            f'"extract" on, or change the expectation if the world has changed'
-        )
-
-
-def _refuse_too_many(reasons: list[list[str]], table: SourceTable, where: str) -> None:
-    bad = sum(bool(why) for why in reasons)
-    if reasons and bad / len(reasons) > table.quarantine_limit:
-        counts: dict[str, int] = {}
-        _count(reasons, counts)
-        raise DataError(
-            f"{where}: {bad} of {len(reasons)} rows would be quarantined, more than the limit of {table.quarantine_limit:.0%}: "
-            f"{counts}. Nothing was published. Mend the source and clear the run, or raise "
-            f"SourceTable(name={table.name!r}).quarantine_limit"
-        )
-
-
-def _count(reasons: list[list[str]], counts: dict[str, int]) -> None:
-    for why in reasons:
-        for rule in why:
-            name = rule if not rule.startswith("contract(") else "contract"
-            counts[name] = counts.get(name, 0) + 1
+def _report(report: Report, table: SourceTable, interval: Interval, rows: int, verdicts: Verdicts) -> None:
+    report["good"].setdefault(table.name, {})[interval.label] = rows - verdicts.bad
+    report["bad"].setdefault(table.name, {})[interval.label] = verdicts.bad
+    report["warnings"] += [f"{table.name} {interval.label}: {told}" for told in verdicts.warnings]
+    counts = report["broken"].setdefault(table.name, {})
+    for rule, broken in verdicts.counts.items():
+        counts[rule] = counts.get(rule, 0) + broken
 
 
 def _published(lake: Lake, table: SourceTable, interval: Interval, run: str) -> tuple[int, int]:
     """Commit one table's rows of one interval; rows published and quarantined."""
-    raw = lake.staged(_place(run, interval, table.name, "raw")).num_rows
-    good = lake.staged(_place(run, interval, table.name, "good"))
-    bad = lake.staged(_place(run, interval, table.name, "bad"))
-    if raw != good.num_rows + bad.num_rows:
+    raw, good, bad = (lake.staged_batches(_place(run, interval, table.name, kind)) for kind in ("raw", "good", "bad"))
+    if raw.num_rows != good.num_rows + bad.num_rows:
         raise EverloopError(
-            f'Table "{table.name}", interval {interval}: {raw} rows came in, but {good.num_rows} are to be published and '
-            f'{bad.num_rows} quarantined: rows would be lost. Clear the run from "extract" on'
+            f'Table "{table.name}", interval {interval}: {raw.num_rows} rows came in, but {good.num_rows} are to be published '
+            f'and {bad.num_rows} quarantined: rows would be lost. Clear the run from "extract" on'
         )
     # Bad rows first: at no moment is a row neither published, nor quarantined, nor staged.
-    _quarantine(lake, f"{table.name}_quarantine", bad, interval, run)
+    put_aside(lake, f"{table.name}_quarantine", bad, interval, run)
     lake.replace(table.name, good, interval)
     return good.num_rows, bad.num_rows
-
-
-def _quarantine(lake: Lake, name: str, bad: pa.Table, interval: Interval, run: str) -> None:
-    """Replace the interval's bad rows. Equal rows keep the run that first found them, so running twice changes nothing."""
-    standing = lake.read(name, interval=interval)
-    if not bad.num_rows and not standing.num_rows:
-        return
-    runs = _runs(standing, bad.column_names) if standing.num_rows else {}
-    found_by = [runs.get(row, run) for row in _identities(bad, bad.column_names)]
-    lake.replace(name, bad.append_column(RUN, pa.array(found_by, pa.string())), interval)
-
-
-def _runs(standing: pa.Table, columns: list[str]) -> dict[str, str]:
-    known = [name for name in columns if name in standing.column_names]
-    return dict(zip(_identities(standing, known), standing[RUN].to_pylist(), strict=True))
-
-
-def _identities(rows: pa.Table, columns: list[str]) -> list[str]:
-    return [repr(sorted(row.items())) for row in rows.select(columns).to_pylist()]
 
 
 def _receipt(lake: Lake, run: str, interval: Interval) -> dict[str, tuple[int, int]] | None:

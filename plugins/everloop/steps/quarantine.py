@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,15 +13,17 @@ import pyarrow as pa
 from everloop.decide.state import ReleaseState
 from everloop.errors import DataError
 from everloop.interval import Interval
-from everloop.ports import Account, Accounts, Checks, Decision, Lake, Ledger
+from everloop.ports import Account, Accounts, Batches, Checks, Decision, Lake, Ledger
 from everloop.steps import ingest, repairs
 from everloop.steps.deciding import decide_and_append
-from everloop.steps.ingest import EXPECTATIONS, PROBLEM, RUN
+from everloop.steps.dividing import CONTRACT, EXPECTATIONS, PROBLEM
+from everloop.steps.evolution import filled
+from everloop.steps.shelving import RUN
 from everloop.use_case import SourceTable, UseCase
 
 ROW = "_row"
 INTERVAL = "_interval"
-_CONTRACT = "contract("
+_CONTRACT = f"{CONTRACT}("
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ def shown(lake: Lake, use_case: UseCase, table: str, *, interval: datetime | Non
         return pa.table({})
     parts = []
     for start in sorted(lake.intervals(name) if interval is None else {interval}):
-        rows = lake.read(name, interval=Interval(start, start + use_case.interval))
+        rows = filled(lake.read(name, interval=Interval(start, start + use_case.interval)), source)
         rows = _identified(rows, source)
         moment = pa.repeat(pa.scalar(start, pa.timestamp("us", "UTC")), rows.num_rows)
         parts.append(rows.add_column(1, INTERVAL, moment).select([ROW, INTERVAL, *source.columns, EXPECTATIONS, RUN]))
@@ -126,10 +128,10 @@ class _Desk:
         """
         name, run = self.table.name, f"repair-{self.now:%Y%m%dT%H%M%S%f}"
         alone, kept = replace(self.use_case, sources=(self.table,)), repairs.repairs_of(self.table.name)
-        bad = self.lake.read(f"{name}_quarantine", interval=interval)
-        raw = _raw(self.lake.read(name, interval=interval), bad, self.table)
-        mended, _ = repairs.repaired(raw, repairs.merged([], new, self.table, bad.schema), self.table)
-        self.lake.stage(repairs.raw_name(run, interval, name), mended)
+        bad = self._aside(interval)
+        raw = _raw(self.lake.batches(name, interval), bad, self.table)
+        mended = repairs.merged([], new, self.table, bad.schema)
+        repairs.stage_repaired(self.lake, repairs.raw_name(run, interval, name), raw, mended, self.table)
         ingest.validate(self.checks, self.lake, alone, [interval], run)
         reason = f"{len(new)} rows of {name} were repaired by {self.actor}"
         self.accounts.open(self.use_case.name, [interval], self.now, reason)
@@ -137,9 +139,12 @@ class _Desk:
         self.lake.replace(kept, repairs.merged(standing, new, self.table, bad.schema), interval)
         self._account(ingest.publish(self.lake, alone, [interval], run), interval, run)
         self.lake.unstage(run)
-        left = _identified(self.lake.read(f"{name}_quarantine", interval=interval), self.table)[ROW].to_pylist()
+        left = _identified(self._aside(interval), self.table)[ROW].to_pylist()
         behind = {repairs.base(row) for row in left}
         return sum(repairs.identity(row, self.table) in behind for row in new.values())
+
+    def _aside(self, interval: Interval) -> pa.Table:
+        return filled(self.lake.read(f"{self.table.name}_quarantine", interval=interval), self.table)
 
     def _account(self, report: Mapping[str, Any], interval: Interval, run: str) -> None:
         """The interval's account; the source was not read, so the moment of its last reading stays."""
@@ -193,11 +198,19 @@ def _wanted(lake: Lake, table: SourceTable, standing: pa.Table, rows: pa.Table) 
     return wanted
 
 
-def _raw(good: pa.Table, bad: pa.Table, table: SourceTable) -> pa.Table:
+def _raw(good: Batches, bad: pa.Table, table: SourceTable) -> Batches:
     """The interval's rows as they were extracted."""
-    columns = list(table.columns)
-    fine = good.select(columns).append_column(PROBLEM, pa.nulls(good.num_rows, pa.string()))
-    return pa.concat_tables([fine, _identified(bad, table).select([*columns, PROBLEM])])
+    columns = [*table.columns, PROBLEM]
+    aside = _identified(bad, table).select(columns)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        for batch in good if good.num_rows else ():
+            rows = filled(pa.Table.from_batches([batch]), table)
+            fine = rows.append_column(PROBLEM, pa.nulls(rows.num_rows, pa.string()))
+            yield from fine.select(columns).to_batches()
+        yield from aside.to_batches()
+
+    return Batches(aside.schema, good.num_rows + aside.num_rows, read)
 
 
 def _write_down(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from everloop.interval import Interval
-from everloop.ports import Lake
-from everloop.steps.ingest import PROBLEM
+from everloop.ports import Batches, Lake
+from everloop.steps.dividing import PROBLEM
+from everloop.steps.evolution import filled
 from everloop.use_case import SourceTable, UseCase
 
 ORIGINAL = "_original"
@@ -22,7 +23,7 @@ def repairs_of(table: str) -> str:
     return f"{table}_repairs"
 
 
-def identities(rows: pa.Table, table: SourceTable) -> list[str]:
+def identities(rows: pa.Table | pa.RecordBatch, table: SourceTable) -> list[str]:
     """The identity of every row as it was extracted: a digest of its values and of its `_problem`. Equal rows share it."""
     columns = [rows[name].to_pylist() for name in (*table.columns, PROBLEM)]
     return [_digest(values) for values in zip(*columns, strict=True)]
@@ -41,30 +42,32 @@ def apply(lake: Lake, use_case: UseCase, intervals: Sequence[Interval], run: str
             repairs = lake.read(repairs_of(table.name), interval=interval)
             if repairs.num_rows:
                 name = raw_name(run, interval, table.name)
-                rows, count = repaired(lake.staged(name), repairs, table)
-                lake.stage(name, rows)
-                applied.setdefault(table.name, {})[interval.label] = count
+                applied.setdefault(table.name, {})[interval.label] = stage_repaired(
+                    lake, name, lake.staged_batches(name), repairs, table
+                )
     return applied
 
 
-def raw_name(run: str, interval: Interval, table: str) -> str:
-    """Where ingestion stages the rows of a table as they were extracted."""
-    return f"{run}/{interval.label}/{table}/raw"
-
-
-def repaired(raw: pa.Table, repairs: pa.Table, table: SourceTable) -> tuple[pa.Table, int]:
-    """`raw` with the originals replaced, and how many were. Of equal originals each repair takes one.
+def stage_repaired(lake: Lake, name: str, raw: Batches, repairs: pa.Table, table: SourceTable) -> int:
+    """Stage `raw` with the originals replaced, and how many were. Of equal originals each repair takes one.
 
     Repaired rows come last: of rows with one key the first stays, so a repair never pushes out a row that was fine.
     """
     waiting: dict[str, list[int]] = {}
     for position, original in enumerate(repairs[ORIGINAL].to_pylist()):
         waiting.setdefault(base(original), []).append(position)
-    taken = [waiting[digest].pop(0) if waiting.get(digest) else None for digest in identities(raw, table)]
-    chosen = repairs.take(pa.array([position for position in taken if position is not None], pa.int64()))
-    fine = chosen.append_column(PROBLEM, pa.nulls(chosen.num_rows, pa.string())).select(raw.column_names)
-    untouched = raw.filter(pa.array([position is None for position in taken], pa.bool_()))
-    return pa.concat_tables([untouched, fine.cast(raw.schema.remove_metadata())]), chosen.num_rows
+    taken: list[int] = []
+    with lake.staging(name) as put:
+        for batch in raw:
+            put(_untouched(batch, waiting, taken, table))
+        for batch in _fine(repairs.take(pa.array(taken, pa.int64())), raw.schema, table):
+            put(batch)
+    return len(taken)
+
+
+def raw_name(run: str, interval: Interval, table: str) -> str:
+    """Where ingestion stages the rows of a table as they were extracted."""
+    return f"{run}/{interval.label}/{table}/raw"
 
 
 def merged(
@@ -105,3 +108,20 @@ def identity(row: Mapping[str, Any], table: SourceTable) -> str:
 def _digest(values: Iterable[Any]) -> str:
     text = "\x1f".join(value.isoformat() if isinstance(value, datetime) else repr(value) for value in values)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _untouched(batch: pa.RecordBatch, waiting: dict[str, list[int]], taken: list[int], table: SourceTable) -> pa.RecordBatch:
+    """The rows that no repair waits for; the positions of the repairs that the others take go to `taken`."""
+    keep = []
+    for digest in identities(batch, table):
+        waits = waiting.get(digest)
+        keep.append(not waits)
+        if waits:
+            taken.append(waits.pop(0))
+    return batch.filter(pa.array(keep, pa.bool_()))
+
+
+def _fine(repaired: pa.Table, schema: pa.Schema, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    """Repaired rows as they are staged, without a problem."""
+    rows = filled(repaired, table).append_column(PROBLEM, pa.nulls(repaired.num_rows, pa.string()))
+    yield from rows.select(schema.names).cast(schema.remove_metadata()).to_batches()

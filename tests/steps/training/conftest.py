@@ -11,12 +11,11 @@ import pytest
 
 from everloop.decide.state import ReleaseState
 from everloop.interval import Interval
-from everloop.ports import Decision, Measurement
+from everloop.ports import Decision, Lake, Measurement
 from everloop.steps import training
 from everloop.use_case import UseCase
 from fakes.departures import DEPARTURES, checks, filled
 from fakes.features import MemoryFeatures
-from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
 from fakes.measurements import InMemoryMeasurements
 from fakes.registry import InMemoryRegistry
@@ -33,7 +32,7 @@ Told = tuple[dict[str, Any], dict[str, Any]]
 class World:
     """The ports of one use case, and the folder that training processes work in."""
 
-    lake: MemoryLake
+    lake: Lake
     features: MemoryFeatures
     ledger: InMemoryLedger
     registry: InMemoryRegistry

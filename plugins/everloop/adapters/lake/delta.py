@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,13 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from everloop.adapters.lake import sql as duck
+from everloop.adapters.lake import streamed
 from everloop.adapters.lake.files import TableFiles, table_files
-from everloop.adapters.lake.rows import TIMESTAMP, fitted, normal, same
+from everloop.adapters.lake.rows import TIMESTAMP, digest, fitted, normal, same
 from everloop.adapters.lake.staging import Staging, open_files
 from everloop.errors import DataError
 from everloop.interval import Interval
+from everloop.ports import Batches
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 INTERVAL = "_interval"
 EMPTY = "_intervals"
 """The table that remembers which intervals of which tables were written without rows: Delta has no empty partition."""
+PARTITION = pa.field(INTERVAL, TIMESTAMP)
 ATTEMPTS = 12
+HELD_ROWS = 500_000
+"""Batches of no more rows are written from memory: 0.2 GB with ten columns, delta-rs's own buffers included."""
 
 
 class DeltaLake:
@@ -38,13 +43,21 @@ class DeltaLake:
 
     `uri`: a folder or `s3://bucket/prefix`. `storage_options`: delta-rs's (`AWS_ENDPOINT_URL`, ...); credentials come from the
     environment. `retention`: how long superseded versions stay readable, unless `vacuum` is told to delete them earlier.
+    `held_rows`: how many rows of `Batches` are held at once; `file_rows`: how many a data file has of those that are not.
     """
 
     def __init__(
-        self, uri: str, storage_options: dict[str, str] | None = None, *, retention: timedelta = timedelta(days=400)
+        self,
+        uri: str,
+        storage_options: dict[str, str] | None = None,
+        *,
+        retention: timedelta = timedelta(days=400),
+        held_rows: int = HELD_ROWS,
+        file_rows: int = streamed.FILE_ROWS,
     ) -> None:
         self._uri = uri.rstrip("/")
         self._options = storage_options
+        self._held_rows, self._file_rows = held_rows, file_rows
         self._files = open_files(self._uri, storage_options)
         self._staging = Staging(self._files)
         # A version never changes: who asked for the number, and now reads it, need not have its log read again.
@@ -52,12 +65,14 @@ class DeltaLake:
         kept = f"interval {retention.days} days"
         self._properties = {"delta.logRetentionDuration": kept, "delta.deletedFileRetentionDuration": kept}
 
-    def replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
+    def replace(self, table: str, rows: pa.Table | Batches, interval: Interval) -> int:
         """See `ports.Lake.replace`. Writers of different intervals all land; of one interval, the last one stays."""
+        if isinstance(rows, Batches):
+            if rows.num_rows > self._held_rows:
+                return self._replace_streaming(table, rows, interval.start)
+            rows = rows.to_table()
         given = normal(rows)
-        given = given.append_column(
-            pa.field(INTERVAL, TIMESTAMP), pa.repeat(pa.scalar(interval.start, TIMESTAMP), given.num_rows)
-        )
+        given = given.append_column(PARTITION, pa.repeat(pa.scalar(interval.start, TIMESTAMP), given.num_rows))
         return _until_committed(lambda: self._replace(table, given, interval.start))
 
     def read(self, table: str, *, interval: Interval | None = None, version: int | None = None) -> pa.Table:
@@ -67,6 +82,19 @@ class DeltaLake:
             return pa.table({})
         found = _rows(delta, interval.start if interval else None)
         return found.drop_columns([INTERVAL])
+
+    def batches(self, table: str, interval: Interval) -> Batches:
+        """See `ports.Lake.batches`."""
+        delta = self._open(table)
+        if delta is None:
+            return Batches.of(pa.table({}))
+        columns = [name for name in _schema(delta).names if name != INTERVAL]
+        return _batches(delta, interval.start, columns)
+
+    def schema(self, table: str) -> pa.Schema | None:
+        """See `ports.Lake.schema`."""
+        delta = self._open(table)
+        return None if delta is None else pa.schema([field for field in _schema(delta) if field.name != INTERVAL])
 
     def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """See `ports.Lake.query`. Tables are scanned, not loaded; they show `_interval` too."""
@@ -119,9 +147,17 @@ class DeltaLake:
         """See `ports.Lake.stage`."""
         self._staging.put(name, rows)
 
+    def staging(self, name: str) -> AbstractContextManager[Callable[[pa.RecordBatch], None]]:
+        """See `ports.Lake.staging`."""
+        return self._staging.writing(name)
+
     def staged(self, name: str) -> pa.Table:
-        """See `ports.Lake.staged`; `DataError` when nothing is."""
+        """See `ports.Lake.staged`."""
         return self._staging.get(name)
+
+    def staged_batches(self, name: str) -> Batches:
+        """See `ports.Lake.staged_batches`."""
+        return self._staging.batches(name)
 
     def unstage(self, prefix: str) -> None:
         """See `ports.Lake.unstage`."""
@@ -165,6 +201,17 @@ class DeltaLake:
         elif standing != rows.num_rows or not same(_rows(delta, start, rows.column_names), rows):
             write_deltalake(delta, rows, mode="overwrite", predicate=_at(start), schema_mode="merge")
         return int(delta.version())
+
+    def _replace_streaming(self, table: str, rows: Batches, start: datetime) -> int:
+        """The files are written once, whatever races for the commit are lost."""
+        delta = self._open(table) or self._create(table, normal(rows.schema.empty_table()).schema.append(PARTITION))
+        given = streamed.fitting(rows, table, _schema(delta))
+        if _count(delta, start) == rows.num_rows:
+            known = [name for name in given.schema.names if name in _schema(delta).names]
+            if known == given.schema.names and digest(_batches(delta, start, known), known) == digest(given, known):
+                return int(delta.version())
+        actions = streamed.written(self._files, table, (INTERVAL, start), given, self._file_rows)
+        return _until_committed(lambda: streamed.commit(self._open(table), INTERVAL, actions, given.schema))
 
     def _create(self, table: str, schema: pa.Schema) -> DeltaTable:
         fitted(schema.empty_table(), table, schema)
@@ -221,6 +268,25 @@ def _count(delta: DeltaTable, start: datetime) -> int:
         return 0
     mine = files.filter(pc.equal(files[f"partition.{INTERVAL}"].cast(TIMESTAMP), pa.scalar(start, TIMESTAMP)))
     return int(pc.sum(mine["num_records"]).as_py() or 0)
+
+
+def _batches(delta: DeltaTable, start: datetime, columns: list[str]) -> Batches:
+    """One interval's rows, without reading ahead more than a batch."""
+    chosen = pc.field(INTERVAL) == pa.scalar(start, TIMESTAMP)
+    dataset = delta.to_pyarrow_dataset()
+    schema = normal(pa.schema([dataset.schema.field(name) for name in columns]).empty_table()).schema
+
+    def read() -> Iterator[pa.RecordBatch]:
+        some = False
+        found = dataset.to_batches(columns=columns, filter=chosen, batch_readahead=1, fragment_readahead=1)
+        for batch in found:
+            for one in normal(pa.Table.from_batches([batch])).to_batches():
+                some = True
+                yield one
+        if not some:
+            yield pa.RecordBatch.from_pylist([], schema)
+
+    return Batches(schema, _count(delta, start), read)
 
 
 def _rows(delta: DeltaTable, start: datetime | None, columns: list[str] | None = None) -> pa.Table:

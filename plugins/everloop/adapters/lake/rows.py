@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from everloop.errors import DataError
+from everloop.fingerprint import fingerprints
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 
@@ -58,3 +61,12 @@ def same(left: pa.Table, right: pa.Table) -> bool:
     if a.schema != b.schema:
         return False
     return a.equals(b) or a.sort(a.columns).equals(b.sort(b.columns))
+
+
+def digest(batches: Iterable[pa.RecordBatch], columns: list[str]) -> tuple[int, ...]:
+    """The sum of the rows' fingerprints, 128 bits: sets of rows share it that are the same by `same`, whatever their order."""
+    total = [0, 0]
+    for batch in batches:
+        told = fingerprints(batch, columns).sum().row(0)
+        total = [(before + more) % 2**64 for before, more in zip(total, told, strict=True)]
+    return tuple(total)

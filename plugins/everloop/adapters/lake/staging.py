@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from everloop.errors import ConfigurationError, DataError
+from everloop.ports import Batches
 
 FOLDER = "_staging"
+READ_BYTES = 1024 * 1024
+"""How much of a file's column is read ahead, so that a large row group is never held whole."""
+BATCH_ROWS = 128 * 1024
 
 
 def open_files(uri: str, options: dict[str, str] | None) -> pa.fs.PyFileSystem:
@@ -43,23 +49,34 @@ class Staging:
         self._files = files
 
     def put(self, name: str, rows: pa.Table) -> None:
+        """Stage rows that are in memory."""
+        with self.writing(name) as put:
+            for batch in Batches.of(rows):
+                put(batch)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Callable[[pa.RecordBatch], None]]:
         """Write beside the name, then move into place: a reader sees the old rows or the new ones, never half."""
         target = f"{place(name)}.parquet"
         passing = f"{target}.{uuid.uuid4().hex}.part"
-        with self._files.open_output_stream(passing) as stream:
-            pq.write_table(rows, stream, compression="zstd")
+        try:
+            with self._files.open_output_stream(passing) as stream, _Writer(stream) as writer:
+                yield writer.put
+        except BaseException:
+            self._files.delete_file(passing)
+            raise
         self._files.move(passing, target)
 
     def get(self, name: str) -> pa.Table:
         """The rows staged under `name`; `DataError` when there are none."""
-        try:
-            with self._files.open_input_file(f"{place(name)}.parquet") as stream:
-                return pq.read_table(stream)
-        except FileNotFoundError:
-            raise DataError(
-                f'Nothing is staged under "{name}": the task before has not run, or a later one has finished with it; '
-                "clear the run from its first task on"
-            ) from None
+        with self._opened(name) as stream:
+            return pq.read_table(stream)
+
+    def batches(self, name: str) -> Batches:
+        """The same, a batch at a time; the file is opened anew by each reading."""
+        with self._opened(name) as stream:
+            file = pq.ParquetFile(stream)
+            return Batches(file.schema_arrow, file.metadata.num_rows, lambda: self._read(name))
 
     def remove(self, prefix: str) -> None:
         """Delete what is staged under `prefix` (a whole name, or its leading parts)."""
@@ -77,3 +94,47 @@ class Staging:
         for path in old:
             self._files.delete_file(path)
         return len(old)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[Any]:
+        try:
+            stream = self._files.open_input_file(f"{place(name)}.parquet")
+        except FileNotFoundError:
+            raise DataError(
+                f'Nothing is staged under "{name}": the task before has not run, or a later one has finished with it; '
+                "clear the run from its first task on"
+            ) from None
+        with stream:
+            yield stream
+
+    def _read(self, name: str) -> Iterator[pa.RecordBatch]:
+        with self._opened(name) as stream:
+            yield from record_batches(pq.ParquetFile(stream, buffer_size=READ_BYTES))
+
+
+def record_batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, at least one batch, be it empty."""
+    if file.metadata.num_rows:
+        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+    else:
+        yield pa.RecordBatch.from_pylist([], file.read(columns=columns).schema)
+
+
+class _Writer:
+    """A Parquet file of batches; its columns are those of the first."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._writer: Any = None
+
+    def put(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, batch.schema, compression="zstd")
+        self._writer.write_batch(batch)
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *told: object) -> None:
+        if self._writer is not None:
+            self._writer.close()

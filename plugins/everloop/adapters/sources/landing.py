@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from everloop.errors import SourceError
+
+IN_MEMORY = 64 * 1024 * 1024
+"""How large an object of S3 may be to be read without a temporary file."""
 
 
 class Landing(Protocol):
@@ -22,8 +27,11 @@ class Landing(Protocol):
     def written(self, prefix: str) -> dict[str, datetime]:
         """When each of the names that start with `prefix` was last written."""
 
-    def read(self, name: str) -> bytes | None:
-        """The content, `None` when absent."""
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+
+    def open(self, name: str) -> AbstractContextManager[IO[bytes] | None]:
+        """The content, to be read from anywhere in it, whatever its size; `None` when absent."""
 
     def write(self, name: str, content: bytes) -> None:
         """Put the content in place, at once."""
@@ -54,12 +62,18 @@ class FolderLanding:
         times = {name: (self._folder / name).stat().st_mtime for name in self.names(prefix)}
         return {name: datetime.fromtimestamp(seconds, UTC) for name, seconds in times.items()}
 
-    def read(self, name: str) -> bytes | None:
-        """See `Landing.read`."""
-        try:
-            return (self._folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
+    def has(self, name: str) -> bool:
+        """See `Landing.has`."""
+        return (self._folder / name).is_file()
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes] | None]:
+        """See `Landing.open`."""
+        if not self.has(name):
+            yield None
+            return
+        with (self._folder / name).open("rb") as file:
+            yield file
 
     def write(self, name: str, content: bytes) -> None:
         """See `Landing.write`: written beside the name, then renamed."""
@@ -91,13 +105,33 @@ class S3Landing:
             items = [item for page in pages for item in page.get("Contents", [])]
         return {item["Key"].removeprefix(self._prefix): item["LastModified"].astimezone(UTC) for item in items}
 
-    def read(self, name: str) -> bytes | None:
-        """See `Landing.read`."""
+    def has(self, name: str) -> bool:
+        """See `Landing.has`."""
+        from botocore.exceptions import ClientError
+
         with _reaching(self._bucket):
             try:
-                return bytes(self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read())
+                self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return False
+                raise
+        return True
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes] | None]:
+        """See `Landing.open`. An object is fetched whole first, beyond 64 MB to disk: a connection that breaks costs no row."""
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+            yield cast("IO[bytes]", file) if self._fetch(name, file) else None
+
+    def _fetch(self, name: str, file: Any) -> bool:
+        with _reaching(self._bucket):
+            try:
+                shutil.copyfileobj(self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"], file)
             except self._client.exceptions.NoSuchKey:
-                return None
+                return False
+        file.seek(0)
+        return True
 
     def write(self, name: str, content: bytes) -> None:
         """See `Landing.write`: a put is atomic."""

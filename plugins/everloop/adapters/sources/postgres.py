@@ -15,6 +15,7 @@ from psycopg import IsolationLevel, sql
 
 from everloop.adapters.database import connect, place
 from everloop.adapters.sources.contract import check_columns, conform
+from everloop.adapters.sources.gathered import gathered
 from everloop.errors import ConfigurationError, ContractError, SourceError
 from everloop.interval import Interval
 from everloop.use_case import PostgresTable, SourceTable
@@ -25,19 +26,22 @@ STATEMENT_SECONDS = 1800.0
 IN_MEMORY = 64 * 1024 * 1024
 
 
-def extract(connections: Mapping[str, str], table: SourceTable, source: PostgresTable, interval: Interval) -> pa.Table:
-    """The rows with event time in `interval`. Rows without event time are not closed yet: they belong to no interval.
+def extract(
+    connections: Mapping[str, str], table: SourceTable, source: PostgresTable, interval: Interval, size: int
+) -> Iterator[pa.RecordBatch]:
+    """The rows with event time in `interval`, about `size` bytes at a time.
 
-    Values are read as text and held to the contract here, so a source that changes a type loses no rows by it.
+    Rows without event time are not closed yet: they belong to no interval. Values are read as text and held to the contract
+    here, so a source that changes a type loses no rows by it. All rows are on disk here, and the connection is closed, before
+    the first batch is given.
     """
-    with snapshot(connections, source) as connection, tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        where = f'{source.connection}: table "{source.table}"'
-        extra = check_columns(_columns(connection, source), table, where)
-        _copy(connection, table, source, interval, file)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        with snapshot(connections, source) as connection:
+            where = f'{source.connection}: table "{source.table}"'
+            extra = check_columns(_columns(connection, source), table, where)
+            _copy(connection, table, source, interval, file)
         file.seek(0)
-        # The server gives rows in no order: with one, equal rows are equal bytes even where a key is there twice.
-        texts = _read(file, table).sort_by([(name, "ascending") for name in table.columns])
-    return conform(texts, table, {}, extra)
+        yield from gathered((conform(texts, table, {}, extra) for texts in _texts(file, table, size)), table, size)
 
 
 def watermark(connections: Mapping[str, str], table: SourceTable, source: PostgresTable) -> datetime | None:
@@ -108,10 +112,19 @@ def _columns(connection: psycopg.Connection[Any], source: PostgresTable) -> list
 def _copy(
     connection: psycopg.Connection[Any], table: SourceTable, source: PostgresTable, interval: Interval, file: IO[bytes]
 ) -> None:
-    columns = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.columns)
+    """Sorted by the server, in its own bounded memory: unsorted, of rows with one key another might come first each time."""
+    texts = {name: sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.columns}
+    order = [sql.SQL('{} COLLATE "C"').format(texts[name]) for name in (*table.key, *table.columns)]
     event_time = sql.SQL("{}::timestamptz").format(sql.Identifier(table.event_time))
-    query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} >= {} AND {} < {}) TO STDOUT (FORMAT csv)").format(
-        columns, identifier(source.table), event_time, sql.Literal(interval.start), event_time, sql.Literal(interval.end)
+    query = sql.SQL(
+        "COPY (SELECT {columns} FROM {table} WHERE {at} >= {start} AND {at} < {end} ORDER BY {order}) TO STDOUT (FORMAT csv)"
+    ).format(
+        columns=sql.SQL(", ").join(texts.values()),
+        table=identifier(source.table),
+        at=event_time,
+        start=sql.Literal(interval.start),
+        end=sql.Literal(interval.end),
+        order=sql.SQL(", ").join(order),
     )
     try:
         with connection.cursor().copy(query) as copy:
@@ -124,15 +137,15 @@ def _copy(
         ) from error
 
 
-def _read(file: IO[bytes], table: SourceTable) -> pa.Table:
-    """COPY's CSV: an unquoted nothing is null, a quoted one an empty text."""
+def _texts(file: IO[bytes], table: SourceTable, size: int) -> Iterator[pa.Table]:
+    """COPY's CSV, `size` bytes at a time: an unquoted nothing is null, a quoted one an empty text."""
     names = list(table.columns)
     if not file.read(1):
-        return pa.table({name: pa.array([], pa.string()) for name in names})
+        return
     file.seek(0)
-    return pa.csv.read_csv(
+    reader = pa.csv.open_csv(
         file,
-        read_options=pa.csv.ReadOptions(column_names=names, use_threads=False),
+        read_options=pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=size),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -141,6 +154,8 @@ def _read(file: IO[bytes], table: SourceTable) -> pa.Table:
             quoted_strings_can_be_null=False,
         ),
     )
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
 
 
 def _aware(moment: datetime | None) -> datetime | None:
