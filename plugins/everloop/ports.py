@@ -317,8 +317,21 @@ class Measurements(Protocol):
     def write(self, use_case: str, measurements: Sequence[Measurement]) -> None:
         """Upsert by (use case, kind, release, subject, interval start)."""
 
-    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
-        """Measurements by interval start, oldest first."""
+    def read(
+        self,
+        use_case: str,
+        *,
+        kind: str | None = None,
+        release: str | None = None,
+        subject: str | None = None,
+        until: datetime | None = None,
+        newest: int | None = None,
+    ) -> list[Measurement]:
+        """Measurements by interval start, oldest first.
+
+        `until`: of intervals that ended by then. `newest`: no more than so many, the latest; its cost is that of these rows
+        where kind, release and subject are given too.
+        """
 
     def cursor(self, use_case: str, consumer: str) -> datetime | None:
         """Up to when (exclusive, data time) `consumer` has worked."""
