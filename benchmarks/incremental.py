@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EARLY, LATE = range(27, 34), range(357, 364)
 """A whole week around the 30th day, when the longest window of the features is first full, and around the 360th."""
 SHOWN = 15
-"""Days before a measured week that run in full too: as many as fill the Data Docs (`docs.KEPT`), whose build is then a usual one."""
+"""Days before a measured week that run in full too: the Data Docs (`docs.KEPT`) are full then, their build is the usual one."""
 TARGET = 1.15
 
 
@@ -101,7 +101,7 @@ def judge(record: Record, meter: Meter, rows: Mapping[int, int], early: range, l
 def _run(meter: Meter, daily: Daily, day: int, graph: str, steps: Mapping[str, Step], *, quick: bool) -> None:
     own = [daily.interval(day)]
     for name, step in steps.items():
-        loop = daily.loop(quick=quick)
+        loop = daily.quick if quick else daily.loop()
         with meter.measuring(day, f"{graph} {name}"):
             answer: Any = step(loop, own, daily.now(day))
         if name == "plan" and answer != own:

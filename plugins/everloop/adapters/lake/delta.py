@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 EMPTY = "_intervals"
-"""The table that remembers which intervals of which tables were written without rows: Delta has no empty partition."""
+"""The table that remembers which intervals of which tables were written without rows: Delta has no empty partition.
+
+It is partitioned by both, so that its log alone tells them, however many there are.
+"""
 ATTEMPTS = 12
 CHECKPOINT_EVERY = "10"
 """Commits between two checkpoints of a log. A reader starts at the last one: with 60 commits to replay opening took 60 ms, with
@@ -144,8 +147,6 @@ class DeltaLake:
         deleted = {}
         for name in [*self.tables(), EMPTY]:
             if (delta := self._open(name)) is not None:
-                if name == EMPTY:
-                    delta.optimize.compact()
                 gone = delta.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
                 deleted[name] = len(gone)
         self._staging.expire(keep_versions_since)
@@ -190,15 +191,22 @@ class DeltaLake:
 
     def _mark(self, table: str, start: datetime) -> None:
         if start not in self._marked(table):
-            marks = pa.table({"table": [table], "interval": pa.array([start], TIMESTAMP)})
-            write_deltalake(f"{self._uri}/{EMPTY}", marks, mode="append", storage_options=self._options)
+            marks = pa.table({"table": [table], "interval": pa.array([start], TIMESTAMP), "empty": [True]})
+            write_deltalake(
+                f"{self._uri}/{EMPTY}",
+                marks,
+                mode="append",
+                partition_by=["table", "interval"],
+                configuration=self._properties,
+                storage_options=self._options,
+            )
 
     def _marked(self, table: str) -> set[datetime]:
         marks = self._open(EMPTY)
         if marks is None:
             return set()
-        found = dataset(marks, self._files, EMPTY).to_table(columns=["interval"], filter=pc.field("table") == table)
-        return {moment.astimezone(UTC) for moment in found["interval"].to_pylist()}
+        of_table = [part for part in marks.partitions() if part["table"] == table]
+        return {datetime.fromisoformat(part["interval"]).replace(tzinfo=UTC) for part in of_table}
 
 
 def _until_committed(write: Callable[[], int]) -> int:
