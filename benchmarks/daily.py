@@ -23,7 +23,6 @@ from everloop.demo import airline
 from everloop.interval import Interval
 from everloop.ports import Decision, Validation
 from everloop.settings import PROJECT, Settings
-from everloop.stack.postgres import PostgresServer, create_databases
 from everloop.steps import accounting, features, late, monitor, parity
 from everloop.use_case import UseCase
 from everloop.wiring import Loop
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DAY = timedelta(days=1)
-LEARNT = (8, 22)
+LEARNT = range(8, 22)
 """The days that the release has learnt; it serves from the next one on."""
 
 Step = Callable[[Loop, list[Interval], datetime], Any]
@@ -76,6 +75,7 @@ class Daily:
     case: UseCase
     settings: Settings
     began: datetime
+    learnt: range = LEARNT
 
     def loop(self) -> Loop:
         """A fresh one, as every task has: nothing is remembered from one step to the next."""
@@ -108,7 +108,7 @@ class Daily:
     def serve(self, day: int) -> int:
         """The prediction log of the flights that ended on `day`; the rows written. None before there is a release."""
         loop = self.quick
-        if day == LEARNT[1]:
+        if day == self.learnt.stop:
             self._release(loop)
         champion = loop.ledger.head(self.case.name)[1].champion
         if champion is None:
@@ -128,20 +128,22 @@ class Daily:
             connection.execute("UPDATE cursor SET position = %s WHERE position >= %s", (self.now(day), self.began))
 
     def _release(self, loop: Loop) -> None:
-        span = Interval(self.interval(LEARNT[0]).start, self.interval(LEARNT[1]).start)
+        span, now = (
+            Interval(self.interval(self.learnt.start).start, self.interval(self.learnt.stop).start),
+            self.now(self.learnt.stop),
+        )
         made = loop.registry.put(served.release(loop.lake, loop.features, self.case, span))
-        after = ReleaseState(champion=made, since=self.now(LEARNT[1]))
+        after = ReleaseState(champion=made, since=now)
         promoted = Decision(actor="benchmark", action="promoted", subject=made, after=after, reason="it serves")
-        loop.ledger.append(self.case.name, promoted, expected=0, at=self.now(LEARNT[1]))
+        loop.ledger.append(self.case.name, promoted, expected=0, at=now)
 
 
-def open_daily(server: PostgresServer, folder: Path) -> Daily:
-    """A loop on `server`, its files in `folder`."""
-    create_databases(server.uri(), ["airline"])
-    airline.create(server.uri("airline"))
+def open_daily(database: str, source: str, folder: Path, learnt: range = LEARNT) -> Daily:
+    """A loop on two databases, its own and the airline's, with its files in `folder`."""
+    airline.create(source)
     settings = Settings(
         home=folder,
-        database=server.uri("everloop"),
+        database=database,
         lake=str(folder / "lake"),
         landing=str(folder / "landing"),
         releases=str(folder / "releases"),
@@ -150,9 +152,9 @@ def open_daily(server: PostgresServer, folder: Path) -> Daily:
         feature_repo=PROJECT / "feature_repo",
         expectations=PROJECT / "expectations",
         data_docs=folder / "data_docs",
-        connections={"airline": server.uri("airline")},
+        connections={"airline": source},
     )
-    return Daily(world.flights(DAY), settings, datetime.now(UTC))
+    return Daily(world.flights(DAY), settings, datetime.now(UTC), learnt)
 
 
 def ingest_steps(run: str) -> dict[str, Step]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import statistics
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,6 +15,7 @@ import psutil
 from benchmarks import world
 from benchmarks.daily import Daily, ingest_steps, monitor_steps, open_daily
 from benchmarks.record import Record
+from everloop.stack.postgres import PostgresServer, create_databases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,21 +59,22 @@ class Meter:
         return used.user + used.system + used.children_user + used.children_system
 
 
-def main(days: int = 365) -> None:
+def main() -> None:
     """Play the year."""
     record = Record("incremental", packages=("deltalake", "duckdb", "polars", "feast", "great-expectations"))
     with world.postgres() as server, world.folder() as folder:
-        meter = Meter(psutil.Process(_postmaster(server.data)))
-        rows = play(meter, open_daily(server, folder), range(days))
+        create_databases(server.uri(), ["airline"])
+        daily, meter = open_daily(server.uri("everloop"), server.uri("airline"), folder), Meter(postmaster(server))
+        rows = play(meter, daily, range(LATE.stop), (EARLY, LATE))
     judge(record, meter, rows, EARLY, LATE)
     record.finish()
 
 
-def play(meter: Meter, daily: Daily, days: Iterable[int]) -> dict[int, int]:
-    """Play `days` in order through all steps; the flights that ended on each."""
+def play(meter: Meter, daily: Daily, days: Iterable[int], measured: Sequence[range]) -> dict[int, int]:
+    """Play `days` in order through all steps, the `measured` ones as tasks run them; the flights that ended on each."""
     rows = {}
     for day in days:
-        quick = not any(week.start - SHOWN <= day < week.stop for week in (EARLY, LATE))
+        quick = not any(week.start - SHOWN <= day < week.stop for week in measured)
         daily.arrive(day)
         _run(meter, daily, day, "ingest", ingest_steps(f"day-{day}"), quick=quick)
         rows[day] = daily.serve(day)
@@ -108,10 +108,11 @@ def _run(meter: Meter, daily: Daily, day: int, graph: str, steps: Mapping[str, S
             raise RuntimeError(f"{graph} of day {day} was to work {own}, that day alone, and planned {answer}")
 
 
-def _postmaster(data: Path) -> int:
-    return int((data / "postmaster.pid").read_text().split()[0])
+def postmaster(server: PostgresServer) -> psutil.Process:
+    """The server's first process."""
+    return psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
 
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    main(*map(int, sys.argv[1:]))
+    main()
