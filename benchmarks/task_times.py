@@ -1,7 +1,6 @@
-"""Put into a benchmark's DAG file: every task notes when its own code began and ended, and what CPU it took meanwhile.
+"""Put into a benchmark's DAG file: every task notes when its own code began, and what CPU its process took before and since.
 
-Airflow itself knows when a task's process started and when it was reported done; what lies between those and these moments is
-start-up, parsing, serialisation and farewell.
+Airflow itself knows when the task was ready, when its process started, and when it was done.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _begun: dict[str, tuple[float, float]] = {}
 
 
 def watch(dags: Iterable[Any]) -> None:
-    """Have every task of `dags` note its times in `<EVERLOOP_HOME>/task_times.jsonl`."""
+    """Have every task of `dags` note its time in `<EVERLOOP_HOME>/task_times.jsonl`."""
     for dag in dags:
         for task in dag.tasks:
             task.on_execute_callback = [began]
@@ -38,7 +37,6 @@ def ended(context: Any) -> None:
         "task": instance.task_id,
         "run": instance.run_id,
         "began": moment,
-        "ended": time.time(),
         "cpu_before": cpu,
         "cpu": time.process_time() - cpu,
     }

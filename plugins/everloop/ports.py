@@ -57,8 +57,18 @@ class Lake(Protocol):
     def read(self, table: str, *, interval: Interval | None = None, version: int | None = None) -> pa.Table:
         """Rows of `table` (all, or one interval's), without `_interval`. An absent table is an empty one without columns."""
 
-    def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters."""
+    def query(
+        self,
+        sql: str,
+        tables: Mapping[str, int | None],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        within: Interval | None = None,
+    ) -> pa.Table:
+        """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters.
+
+        `within`: the tables show the rows of those intervals alone that begin in it; no other file is opened, whatever the SQL.
+        """
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same SQL over rows in memory."""

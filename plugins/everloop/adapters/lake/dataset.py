@@ -7,7 +7,6 @@ apart by time: the interval and the bounds of timestamps are what lets a reader 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +17,7 @@ from deltalake import DeltaTable
 
 from everloop.adapters.lake.files import refuse_beyond
 from everloop.adapters.lake.rows import TIMESTAMP
+from everloop.interval import Interval
 
 INTERVAL = "_interval"
 _PRECISION = 1_000
@@ -29,30 +29,31 @@ def schema(delta: DeltaTable) -> pa.Schema:
     return pa.schema(delta.schema().to_arrow())
 
 
-def added(delta: DeltaTable, start: datetime | None = None) -> pa.Table:
-    """The files of the table, or of one of its intervals: path, rows, statistics, one row a file, by the log alone."""
+def added(delta: DeltaTable, within: Interval | None = None) -> pa.Table:
+    """The files of the table, or of the intervals that begin in `within`, by the log alone.
+
+    Path, size, rows and statistics, one row a file; no columns when the table has no file at all.
+    """
     files = pa.table(delta.get_add_actions(flatten=True))
-    if start is None or not files.num_rows:
+    if within is None or not files.num_rows:
         return files
-    return files.filter(pc.equal(files[f"partition.{INTERVAL}"].cast(TIMESTAMP), pa.scalar(start, TIMESTAMP)))
+    starts = files[f"partition.{INTERVAL}"].cast(TIMESTAMP)
+    first, last = (pa.scalar(moment, TIMESTAMP) for moment in (within.start, within.end))
+    return files.filter(pc.and_(pc.greater_equal(starts, first), pc.less(starts, last)))
 
 
-def dataset(delta: DeltaTable, files: pa.fs.FileSystem, table: str, start: datetime | None = None) -> pa.dataset.Dataset:
-    """The rows of `table`, which lies in the folder of that name in `files`; those of the interval that begins at `start` alone.
+def dataset(delta: DeltaTable, files: pa.fs.FileSystem, table: str, within: Interval | None = None) -> pa.dataset.Dataset:
+    """The rows of `table`, which lies in the folder of that name in `files`; those of intervals that begin in `within` alone.
 
     `DataError` when reading the Parquet files alone would give wrong rows.
     """
     refuse_beyond(delta, table)
     form = pa.dataset.ParquetFileFormat(default_fragment_scan_options=pa.dataset.ParquetFragmentScanOptions(pre_buffer=True))
-    listed = added(delta, start)
+    listed = added(delta, within)
+    paths, sizes = (listed[name].to_pylist() if listed.num_rows else () for name in ("path", "size_bytes"))
     fragments = [
         form.make_fragment(f"{table}/{unquote(path)}", files, partition_expression=held, file_size=size)
-        for path, size, held in zip(
-            listed["path"].to_pylist() if listed.num_rows else (),
-            listed["size_bytes"].to_pylist() if listed.num_rows else (),
-            _held(listed),
-            strict=True,
-        )
+        for path, size, held in zip(paths, sizes, _held(listed), strict=True)
     ]
     return pa.dataset.FileSystemDataset(fragments, schema(delta), form, files)
 

@@ -52,8 +52,8 @@ class DeltaLake:
         self._options = storage_options
         self._files = open_files(self._uri, storage_options)
         self._staging = Staging(self._files)
-        # A version never changes: who asked for the number, and now reads it, need not have its log read again.
-        self._pinned: dict[str, DeltaTable] = {}
+        # The latest version of each table that was opened, never written through; opened again once there is a newer one.
+        self._held: dict[str, DeltaTable] = {}
         kept = f"interval {retention.days} days"
         self._properties = {
             "delta.checkpointInterval": CHECKPOINT_EVERY,
@@ -67,24 +67,31 @@ class DeltaLake:
         given = given.append_column(
             pa.field(INTERVAL, TIMESTAMP), pa.repeat(pa.scalar(interval.start, TIMESTAMP), given.num_rows)
         )
-        return _until_committed(lambda: self._replace(table, given, interval.start))
+        return _until_committed(lambda: self._replace(table, given, interval))
 
     def read(self, table: str, *, interval: Interval | None = None, version: int | None = None) -> pa.Table:
         """See `ports.Lake.read`."""
         delta = self._open(table, version)
         if delta is None:
             return pa.table({})
-        found = self._rows(delta, table, interval.start if interval else None)
+        found = self._rows(delta, table, interval)
         return found.drop_columns([INTERVAL])
 
-    def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    def query(
+        self,
+        sql: str,
+        tables: Mapping[str, int | None],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        within: Interval | None = None,
+    ) -> pa.Table:
         """See `ports.Lake.query`. Tables are scanned, not loaded; they show `_interval` too."""
         relations = {}
         for name, version in tables.items():
             delta = self._open(name, version)
             if delta is None:
                 raise DataError(f'The lake has no table "{name}" (it has {self.tables()}): ingest an interval first')
-            relations[name] = dataset(delta, self._files, name)
+            relations[name] = dataset(delta, self._files, name, within)
         return duck.run(sql, relations, parameters)
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -110,10 +117,7 @@ class DeltaLake:
     def version(self, table: str) -> int | None:
         """See `ports.Lake.version`."""
         delta = self._open(table)
-        if delta is None:
-            return None
-        self._pinned[table] = delta
-        return int(delta.version())
+        return None if delta is None else int(delta.version())
 
     def intervals(self, table: str) -> set[datetime]:
         """See `ports.Lake.intervals`."""
@@ -153,28 +157,41 @@ class DeltaLake:
         return deleted
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
-        pinned = self._pinned.get(table)
-        if pinned is not None and pinned.version() == version:
-            return pinned
+        held = self._held.get(table)
+        if held is not None and (held.version() == version or (version is None and self._is_latest(held, table))):
+            return held
+        opened = self._load(table, version)
+        if opened is not None and version is None:
+            self._held[table] = opened
+        return opened
+
+    def _load(self, table: str, version: int | None = None) -> DeltaTable | None:
         with suppress(TableNotFoundError):
             return DeltaTable(f"{self._uri}/{table}", version=version, storage_options=self._options)
         return None
 
-    def _replace(self, table: str, rows: pa.Table, start: datetime) -> int:
-        delta = self._open(table) or self._create(table, rows.schema)
-        rows = fitted(rows, table, schema(delta))
-        standing = _count(delta, start)
+    def _is_latest(self, delta: DeltaTable, table: str) -> bool:
+        """Whether the commit after that of `delta` is not there: versions have no gaps."""
+        following = f"{table}/_delta_log/{delta.version() + 1:020d}.json"
+        return bool(self._files.get_file_info(following).type == pa.fs.FileType.NotFound)
+
+    def _replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
+        delta = self._load(table) or self._create(table, rows.schema)
+        rows, at = fitted(rows, table, schema(delta)), _at(interval.start)
+        standing = _count(delta, interval)
         if rows.num_rows == 0:
             # The mark goes first: a stop in between leaves an interval that was written before and is written still.
-            self._mark(table, start)
+            self._mark(table, interval.start)
             if standing:
-                delta.delete(_at(start))
-        elif standing != rows.num_rows or not same(self._rows(delta, table, start, rows.column_names), rows):
-            write_deltalake(delta, rows, mode="overwrite", predicate=_at(start), schema_mode="merge")
+                delta.delete(at)
+        elif standing != rows.num_rows or not same(self._rows(delta, table, interval, rows.column_names), rows):
+            write_deltalake(delta, rows, mode="overwrite", predicate=at, schema_mode="merge")
         return int(delta.version())
 
-    def _rows(self, delta: DeltaTable, table: str, start: datetime | None, columns: list[str] | None = None) -> pa.Table:
-        found = dataset(delta, self._files, table, start)
+    def _rows(
+        self, delta: DeltaTable, table: str, interval: Interval | None = None, columns: list[str] | None = None
+    ) -> pa.Table:
+        found = dataset(delta, self._files, table, interval and _beginning(interval))
         known = None if columns is None else [name for name in columns if name in found.schema.names]
         return normal(found.to_table(columns=known))
 
@@ -229,7 +246,12 @@ def _at(start: datetime) -> str:
     return f"{INTERVAL} = '{start:%Y-%m-%dT%H:%M:%S.%fZ}'"
 
 
-def _count(delta: DeltaTable, start: datetime) -> int:
+def _count(delta: DeltaTable, interval: Interval) -> int:
     """Rows of one interval by the log alone, without opening a data file."""
-    mine = added(delta, start)
+    mine = added(delta, _beginning(interval))
     return int(pc.sum(mine["num_records"]).as_py() or 0) if mine.num_rows else 0
+
+
+def _beginning(interval: Interval) -> Interval:
+    """Holds the start of `interval` and of no other: one interval's rows are those of its start, whatever its length."""
+    return Interval(interval.start, interval.start + timedelta(microseconds=1))
