@@ -82,6 +82,9 @@ class Lake(Protocol):
     def version(self, table: str) -> int | None:
         """The latest version, `None` when the table is absent."""
 
+    def rows(self, table: str, version: int) -> int:
+        """How many rows a version has, told without reading one."""
+
     def intervals(self, table: str) -> set[datetime]:
         """The starts of the intervals that were written (also the empty ones)."""
 

@@ -150,6 +150,12 @@ def test_sql_within_a_window_sees_the_intervals_that_begin_in_it(lake: Lake) -> 
     assert lake.query("SELECT value FROM t", {"t": None}, within=nothing).num_rows == 0
 
 
+def test_the_rows_of_a_version_are_counted(lake: Lake) -> None:
+    first = lake.replace("t", rows(1.0, 2.0), week(0))
+    second = lake.replace("t", rows(3.0), week(1))
+    assert (lake.rows("t", first), lake.rows("t", second)) == (2, 3)
+
+
 def test_a_reader_sees_what_another_writes_after_it_has_read(delta: tuple[str, Any]) -> None:
     reader, writer = DeltaLake(*delta), DeltaLake(*delta)
     first = writer.replace("t", rows(1.0), week(0))

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import incremental
-from benchmarks.daily import ingest_steps, monitor_steps, open_daily
+from benchmarks.daily import Daily, ingest_steps, monitor_steps, open_daily
 from benchmarks.record import Record
 from everloop.stack.postgres import PostgresServer
 
+EARLY, LATE = range(2, 3), range(3, 4)
+
+
+@pytest.fixture
+def daily(everloop_database: str, database: str, tmp_path: Path) -> Daily:
+    return open_daily(everloop_database, database, tmp_path, learnt=range(2))
+
 
 def test_days_are_played_through_both_graphs_and_their_cost_is_told_by_step(
-    postgres_server: PostgresServer, everloop_database: str, database: str, tmp_path: Path
+    daily: Daily, postgres_server: PostgresServer
 ) -> None:
-    daily = open_daily(everloop_database, database, tmp_path, learnt=range(2))
-    meter, early, late = incremental.Meter(incremental.postmaster(postgres_server)), range(2, 3), range(3, 4)
-    record = Record("incremental")
+    meter, record = incremental.Meter(incremental.postmaster(postgres_server)), Record("incremental")
 
-    rows = incremental.play(meter, daily, range(4), (late,))
-    incremental.judge(record, meter, rows, early, late)
+    rows = incremental.play(meter, daily, range(4), (LATE,))
+    incremental.judge(record, meter, rows, EARLY, LATE)
 
-    assert set(rows) == {0, 1, 2, 3}
-    assert rows[0] == rows[1] == 0 < rows[3]
     steps = {f"ingest {name}" for name in ingest_steps("run")} | {f"monitor {name}" for name in monitor_steps()}
     assert set(meter.days[3]) == steps
     assert set(record.ratios) == {"ingest, CPU of day 360 / day 30", "monitor, CPU of day 360 / day 30"}
     assert all(ratio["value"] > 0 for ratio in record.ratios.values())
+    assert rows[0] == rows[1] == 0 < rows[3]
+    _the_monitor_has_measured_what_was_served(daily, rows)
 
 
-def test_what_was_served_of_a_day_is_what_the_monitor_measures_of_it(
-    postgres_server: PostgresServer, everloop_database: str, database: str, tmp_path: Path
-) -> None:
-    daily = open_daily(everloop_database, database, tmp_path, learnt=range(2))
-    rows = incremental.play(incremental.Meter(incremental.postmaster(postgres_server)), daily, range(4), ())
-
+def _the_monitor_has_measured_what_was_served(daily: Daily, rows: dict[int, int]) -> None:
     measured = {(m.interval, m.kind): m for m in daily.quick.measurements.read("flights", subject="window")}
-    of_last = {kind: measured[daily.interval(3), kind] for kind in ("drift", "performance", "parity")}
-    assert of_last["parity"].value == 1.0
-    assert 0 < of_last["performance"].detail["labels"] <= of_last["drift"].detail["rows"] <= rows[2] + rows[3]
-    assert {a.interval for a in daily.quick.accounts.read("flights")} == {daily.interval(day) for day in range(4)}
+    drift, performance, parity = (measured[daily.interval(3), kind] for kind in ("drift", "performance", "parity"))
+    assert parity.value == 1.0
+    assert 0 < performance.detail["labels"] <= drift.detail["rows"] <= rows[2] + rows[3]
+    assert {account.interval for account in daily.quick.accounts.read("flights")} == {daily.interval(day) for day in range(4)}

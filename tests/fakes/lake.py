@@ -65,6 +65,9 @@ class MemoryLake:
     def version(self, table: str) -> int | None:
         return len(self._versions[table]) - 1 if table in self._versions else None
 
+    def rows(self, table: str, version: int) -> int:
+        return sum(rows.num_rows for rows in self._parts(table, version).values())
+
     def intervals(self, table: str) -> set[datetime]:
         return set(self._parts(table, None)) if table in self._versions else set()
 

@@ -64,10 +64,14 @@ def join(
 
     schema = pa.schema([(column, view.types[column]) for column in view.features.values()])
     asked = _asked(view, entities, moment)
-    rows = _candidates(lake, view, version, asked)
-    if rows is None:
+    pinned = lake.version(view.table) if version is None else version
+    rows = _candidates(lake, view, pinned, asked)
+    if rows is None or pinned is None:
         return pa.table({name: pa.nulls(entities.num_rows, kind) for name, kind in zip(schema.names, schema.types, strict=True)})
-    found = pl.concat(list(_parts(rows, asked, view, rows_at_once))).sort("n").drop("n")
+    # What the log says is never too few, and spares a pass over the files to count.
+    small = lake.rows(view.table, pinned) <= rows_at_once
+    answers = [_answer(rows, asked, view)] if small else list(_parts(rows, asked, view, rows_at_once))
+    found = pl.concat(answers).sort("n").drop("n")
     return found.rename(dict(zip(found.columns, schema.names, strict=True))).to_arrow().cast(schema)
 
 
@@ -79,12 +83,11 @@ def _asked(view: AsofView, entities: pa.Table, moment: str) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(chosen)).with_row_index("n")
 
 
-def _candidates(lake: Lake, view: AsofView, version: int | None, asked: pl.DataFrame) -> pl.LazyFrame | None:
+def _candidates(lake: Lake, view: AsofView, pinned: int | None, asked: pl.DataFrame) -> pl.LazyFrame | None:
     """The rows of the table that could count for any of the moments; `None` when there are none, or no table."""
     import polars as pl
 
     earliest, latest = asked.get_column("moment").min(), asked.get_column("moment").max()
-    pinned = lake.version(view.table) if version is None else version
     if latest is None or pinned is None:
         return None
     event = pl.col(view.event_time)

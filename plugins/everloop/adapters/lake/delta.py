@@ -119,6 +119,11 @@ class DeltaLake:
         delta = self._open(table)
         return None if delta is None else int(delta.version())
 
+    def rows(self, table: str, version: int) -> int:
+        """See `ports.Lake.rows`."""
+        delta = self._open(table, version)
+        return 0 if delta is None else _count(delta)
+
     def intervals(self, table: str) -> set[datetime]:
         """See `ports.Lake.intervals`."""
         delta = self._open(table)
@@ -178,7 +183,7 @@ class DeltaLake:
     def _replace(self, table: str, rows: pa.Table, interval: Interval) -> int:
         delta = self._load(table) or self._create(table, rows.schema)
         rows, at = fitted(rows, table, schema(delta)), _at(interval.start)
-        standing = _count(delta, interval)
+        standing = _count(delta, _beginning(interval))
         if rows.num_rows == 0:
             # The mark goes first: a stop in between leaves an interval that was written before and is written still.
             self._mark(table, interval.start)
@@ -246,9 +251,9 @@ def _at(start: datetime) -> str:
     return f"{INTERVAL} = '{start:%Y-%m-%dT%H:%M:%S.%fZ}'"
 
 
-def _count(delta: DeltaTable, interval: Interval) -> int:
-    """Rows of one interval by the log alone, without opening a data file."""
-    mine = added(delta, _beginning(interval))
+def _count(delta: DeltaTable, within: Interval | None = None) -> int:
+    """Rows by the log alone, without opening a data file."""
+    mine = added(delta, within)
     return int(pc.sum(mine["num_records"]).as_py() or 0) if mine.num_rows else 0
 
 
