@@ -97,8 +97,18 @@ class Lake(Protocol):
     def schema(self, table: str) -> pa.Schema | None:
         """The table's columns, without `_interval`; `None` when it is absent."""
 
-    def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters."""
+    def query(
+        self,
+        sql: str,
+        tables: Mapping[str, int | None],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        within: Interval | None = None,
+    ) -> pa.Table:
+        """Run DuckDB SQL over `tables` (name to version, `None` for the latest); `$name` parameters.
+
+        `within`: the tables show the rows of those intervals alone that begin in it; no other file is opened, whatever the SQL.
+        """
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same SQL over rows in memory."""
@@ -366,8 +376,21 @@ class Measurements(Protocol):
     def write(self, use_case: str, measurements: Sequence[Measurement]) -> None:
         """Upsert by (use case, kind, release, subject, interval start)."""
 
-    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
-        """Measurements by interval start, oldest first."""
+    def read(
+        self,
+        use_case: str,
+        *,
+        kind: str | None = None,
+        release: str | None = None,
+        subject: str | None = None,
+        until: datetime | None = None,
+        newest: int | None = None,
+    ) -> list[Measurement]:
+        """Measurements by interval start, oldest first.
+
+        `until`: of intervals that ended by then. `newest`: no more than so many, the latest; its cost is that of these rows
+        where kind, release and subject are given too.
+        """
 
     def cursor(self, use_case: str, consumer: str) -> datetime | None:
         """Up to when (exclusive, data time) `consumer` has worked."""

@@ -144,6 +144,32 @@ def test_sql_takes_parameters_and_thinks_in_utc(lake: Lake) -> None:
     assert lake.query_rows("SELECT count(*) AS n FROM frame", {"frame": rows(1.0)}).to_pylist() == [{"n": 1}]
 
 
+def test_sql_within_a_window_sees_the_intervals_that_begin_in_it(lake: Lake) -> None:
+    for n in range(4):
+        lake.replace("t", rows(float(n)), week(n))
+    within = Interval(week(1).start, week(3).start)
+    found = lake.query("SELECT value FROM t ORDER BY value", {"t": None}, within=within)
+    assert found["value"].to_pylist() == [1.0, 2.0]
+    nothing = Interval(ORIGIN - timedelta(days=2), ORIGIN - timedelta(days=1))
+    assert lake.query("SELECT value FROM t", {"t": None}, within=nothing).num_rows == 0
+
+
+def test_the_rows_of_a_version_are_counted(lake: Lake) -> None:
+    first = lake.replace("t", rows(1.0, 2.0), week(0))
+    second = lake.replace("t", rows(3.0), week(1))
+    assert (lake.count("t", first), lake.count("t", second)) == (2, 3)
+
+
+def test_a_reader_sees_what_another_writes_after_it_has_read(delta: tuple[str, Any]) -> None:
+    reader, writer = DeltaLake(*delta), DeltaLake(*delta)
+    first = writer.replace("t", rows(1.0), week(0))
+    assert reader.version("t") == first
+    second = writer.replace("t", rows(2.0), week(0))
+    assert reader.version("t") == second
+    assert reader.read("t")["value"].to_pylist() == [2.0]
+    assert reader.read("t", version=first)["value"].to_pylist() == [1.0]
+
+
 def test_a_scan_shows_a_versions_rows_with_their_interval_and_old_rows_with_null_for_a_newer_column(lake: Lake) -> None:
     first = lake.replace("hours", rows(1.0, 2.0), week(0))
     wider = rows(3.0).append_column("more", pa.array(["x"]))

@@ -56,6 +56,15 @@ def test_they_come_oldest_first_and_by_kind_and_release(measurements: Measuremen
     assert measurements.read("flights", kind="drift", release="r2") == []
 
 
+def test_the_newest_of_a_subject_that_ended_by_a_moment_come_oldest_first(measurements: Measurements):
+    weeks = [replace(DRIFT, interval=Interval(START + n * WEEK, START + (n + 1) * WEEK)) for n in range(5)]
+    measurements.write("flights", [*weeks, *(replace(week, subject="a") for week in weeks)])
+    asked = {"kind": "drift", "release": "r1", "subject": "score"}
+    assert measurements.read("flights", **asked, until=START + 4 * WEEK, newest=2) == weeks[2:4]
+    assert measurements.read("flights", **asked, newest=9) == weeks
+    assert measurements.read("flights", **asked, until=START) == []
+
+
 def test_a_detail_that_json_cannot_hold_is_refused_and_nothing_is_written(measurements: Measurements):
     with pytest.raises(DataError, match="psi is nan"):
         measurements.write("flights", [DRIFT, replace(DRIFT, subject="b", detail={"psi": float("nan")})])

@@ -49,10 +49,18 @@ class MemoryLake:
     def schema(self, table: str) -> pa.Schema | None:
         return self.read(table).schema if table in self._versions else None
 
-    def query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    def query(
+        self,
+        sql: str,
+        tables: Mapping[str, int | None],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        within: Interval | None = None,
+    ) -> pa.Table:
         if absent := [name for name in tables if name not in self._versions]:
             raise DataError(f'The lake has no table "{absent[0]}" (it has {self.tables()}): ingest an interval first')
-        return duck.run(sql, {name: self._with_interval(name, version) for name, version in tables.items()}, parameters)
+        shown = {name: self._with_interval(name, version, within) for name, version in tables.items()}
+        return duck.run(sql, shown, parameters)
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         return duck.run(sql, frames, parameters)
@@ -100,9 +108,8 @@ class MemoryLake:
     def _parts(self, table: str, version: int | None) -> Parts:
         return self._versions[table][-1 if version is None else version]
 
-    def _with_interval(self, table: str, version: int | None) -> pa.Table:
-        parts = [
-            rows.append_column("_interval", pa.repeat(pa.scalar(start, TIMESTAMP), rows.num_rows))
-            for start, rows in sorted(self._parts(table, version).items())
-        ]
-        return pa.concat_tables(parts, promote_options="default")
+    def _with_interval(self, table: str, version: int | None, within: Interval | None = None) -> pa.Table:
+        every = sorted(self._parts(table, version).items())
+        parts = [rows.append_column("_interval", pa.repeat(pa.scalar(start, TIMESTAMP), rows.num_rows)) for start, rows in every]
+        chosen = [part for part, (start, _) in zip(parts, every, strict=True) if within is None or within.holds(start)]
+        return pa.concat_tables(chosen or [part.slice(0, 0) for part in parts], promote_options="default")

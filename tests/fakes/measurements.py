@@ -22,11 +22,27 @@ class InMemoryMeasurements:
         kept = [replace(m, verdict=str(m.verdict), detail=json.loads(canonical(m.detail))) for m in measurements]
         self._rows |= {(use_case, m.kind, m.release, m.subject, m.interval.start): m for m in kept}
 
-    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
+    def read(
+        self,
+        use_case: str,
+        *,
+        kind: str | None = None,
+        release: str | None = None,
+        subject: str | None = None,
+        until: datetime | None = None,
+        newest: int | None = None,
+    ) -> list[Measurement]:
         found = [
-            m for key, m in self._rows.items() if key[0] == use_case and kind in (None, m.kind) and release in (None, m.release)
+            m
+            for key, m in self._rows.items()
+            if key[0] == use_case
+            and kind in (None, m.kind)
+            and release in (None, m.release)
+            and subject in (None, m.subject)
+            and (until is None or m.interval.end <= until)
         ]
-        return sorted(found, key=lambda m: (m.interval.start, m.kind, m.release, m.subject))
+        ordered = sorted(found, key=lambda m: (m.interval.start, m.kind, m.release, m.subject))
+        return ordered if newest is None else ordered[max(0, len(ordered) - newest) :]
 
     def cursor(self, use_case: str, consumer: str) -> datetime | None:
         return self._cursors.get((use_case, consumer))

@@ -11,7 +11,7 @@ from everloop.decide.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.interval import Interval
 from everloop.learn.reference import describe
-from everloop.ports import Account, Decision
+from everloop.ports import Account, Decision, Measurement
 from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, sha256
 from everloop.steps import monitor
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
@@ -397,3 +397,42 @@ def test_answers_travel_as_json(world):
     measures = (monitor.drift, monitor.performance, monitor.estimate, monitor.fairness, monitor.service)
     for measure in measures:
         json.dumps(measure(world.traffic, world.registry, world.measurements, USE_CASE, DAYS[:2]), allow_nan=False)
+
+
+class Counting(InMemoryMeasurements):
+    """Counts the rows that were handed out."""
+
+    def __init__(self):
+        super().__init__()
+        self.handed_out = 0
+
+    def read(self, use_case, **asked):
+        found = super().read(use_case, **asked)
+        self.handed_out += len(found)
+        return found
+
+
+@pytest.mark.parametrize("history", [5, 200])
+def test_deciding_reads_the_windows_that_the_policy_looks_at_however_many_there_are(history):
+    world = World()
+    world.measurements = Counting()
+    days = [Interval(T0 + i * DAY, T0 + (i + 1) * DAY) for i in range(history)]
+    detail = {"because": "income moved", "labels": 400, "trained_through": (T0 - 30 * DAY).isoformat()}
+    for day in days:
+        told = [
+            Measurement(interval=day, release="old", kind=kind, subject=subject, value=0.5, verdict="fail", detail=detail)
+            for kind in ("drift", "performance")
+            for subject in ("window", "income")
+        ]
+        world.measurements.write("loans", told)
+    decision = monitor.decide(world.measurements, world.ledger, USE_CASE, days[-1:], now=NOW)
+    assert decision["retrain"]
+    assert world.measurements.handed_out == 2 * USE_CASE.retrain.n
+
+
+def test_a_window_that_is_decided_again_does_not_look_at_later_ones():
+    world = World()
+    for day in range(4):
+        world.serve(day, shift=2.0 if day == 3 else 0.0)
+        world.run(day)
+    assert monitor.decide(world.measurements, world.ledger, USE_CASE, [DAYS[1]], now=NOW)["reason"].startswith("0 of the last 2")

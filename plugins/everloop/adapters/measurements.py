@@ -45,16 +45,28 @@ class PostgresMeasurements:
         with connect(self._uri) as connection, connection.cursor() as cursor:
             cursor.executemany(statement, rows)
 
-    def read(self, use_case: str, *, kind: str | None = None, release: str | None = None) -> list[Measurement]:
-        """Measurements by interval start, oldest first."""
-        where, values = "use_case = %s", [use_case]
-        for column, value in (("kind", kind), ("release", release)):
+    def read(
+        self,
+        use_case: str,
+        *,
+        kind: str | None = None,
+        release: str | None = None,
+        subject: str | None = None,
+        until: datetime | None = None,
+        newest: int | None = None,
+    ) -> list[Measurement]:
+        """See `ports.Measurements.read`. With kind, release and subject the primary key gives the newest rows first."""
+        where: list[str] = ["use_case = %s"]
+        values: list[Any] = [use_case]
+        asked = {"kind =": kind, "release =": release, "subject =": subject, "interval_end <=": until}
+        for condition, value in asked.items():
             if value is not None:
-                where += f" AND {column} = %s"
+                where.append(f"{condition} %s")
                 values.append(value)
-        statement = f"SELECT {_COLUMNS} FROM measurement WHERE {where} ORDER BY interval_start, kind, release, subject"
+        order = "interval_start DESC, kind DESC, release DESC, subject DESC"
+        statement = f"SELECT {_COLUMNS} FROM measurement WHERE {' AND '.join(where)} ORDER BY {order} LIMIT %s"
         with connect(self._uri) as connection:
-            return [_measurement(row) for row in connection.execute(statement, values)]
+            return [_measurement(row) for row in connection.execute(statement, [*values, newest])][::-1]
 
     def cursor(self, use_case: str, consumer: str) -> datetime | None:
         """Up to when (exclusive, data time) `consumer` has worked."""

@@ -212,7 +212,7 @@ class FeastFeatures:
         if any(self._lake.version(table) is None for table in source.tables):
             return schema.empty_table()
         bounds = {name: value for name, value in (("start", interval.start), ("end", interval.end)) if f"${name}" in source.sql}
-        rows = self._query(source.sql, dict.fromkeys(source.tables), bounds)
+        rows = self._query(source.sql, dict.fromkeys(source.tables), bounds, self._window(source, interval))
         if set(rows.column_names) != set(schema.names):
             raise DataError(
                 f'The SQL of feature view "{view.plan.name}" gives {rows.column_names}, its declaration has {schema.names}: '
@@ -221,10 +221,15 @@ class FeastFeatures:
         order = [(name, "ascending") for name in (*view.plan.join_keys, "event_timestamp", "created")]
         return rows.select(schema.names).cast(schema).sort_by(order)
 
-    def _query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any]) -> pa.Table:
+    def _window(self, source: DeltaSource, interval: Interval) -> Interval:
+        """Where the source intervals begin that may hold rows which the SQL reads for `interval`."""
+        first = min(interval.start, interval.end - source.lookback)
+        return Interval(first - self._use_case.interval, interval.end)
+
+    def _query(self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any], within: Interval) -> pa.Table:
         """`Lake.query`, where features are computed."""
         if self._spark is None:
-            return self._lake.query(sql, tables, parameters)
+            return self._lake.query(sql, tables, parameters, within=within)
         from everloop.adapters.spark.engine import SparkEngine
 
         return SparkEngine(self._spark).query(self._lake, sql, tables, parameters)

@@ -23,10 +23,15 @@ class TableFiles:
 
 def table_files(delta: DeltaTable, table: str) -> TableFiles:
     """The files of the version that `delta` is open at; `DataError` when reading them alone would give wrong rows."""
+    refuse_beyond(delta, table)
+    return TableFiles(uris=tuple(delta.file_uris()), schema=pa.schema(delta.schema().to_arrow()))
+
+
+def refuse_beyond(delta: DeltaTable, table: str) -> None:
+    """`DataError` when the table uses a feature by which its files alone do not hold its rows."""
     protocol = delta.protocol()
     if beyond := BEYOND & {*(protocol.reader_features or ()), *(protocol.writer_features or ())}:
         raise DataError(
             f'Table "{table}" uses {", ".join(sorted(beyond))}, so its files alone do not hold its rows: everloop never sets '
             "that; rewrite the table without it"
         )
-    return TableFiles(uris=tuple(delta.file_uris()), schema=delta.to_pyarrow_dataset().schema)

@@ -4,6 +4,7 @@ XGBoost is left out: its OpenMP threads do not survive a fork.
 """
 
 import os
+import sys
 from importlib import import_module
 
 __all__: list[str] = []
@@ -22,5 +23,8 @@ LIBRARIES = (
 )
 
 if os.environ.pop("EVERLOOP_PRELOAD", None) == "1":
+    # `python -m airflow` gets here before it has a main module. Great Expectations imports PySpark where that is installed, and
+    # PySpark then believes that it runs doctests, and ends the process.
+    vars(sys.modules["__main__"]).setdefault("__file__", __file__)
     for library in LIBRARIES:
         import_module(library)

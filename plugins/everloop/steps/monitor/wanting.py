@@ -46,13 +46,20 @@ def decide(
     return answer
 
 
-def windows(measurements: Measurements, use_case: UseCase, champion: str) -> tuple[list[Window], datetime | None]:
-    """The champion's windows, oldest first, and through when it had learnt, as the measures noted it."""
-    found: dict[datetime, dict[str, Measurement]] = {}
+def windows(
+    measurements: Measurements, use_case: UseCase, champion: str, through: datetime
+) -> tuple[list[Window], datetime | None]:
+    """The champion's windows until `through`, oldest first, and through when it had learnt, as the measures noted it.
+
+    No more than the policy looks at: the last n, or all where it counts new labels.
+    """
+    policy, found = use_case.retrain, dict[datetime, dict[str, Measurement]]()
+    newest = policy.n if policy.new_labels is None else None
     for kind in ("drift", "performance"):
-        for measured in measurements.read(use_case.name, kind=kind, release=champion):
-            if measured.subject == WINDOW:
-                found.setdefault(measured.interval.end, {})[kind] = measured
+        for measured in measurements.read(
+            use_case.name, kind=kind, release=champion, subject=WINDOW, until=through, newest=newest
+        ):
+            found.setdefault(measured.interval.end, {})[kind] = measured
     trained = [m.detail["trained_through"] for by_kind in found.values() for m in by_kind.values()]
     return [_window(end, found[end]) for end in sorted(found)], datetime.fromisoformat(trained[-1]) if trained else None
 
@@ -72,7 +79,7 @@ def _answer(measurements: Measurements, ledger: Ledger, use_case: UseCase, throu
     _, state = ledger.head(use_case.name)
     if state.champion is None:
         return {"retrain": False, "reason": "no release serves yet: train the first one by hand"}
-    seen, trained_through = windows(measurements, use_case, state.champion)
+    seen, trained_through = windows(measurements, use_case, state.champion, through)
     asked = _last_asked(ledger, use_case, state.champion)
     if asked is not None and _window_of(asked) == through:
         return {
