@@ -6,7 +6,7 @@ adapter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,9 @@ from everloop.use_case import SourceTable
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+    from everloop.learn.encode import Encoder
+    from everloop.learn.fit import Fitted, Length, Settings
 
 
 class Source(Protocol):
@@ -83,6 +86,9 @@ class Lake(Protocol):
 
     def staged(self, name: str) -> pa.Table:
         """What `stage` kept."""
+
+    def staged_batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns of what `stage` kept, a batch at a time, so that they need not fit into memory."""
 
     def unstage(self, prefix: str) -> None:
         """Forget what was staged under `prefix`."""
@@ -365,6 +371,17 @@ class Accounts(Protocol):
 
     def close(self, use_case: str, intervals: Collection[Interval]) -> None:
         """Strike off those of `intervals` of which every table was read from its source after they were opened."""
+
+
+class Cluster(Protocol):
+    """Several machines that fit one model together."""
+
+    def fit(self, staged: str, encoder: Encoder, settings: Settings, length: Length, *, workers: int) -> Fitted:
+        """Fit on the rows of parts `fit` and `validation` that the lake staged under this name, as `learn.fit.fit` would.
+
+        The trees come of all the rows. Where rows are sampled each worker draws its own, so the model is an equal one, not the
+        same. `TrainingError` when fewer than `workers` can be had at once, or one of them fails.
+        """
 
 
 class Scorer(Protocol):

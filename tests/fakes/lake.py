@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -70,6 +70,9 @@ class MemoryLake:
         if name not in self._staged:
             raise DataError(f'Nothing is staged under "{name}": clear the run from its first task on')
         return self._staged[name]
+
+    def staged_batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return iter(self.staged(name).select(list(columns)).to_batches())
 
     def unstage(self, prefix: str) -> None:
         self._staged = {n: rows for n, rows in self._staged.items() if n != prefix and not n.startswith(f"{prefix}/")}

@@ -53,7 +53,7 @@ class TrainingPolicy:
     `validation`, `calibration`, `holdout`: the shares of the time-ordered rows after the fitting rows, oldest first:
     early stopping, calibration, and the later-in-time rows that the gate judges on.
     `parameters`: XGBoost's own names. `checkpoint_rounds`: after so many rounds the fit is saved and goes on from what was
-    saved, whether it was killed or not; at this depth of its random numbers it is part of what makes the model's bytes.
+    saved, whether it was killed or not. Random numbers start anew there, so it is part of what makes the model's bytes.
 
     Tuning fits `trials` variants for `tuning_rounds` each: first every one of `candidates` (overrides of `parameters`; none
     stands for the parameters as they are), then what the seeded search makes of the ranges in `search`, until `tuning_time`
@@ -91,7 +91,9 @@ class TrainingPolicy:
         counts = ("rounds", "early_stopping", "checkpoint_rounds", "trials", "tuning_rounds", "memory_mb", "workers")
         found += [f"TrainingPolicy.{n} is {getattr(self, n)}: it must be 1 or more" for n in counts if getattr(self, n) < 1]
         if self.spark_rows is not None and self.workers < 2:
-            found.append(f"TrainingPolicy.spark_rows is {self.spark_rows} and workers is {self.workers}: give it 2 workers or more")
+            found.append(
+                f"TrainingPolicy.spark_rows is {self.spark_rows} and workers is {self.workers}: give it 2 workers or more"
+            )
         return found + self._search_problems()
 
     def _search_problems(self) -> list[str]:
@@ -100,6 +102,11 @@ class TrainingPolicy:
             f"TrainingPolicy.search: {name} is {space}: {problem}"
             for name, space in self.search.items()
             if (problem := space.problem())
+        ]
+        found += [
+            f"TrainingPolicy.{where} sets max_bin: set it in parameters, since all trials share the binned rows"
+            for where, names in (("search", [self.search]), ("candidates", self.candidates))
+            if any("max_bin" in one for one in names)
         ]
         begin = {"parameters": self.parameters, **{f"candidates[{n}]": values for n, values in enumerate(self.candidates)}}
         found += [

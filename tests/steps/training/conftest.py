@@ -13,6 +13,7 @@ from everloop.decide.state import ReleaseState
 from everloop.ports import Decision
 from everloop.steps import training
 from everloop.use_case import UseCase
+from fakes.cluster import MemoryCluster
 from fakes.departures import DEPARTURES, checks, filled
 from fakes.features import MemoryFeatures
 from fakes.lake import MemoryLake
@@ -36,6 +37,7 @@ class World:
     registry: InMemoryRegistry
     work: Path
     use_case: UseCase = DEPARTURES
+    cluster: MemoryCluster | None = None
 
     def prepared(self, run: str, through: datetime | None = None, *, drill: bool = False) -> dict[str, Any]:
         """Snapshot and training set."""
@@ -44,7 +46,7 @@ class World:
 
     def trained(self, run: str) -> dict[str, Any]:
         training.tune(self.lake, self.use_case, run, self.work / run)
-        return training.train(self.lake, self.use_case, run, self.work / run)
+        return training.train(self.lake, self.cluster, self.use_case, run, self.work / run)
 
     def registered(
         self, run: str, through: datetime | None = None, *, drill: bool = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from everloop.adapters.lake import sql as duck
 from everloop.adapters.lake.files import TableFiles, table_files
 from everloop.adapters.lake.rows import TIMESTAMP, fitted, normal, same
-from everloop.adapters.lake.staging import Staging, open_files
+from everloop.adapters.lake.staging import Staging, open_files, place
 from everloop.errors import DataError
 from everloop.interval import Interval
 
@@ -127,6 +128,15 @@ class DeltaLake:
     def staged(self, name: str) -> pa.Table:
         """See `ports.Lake.staged`; `DataError` when nothing is."""
         return self._staging.get(name)
+
+    def staged_batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """See `ports.Lake.staged_batches`; `DataError` when nothing is."""
+        return self._staging.batches(name, columns)
+
+    def staged_uri(self, name: str) -> str:
+        """The Parquet file of what is staged, for an engine that reads it itself."""
+        root = self._uri if "://" in self._uri else str(Path(self._uri).absolute())
+        return f"{root}/{place(name)}.parquet"
 
     def unstage(self, prefix: str) -> None:
         """See `ports.Lake.unstage`."""

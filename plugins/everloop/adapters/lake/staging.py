@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,17 @@ class Staging:
 
     def get(self, name: str) -> pa.Table:
         """The rows staged under `name`; `DataError` when there are none."""
+        with self._open(name) as stream:
+            return pq.read_table(stream)
+
+    def batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns of them, a batch at a time."""
+        with self._open(name) as stream:
+            yield from pq.ParquetFile(stream).iter_batches(columns=list(columns))
+
+    def _open(self, name: str) -> Any:
         try:
-            with self._files.open_input_file(f"{place(name)}.parquet") as stream:
-                return pq.read_table(stream)
+            return self._files.open_input_file(f"{place(name)}.parquet")
         except FileNotFoundError:
             raise DataError(
                 f'Nothing is staged under "{name}": the task before has not run, or a later one has finished with it; '

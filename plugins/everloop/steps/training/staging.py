@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,6 +41,11 @@ def stage_examples(lake: Lake, run: str, rows: pa.Table) -> None:
 def staged_examples(lake: Lake, run: str) -> pa.Table:
     """The labelled rows with their features, `part` and `learnt_label`."""
     return lake.staged(f"{run}/{EXAMPLES}")
+
+
+def staged_batches(lake: Lake, run: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """These columns of them, a batch at a time."""
+    return lake.staged_batches(f"{run}/{EXAMPLES}", columns)
 
 
 def encode(value: object) -> bytes:
