@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from everloop.errors import TrainingError
 from everloop.learn.device import Machine
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import Examples
@@ -56,6 +58,12 @@ def test_xgboost_is_never_handed_more_than_a_batch_however_often_it_asks(
     assert (made.training.num_row(), made.validation.num_row()) == (1800, 400)
     assert 0 < max(handed) <= 700
     assert sum(handed) >= 2200
+
+
+@pytest.mark.skipif(find_spec("cupy") is not None, reason="this machine has the library that the test needs absent")
+def test_pages_for_a_gpu_without_cupy_are_an_error_that_says_what_to_install(small: Examples) -> None:
+    with pytest.raises(TrainingError, match="install cupy-cuda12x, raise memory_mb"):
+        matrices(small, ENCODER, Machine("cuda", 1), external=True)
 
 
 def test_encoded_rows_are_those_of_the_whole_table(small: Examples, examples: pa.Table) -> None:

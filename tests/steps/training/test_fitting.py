@@ -9,7 +9,11 @@ import pytest
 from everloop.decide.policy import TrainingPolicy
 from everloop.decide.space import Integers
 from everloop.errors import ConfigurationError, TrainingError
+from everloop.learn.checkpoint import Checkpoint, Progress
+from everloop.learn.device import available
+from everloop.learn.job import TRAINED, Trained, digest, read
 from everloop.ports import ModelVersion
+from everloop.release import MODEL
 from everloop.steps import training
 from everloop.steps.training.staging import staged_files
 from fakes.cluster import MemoryCluster
@@ -95,6 +99,18 @@ def test_workers_by_size_without_a_cluster_become_pages_on_disk_and_the_same_mod
     assert found["external_memory"] is True
     assert "EVERLOOP_SPARK names no cluster" in found["because"]
     assert staged_files(world.lake, "run", "model")["model.ubj"] == model
+
+
+def test_a_retry_in_the_same_folder_goes_on_from_the_checkpoint_that_is_there(world: World) -> None:
+    world.prepared("run")
+    world.trained("run")
+    folder, losses = world.work / "run" / "train", tuple(1 - n / 100 for n in range(39))
+    kept = Progress(model=(folder / MODEL).read_bytes(), losses=losses)
+    Checkpoint(folder, digest(folder, available())).save(kept)
+    world.trained("run")
+    found = read(folder, TRAINED, Trained).losses
+    assert found[:39] == losses
+    assert len(found) == 40
 
 
 def test_without_a_choice_nothing_is_fitted_to_tune(world: World) -> None:

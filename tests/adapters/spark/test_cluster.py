@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.spark.cluster import SparkCluster, encoded
-from everloop.adapters.spark.session import session
 from everloop.decide.compare import auc
 from everloop.errors import ConfigurationError
 from everloop.learn.encode import Encoder
@@ -20,9 +18,6 @@ from everloop.learn.fit import Length
 from everloop.ports import Cluster
 from fakes.cluster import MemoryCluster
 from fakes.lake import MemoryLake
-from fakes.spark_cluster import spark_master
-
-__all__ = ["spark_master"]
 
 ENCODER = Encoder(("carrier", "v__x", "v__seen", "v__late"), {"carrier": ("AA", "B6", "UA")})
 SETTINGS = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist", "max_depth": 3, "seed": 7}
@@ -56,17 +51,16 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def spark(spark_master: str, rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def on_spark(spark: Any, spark_master: str, rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> World:
     lake = DeltaLake(str(tmp_path_factory.mktemp("lake")))
     lake.stage(STAGED, rows)
-    yield World(SparkCluster(spark_master, lake), lake)
-    session(spark_master).stop()
+    return World(SparkCluster(spark_master, lake), lake)
 
 
 @pytest.fixture(params=["memory", "spark"])
 def world(request: pytest.FixtureRequest, rows: pa.Table) -> World:
     if request.param == "spark":
-        return request.getfixturevalue("spark")
+        return request.getfixturevalue("on_spark")
     lake = MemoryLake()
     lake.stage(STAGED, rows)
     return World(MemoryCluster(lake), lake)
@@ -89,8 +83,8 @@ def test_a_name_under_which_nothing_is_staged_is_an_error(world: World) -> None:
         world.cluster.fit("run/nowhere", ENCODER, SETTINGS, LENGTH, workers=2)
 
 
-def test_spark_encodes_rows_as_the_encoder_does(spark: World, rows: pa.Table) -> None:
-    frame = session(spark.cluster.master).read.parquet(spark.lake.staged_uri(STAGED))
+def test_spark_encodes_rows_as_the_encoder_does(spark: Any, on_spark: World, rows: pa.Table) -> None:
+    frame = spark.read.parquet(on_spark.lake.staged_uri(STAGED))
     found = encoded(frame, ENCODER).toArrow()
     fitted_on = pa.concat_tables([rows.slice(0, 3_000), rows.slice(3_500, 1_000)])
     ours = np.column_stack([found[name].to_numpy() for name in ENCODER.columns])
