@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import world
+from benchmarks.flights import training_rows
 from benchmarks.process import ROOT
 from benchmarks.record import Record
 
@@ -23,6 +25,7 @@ sys.path.append(str(ROOT / "tests"))
 WEEKS = 8
 ENTITIES = 100_000
 ROUNDS = 100
+STAGED = "benchmark/examples"
 
 
 def main() -> None:
@@ -38,7 +41,7 @@ def main() -> None:
             session(master).conf.set("spark.sql.shuffle.partitions", "4")
             record.sample("spark", session_seconds=time.perf_counter() - began)
             features(record, server.uri("everloop"), master)
-            training(record, server.uri("everloop"), master, folder)
+            training(record, master, folder)
             session(master).stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,41 +73,33 @@ def features(record: Record, database: str, master: str) -> None:
     record.fact("history rows equal", f"{equal} of {entities.num_rows}")
 
 
-def training(record: Record, database: str, master: str, folder: Path) -> None:
-    """The same encoded flights, fitted by one machine and by two workers, judged on later flights."""
+def training(record: Record, master: str, folder: Path) -> None:
+    """The same flights, fitted by one machine and by two workers, judged on later flights."""
     from sklearn.metrics import roc_auc_score
 
-    from everloop.adapters.spark.session import session
-    from everloop.adapters.spark.training import LABEL, VALIDATION, fit
-    from everloop.learn.encode import Encoder, known_values, model_columns
-    from everloop.learn.fit import fit as fit_here
-    from everloop.learn.fit import parameters
+    from everloop.adapters.spark.cluster import SparkCluster
+    from everloop.learn.device import Machine
+    from everloop.learn.examples import LABEL, PART
+    from everloop.learn.fit import Length, fit, parameters
+    from everloop.learn.job import give
+    from everloop.learn.matrices import matrices
+    from everloop.learn.split import FIT, HOLDOUT
+    from everloop.learn.train import encoder_of
 
-    lake, local = world.kept_lake("weekly", database)
-    case = world.flights()
-    labelled = world.examples(lake, case)
-    rows = local.history(labelled.drop_columns(["key", "label", "label_time"]))
-    columns = model_columns(local.plan(), case.categories)
-    encoder = Encoder(columns, {name: known_values(rows[name]) for name in case.categories})
-    inputs, labels = encoder.table(rows), labelled["label"].to_numpy(zero_copy_only=False).astype(bool)
-    fitting, stopping = int(len(labels) * 0.7), int(len(labels) * 0.8)
-    settings = parameters(case.training, {})
-    record.fact("training rows", fitting)
-
-    encoded = {name: inputs[:stopping, n] for n, name in enumerate(columns)}
-    marks = {LABEL: labels[:stopping].astype(np.float32), VALIDATION: np.arange(stopping) >= fitting}
-    path = folder / "encoded.parquet"
-    pa.parquet.write_table(pa.table({**encoded, **marks}), path, row_group_size=20_000)
-    kinds = dict(zip(columns, encoder.kinds, strict=True))
-    told = {"rounds": ROUNDS, "early_stopping": case.training.early_stopping}
-    parts = [(inputs[part], labels[part]) for part in (slice(0, fitting), slice(fitting, stopping))]
-    here = _timed(
-        record, "one machine", "fit_seconds", partial(fit_here, **told, threads=2, device="cpu"), *parts, encoder, settings
-    )
-    files = [str(path)]
-    there = _timed(record, "spark", "fit_seconds", partial(fit, **told, workers=2), session(master), files, kinds, settings)
-    scores = [each.booster.inplace_predict(inputs[stopping:]) for each in (here, there)]
-    aucs = [roc_auc_score(labels[stopping:], each) for each in scores]
+    with training_rows() as (job, rows, lake):
+        examples = give(folder / "job", rows.select([*job.columns, LABEL, PART]).to_batches())
+        lake.stage(STAGED, rows)
+        record.fact("training rows", examples.count(FIT))
+        encoder, machine, settings = encoder_of(examples, job), Machine("cpu", 2), parameters(job.policy, {})
+        length = replace(Length.of(job.policy), rounds=ROUNDS)
+        made = matrices(examples, encoder, machine)
+        here = _timed(record, "one machine", "fit_seconds", fit, made, settings, length, machine)
+        on_spark = partial(SparkCluster(master, lake).fit, workers=2)
+        there = _timed(record, "spark", "fit_seconds", on_spark, STAGED, encoder, settings, length)
+        lake.unstage(STAGED)
+    inputs, labels = (np.concatenate(found) for found in zip(*examples.encoded(HOLDOUT, encoder), strict=True))
+    scores = [each.booster.inplace_predict(inputs) for each in (here, there)]
+    aucs = [roc_auc_score(labels, each) for each in scores]
     record.fact("AUC on later flights, one machine and Spark", [round(auc, 5) for auc in aucs])
     record.fact("largest difference of probability", float(np.abs(scores[0] - scores[1]).max()))
     record.fact("median difference of probability", float(np.median(np.abs(scores[0] - scores[1]))))

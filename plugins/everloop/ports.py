@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from everloop.learn.encode import Encoder
+    from everloop.learn.fit import Fitted, Length, Settings
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -140,8 +143,8 @@ class Lake(Protocol):
     def staged(self, name: str) -> pa.Table:
         """What `stage` or `staging` kept; `DataError` when there is nothing."""
 
-    def staged_batches(self, name: str) -> Batches:
-        """`staged` for rows that need not fit into memory."""
+    def staged_batches(self, name: str, columns: Sequence[str] | None = None) -> Batches:
+        """`staged`, or some columns of it, for rows that need not fit into memory."""
 
     def unstage(self, prefix: str) -> None:
         """Forget what was staged under `prefix`."""
@@ -437,6 +440,17 @@ class Accounts(Protocol):
 
     def close(self, use_case: str, intervals: Collection[Interval]) -> None:
         """Strike off those of `intervals` of which every table was read from its source after they were opened."""
+
+
+class Cluster(Protocol):
+    """Several machines that fit one model together."""
+
+    def fit(self, staged: str, encoder: Encoder, settings: Settings, length: Length, *, workers: int) -> Fitted:
+        """Fit on the rows of parts `fit` and `validation` that the lake staged under this name, as `learn.fit.fit` would.
+
+        The trees come of all the rows. Where rows are sampled each worker draws its own, so the model is an equal one, not the
+        same. `TrainingError` when fewer than `workers` can be had at once, or one of them fails.
+        """
 
 
 class Scorer(Protocol):

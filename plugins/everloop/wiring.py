@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from everloop.ports import (
         Accounts,
         Checks,
+        Cluster,
         Destination,
         Features,
         Lake,
@@ -67,6 +68,15 @@ class Loop:
             online=settings.online,
             spark=settings.spark,
         )
+
+    @cached_property
+    def cluster(self) -> Cluster | None:
+        """Where a model is fitted past one machine; `None` where the settings name no cluster."""
+        if self.settings.spark is None:
+            return None
+        from everloop.adapters.spark.cluster import SparkCluster
+
+        return SparkCluster(self.settings.spark, self.lake)
 
     @cached_property
     def registry(self) -> Registry:

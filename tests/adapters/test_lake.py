@@ -277,6 +277,14 @@ def test_batches_add_a_new_column_and_do_not_change_a_type(streaming: Lake) -> N
     assert streaming.read("t").num_rows == 6
 
 
+def test_staged_rows_come_back_a_batch_at_a_time_in_the_columns_asked_for(lake: Lake) -> None:
+    lake.stage("run/a", rows(1.0, 2.0, 3.0))
+    name = rows(1.0).column_names[-1]
+    assert pa.Table.from_batches(lake.staged_batches("run/a", [name])).equals(rows(1.0, 2.0, 3.0).select([name]))
+    with pytest.raises(DataError, match="clear the run"):
+        list(lake.staged_batches("run/b", [name]))
+
+
 @pytest.fixture(params=["folder", "s3"])
 def delta(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any]:
     if request.param == "folder":

@@ -166,6 +166,39 @@ def test_a_killed_attempt_is_taken_up_where_it_stopped(
     assert len(client.search_model_versions("name = 'toys'")) == 1
 
 
+TRIALS = [
+    {"parameters": {"max_depth": 4}, "loss": 0.5, "rounds": 60, "state": "complete", "seconds": 2.5},
+    {"parameters": {"max_depth": 6, "eta": 0.3}, "loss": 0.6, "rounds": 21, "state": "pruned", "seconds": 1.0},
+]
+
+
+def children(client: MlflowClient, parent: str) -> list[Any]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["tags.trial"])
+
+
+def test_every_trial_is_a_child_run_of_the_releases_run(
+    mlflow_registry: MlflowRegistry, client: MlflowClient, bundles: list[Bundle]
+) -> None:
+    found = mlflow_registry.record(bundles[0], {**REPORT, "trials": TRIALS}, PLOTS, "card")
+    first, second = children(client, found.run_id)
+    assert (first.data.params, second.data.params) == ({"max_depth": "4"}, {"max_depth": "6", "eta": "0.3"})
+    assert first.data.metrics == {"validation_log_loss": 0.5, "rounds": 60, "seconds": 2.5}
+    assert [run.data.tags["state"] for run in (first, second)] == ["complete", "pruned"]
+    assert {run.info.status for run in (first, second)} == {"FINISHED"}
+
+
+def test_recording_again_after_a_killed_attempt_leaves_each_trial_once(
+    mlflow_registry: MlflowRegistry, client: MlflowClient, bundles: list[Bundle]
+) -> None:
+    report = {**REPORT, "trials": TRIALS}
+    begun = mlflow_registry.record(bundles[0], {**report, "trials": TRIALS[:1]}, PLOTS, "card")
+    client.delete_model_version_tag("toys", begun.version, "release_id")
+    for _ in range(2):
+        assert mlflow_registry.record(bundles[0], report, PLOTS, "card") == begun
+    assert [run.data.tags["trial"] for run in children(client, begun.run_id)] == ["0", "1"]
+
+
 def aliases(client: MlflowClient) -> dict[str, str]:
     return {alias: str(version) for alias, version in client.get_registered_model("toys").aliases.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -96,8 +96,9 @@ class MemoryLake:
         yield batches.append
         self._staged[name] = pa.Table.from_batches(batches, batches[0].schema)
 
-    def staged_batches(self, name: str) -> Batches:
-        return Batches.of(self.staged(name))
+    def staged_batches(self, name: str, columns: Sequence[str] | None = None) -> Batches:
+        rows = self.staged(name)
+        return Batches.of(rows if columns is None else rows.select(list(columns)))
 
     def unstage(self, prefix: str) -> None:
         self._staged = {n: rows for n, rows in self._staged.items() if n != prefix and not n.startswith(f"{prefix}/")}

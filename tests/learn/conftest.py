@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from everloop.decide.policy import TrainingPolicy
-from everloop.learn.job import Job
+from everloop.learn.job import Job, ask, give
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,15 @@ def job() -> Job:
         candidates=({"max_depth": 3}, {"max_depth": 1, "learning_rate": 0.001}),
     )
     return Job(columns=("carrier", "v__x", "v__noise"), categories=("carrier",), policy=policy, threads=1)
+
+
+@pytest.fixture
+def laid_out(examples: pa.Table, tmp_path: Path) -> Callable[..., Path]:
+    """A folder with the examples and a job."""
+
+    def lay(job: Job, name: str = "job") -> Path:
+        give(tmp_path / name, examples.to_batches())
+        ask(tmp_path / name, job)
+        return tmp_path / name
+
+    return lay

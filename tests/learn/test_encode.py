@@ -42,7 +42,8 @@ def test_a_lost_input_is_named() -> None:
 
 
 def test_known_values_are_sorted_without_the_null() -> None:
-    assert known_values(pa.chunked_array([["b", None], ["a", "b"]])) == ("a", "b")
+    pieces = [pa.chunked_array([["b", None], ["a", "b"]]), pa.chunked_array([["b", "c"]])]
+    assert known_values(pieces) == ("a", "b", "c")
 
 
 def test_inputs_are_the_categories_and_then_the_features_in_the_plans_order() -> None:

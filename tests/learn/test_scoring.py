@@ -10,15 +10,18 @@ import pytest
 
 from everloop.decide.policy import ServicePolicy
 from everloop.errors import DataError, ReleaseError
-from everloop.learn.job import Job
+from everloop.learn.job import Job, ask, give
 from everloop.learn.scoring import Model, calibrated, load_booster, score, top_contributions
 from everloop.learn.train import train
 from everloop.release import MODEL, Bundle, Calibrator, FeaturePlan, Manifest, sha256
 
 
 @pytest.fixture(scope="module")
-def bundle(examples: pa.Table, job: Job) -> Bundle:
-    model, trained = train(examples, job)
+def bundle(examples: pa.Table, job: Job, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("scoring")
+    give(folder, examples.to_batches())
+    ask(folder, job)
+    model, trained = train(folder)
     manifest = Manifest(
         use_case="toys",
         columns=trained.columns,

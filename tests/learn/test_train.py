@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,26 +9,43 @@ import pytest
 
 from everloop.decide.compare import auc
 from everloop.learn import train as training
-from everloop.learn import tune as tuning
 from everloop.learn.encode import Encoder
-from everloop.learn.job import TRAINED, TUNED, Job, Trained, Tuned, give, read
+from everloop.learn.job import TRAINED, Job, Trained, ask, give, read
 from everloop.learn.scoring import Model, load_booster
 from everloop.release import MODEL
 
 
 @pytest.fixture(scope="module")
-def trained(examples: pa.Table, job: Job) -> tuple[bytes, Trained]:
-    return training.train(examples, job)
+def trained(examples: pa.Table, job: Job, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Trained]:
+    folder = tmp_path_factory.mktemp("trained")
+    give(folder, examples.to_batches())
+    ask(folder, job)
+    return training.train(folder)
 
 
-def test_the_same_examples_give_the_same_bytes_whatever_the_threads(trained, examples: pa.Table, job: Job) -> None:
-    again, facts = training.train(examples, replace(job, threads=2))
+def test_the_same_examples_give_the_same_bytes_whatever_the_threads(trained, laid_out, job: Job) -> None:
+    again, facts = training.train(laid_out(replace(job, threads=2)))
     assert again == trained[0]
     assert replace(facts, seconds=0) == replace(trained[1], seconds=0)
 
 
-def test_the_order_of_threads_and_wall_time_leave_no_trace_but_a_seed_does(trained, examples: pa.Table, job: Job) -> None:
-    other, _ = training.train(examples, replace(job, policy=replace(job.policy, seed=8)))
+def test_pages_on_disk_give_the_same_bytes_as_memory_and_leave_nothing(trained, laid_out, job: Job) -> None:
+    folder = laid_out(replace(job, external=True))
+    (folder / "pages").mkdir()
+    (folder / "pages" / "left").write_bytes(b"left by a killed process")
+    again, facts = training.train(folder)
+    assert again == trained[0]
+    assert replace(facts, seconds=0) == replace(trained[1], seconds=0)
+    assert not list((folder / "pages").iterdir())
+
+
+def test_bins_are_those_of_the_booster(trained, laid_out, job: Job) -> None:
+    coarse = replace(job, policy=replace(job.policy, parameters={**job.policy.parameters, "max_bin": 4}))
+    assert training.train(laid_out(coarse))[0] != trained[0]
+
+
+def test_wall_time_leaves_no_trace_but_a_seed_does(trained, laid_out, job: Job) -> None:
+    other, _ = training.train(laid_out(replace(job, policy=replace(job.policy, seed=8))))
     assert other != trained[0]
 
 
@@ -61,17 +77,9 @@ def test_the_models_bytes_name_no_device_and_no_threads(trained) -> None:
     assert b"nthread" not in trained[0]
 
 
-def test_a_job_in_a_folder_gives_what_the_function_gives(trained, examples: pa.Table, job: Job, tmp_path: Path) -> None:
-    give(tmp_path, job, examples)
-    training.main(tmp_path)
-    assert (tmp_path / MODEL).read_bytes() == trained[0]
-    assert replace(read(tmp_path, TRAINED, Trained), seconds=0) == replace(trained[1], seconds=0)
-
-
-def test_tuning_chooses_the_candidate_with_the_lowest_validation_loss(examples: pa.Table, job: Job, tmp_path: Path) -> None:
-    give(tmp_path, job, examples)
-    tuning.main(tmp_path)
-    found = read(tmp_path, TUNED, Tuned)
-    assert found.overrides == {"max_depth": 3}
-    assert [candidate for candidate, _ in found.tried] == [dict(candidate) for candidate in job.policy.candidates]
-    assert found.tried[0][1] < found.tried[1][1]
+def test_a_job_leaves_model_and_facts_in_its_folder_and_no_checkpoint(trained, laid_out, job: Job) -> None:
+    folder = laid_out(job)
+    training.main(folder)
+    assert (folder / MODEL).read_bytes() == trained[0]
+    assert replace(read(folder, TRAINED, Trained), seconds=0) == replace(trained[1], seconds=0)
+    assert sorted(path.name for path in folder.iterdir()) == ["examples.parquet", "job.json", "model.ubj", "trained.json"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.releases import ReleaseFiles
+from everloop.adapters.trials import record_trials
 from everloop.decide.state import ReleaseState
 from everloop.errors import ReleaseError
 from everloop.ports import ModelVersion
@@ -54,12 +55,14 @@ class MlflowRegistry:
         """One finished run and one model version a release; what a killed attempt began is taken up and completed.
 
         `report`: `slices` (`{slice: {value: measures}}`), `seconds` (by task), `losses` (validation log loss by round),
-        `examples` (encoded rows, column to number), the rest is kept as it is in `report.json`.
+        `examples` (encoded rows, column to number), `trials` (of the tuning, each a child run), the rest is kept as it is in
+        `report.json`.
         """
         run_id = self._run(bundle)
         version = self._version(bundle.id, self._use_case)
         if version is None:
             self._log_values(run_id, bundle, report)
+            record_trials(self._client, self._experiment(), run_id, report.get("trials", ()))
             self._log_files(run_id, bundle, report, plots, card)
             version = self._version_of_run(run_id) or self._register(run_id, bundle, report)
             self._describe(version, bundle, card)

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xgboost
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a fit runs on: `cpu` or `cuda`, and how many threads, on which a model of the CPU does not depend."""
+
+    device: str
+    threads: int
+
+    @classmethod
+    def here(cls, threads: int | None = None) -> Machine:
+        """The machine that this is; a thread a core unless told otherwise."""
+        return cls(available(), threads or os.cpu_count() or 1)
 
 
 def available() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,9 +59,10 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return values
 
 
-def known_values(column: pa.ChunkedArray) -> tuple[str, ...]:
-    """The distinct values of a categorical column, sorted: the codes that a model is taught."""
-    return tuple(sorted(value for value in column.unique().to_pylist() if value is not None))
+def known_values(column: Iterable[pa.ChunkedArray]) -> tuple[str, ...]:
+    """The distinct values of a categorical column, given in pieces, sorted: the codes that a model is taught."""
+    found = {value for piece in column for value in piece.unique().to_pylist()}
+    return tuple(sorted(value for value in found if value is not None))
 
 
 def feature_types(plan: FeaturePlan) -> dict[str, str]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from everloop.decide.policy import TrainingPolicy
+from everloop.decide.policy import Overrides, TrainingPolicy
+from everloop.learn.examples import Examples
 from everloop.release import Calibrator
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 JOB, EXAMPLES, TRAINED, TUNED = "job.json", "examples.parquet", "trained.json", "tuned.json"
-LABEL, PART = "label", "part"
 
-Overrides = dict[str, float | int | str]
 T = TypeVar("T")
 
 
@@ -26,19 +28,24 @@ T = TypeVar("T")
 class Job:
     """`columns`: the model's inputs in order; `categories`: the categorical ones. `overrides` win over the policy's parameters.
 
-    `threads`: `None` takes all cores; the model's bytes do not depend on it.
+    `external`: fit from pages on disk; on the CPU the model's bytes do not depend on it. Nor do they on `threads`, of which
+    `None` takes one a core.
     """
 
     columns: tuple[str, ...]
     categories: tuple[str, ...]
     policy: TrainingPolicy
     overrides: Overrides = field(default_factory=dict)
+    external: bool = False
     threads: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """All of a fitted model but its bytes. `rounds`: trees kept; `losses`: validation log loss by round; `seconds`: how long."""
+    """All of a fitted model but its bytes. `rounds`: trees kept; `losses`: validation log loss by round; `seconds`: how long.
+
+    `device`: `cpu`, `cuda`, or `spark` with as many `workers`.
+    """
 
     columns: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
@@ -48,36 +55,62 @@ class Trained:
     rounds: int
     losses: tuple[float, ...]
     seconds: float
+    workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One variant that tuning fitted: its smallest validation log loss within `rounds`; a pruned one was given up early."""
+
+    parameters: Overrides
+    loss: float
+    rounds: int
+    state: Literal["complete", "pruned"]
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The overrides that won, and the validation log loss of each that was tried."""
+    """The overrides that won, and every trial in the order in which they were made."""
 
     overrides: Overrides
-    tried: tuple[tuple[Overrides, float], ...]
+    trials: tuple[Trial, ...]
 
 
-def give(folder: Path, job: Job, examples: pa.Table) -> None:
-    """Lay out a job's input in `folder`."""
-    import pyarrow.parquet as pq
-
+def give(folder: Path, batches: Iterable[pa.RecordBatch]) -> Examples:
+    """Lay out a job's labelled rows in `folder`; what an earlier attempt left there stays."""
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(examples, folder / EXAMPLES)
-    put(folder, JOB, msgspec.json.encode(job))
+    examples = Examples(folder / EXAMPLES)
+    examples.write(batches)
+    return examples
 
 
-def take(folder: Path) -> tuple[Job, pa.Table]:
+def ask(folder: Path, job: Job) -> None:
+    """Say what is to be done with them."""
+    put(folder, JOB, msgspec.json.encode(job, order="deterministic"))
+
+
+def take(folder: Path) -> tuple[Job, Examples]:
     """The input of a job: its examples have the job's columns, `label` and `part`."""
-    import pyarrow.parquet as pq
+    return read(folder, JOB, Job), Examples(folder / EXAMPLES)
 
-    return read(folder, JOB, Job), pq.read_table(folder / EXAMPLES)
+
+def digest(folder: Path, device: str) -> str:
+    """SHA-256 of all that makes the model of a fit on `device`: the job, its rows and the library that fits."""
+    found = hashlib.sha256(f"xgboost {version('xgboost')} on {device}".encode())
+    found.update((folder / JOB).read_bytes())
+    with (folder / EXAMPLES).open("rb") as rows:
+        found.update(hashlib.file_digest(rows, "sha256").digest())
+    return found.hexdigest()
 
 
 def put(folder: Path, name: str, content: bytes) -> None:
-    """Write a file so that it is either whole or absent."""
+    """Write a file so that it is either whole or absent, after a loss of power too."""
     partial = folder / f"{name}.partial"
-    partial.write_bytes(content)
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(folder / name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,72 +11,80 @@ import msgspec
 import numpy as np
 
 from everloop.learn.calibrate import calibrate
-from everloop.learn.encode import Encoder, known_values
-from everloop.learn.fit import Fitted, Labelled, fit, parameters
-from everloop.learn.job import LABEL, PART, TRAINED, Job, Trained, put, take
-from everloop.learn.split import CALIBRATION, FIT, VALIDATION
+from everloop.learn.checkpoint import Checkpoint
+from everloop.learn.device import Machine
+from everloop.learn.encode import Encoder
+from everloop.learn.examples import Examples
+from everloop.learn.fit import Fitted, Length, fit, parameters
+from everloop.learn.job import TRAINED, Job, Trained, digest, put, take
+from everloop.learn.matrices import BINS, matrices
+from everloop.learn.split import CALIBRATION, FIT
 from everloop.release import MODEL
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import numpy.typing as npt
 
 
-def train(examples: pa.Table, job: Job) -> tuple[bytes, Trained]:
-    """The model's UBJ bytes and what goes with them; the same for the same input on the same device, whatever the threads."""
+def train(folder: Path) -> tuple[bytes, Trained]:
+    """The model's UBJ bytes and what goes with them, of the job in `folder`; goes on from a checkpoint that is there.
+
+    The same for the same input on the same device, whatever the threads, the memory and the interruptions.
+    """
     began = time.perf_counter()
-    encoder = encoder_of(examples, job)
-    fitted = fit_parts(examples, encoder, job, job.overrides, job.policy.rounds)
-    matrix, labels = part(examples, encoder, CALIBRATION)
+    job, examples = take(folder)
+    encoder, machine = encoder_of(examples, job), Machine.here(job.threads)
+    checkpoint = Checkpoint(folder, digest(folder, machine.device))
+    settings = parameters(job.policy, job.overrides)
+    fitted = fit(
+        matrices(examples, encoder, machine, bins=bins(settings), external=job.external),
+        settings,
+        Length.of(job.policy),
+        machine,
+        begun=checkpoint.load(),
+        keep=checkpoint.save,
+    )
+    return finished(fitted, examples, encoder, job, began)
+
+
+def finished(fitted: Fitted, examples: Examples, encoder: Encoder, job: Job, began: float) -> tuple[bytes, Trained]:
+    """A fitted booster as bytes, calibrated on rows of its own; `began`: `time.perf_counter()` at the start."""
+    scores, labels = _scored(fitted, examples, encoder)
     trained = Trained(
         columns=encoder.columns,
         categories=encoder.categories,
-        calibrator=calibrate(fitted.booster.inplace_predict(matrix), labels),
+        calibrator=calibrate(scores, labels),
         parameters=parameters(job.policy, job.overrides),
         device=fitted.device,
         rounds=fitted.booster.num_boosted_rounds(),
         losses=fitted.losses,
         seconds=time.perf_counter() - began,
+        workers=fitted.workers,
     )
     return bytes(fitted.booster.save_raw("ubj")), trained
 
 
-def encoder_of(examples: pa.Table, job: Job) -> Encoder:
+def encoder_of(examples: Examples, job: Job) -> Encoder:
     """The encoder that knows the categories of the fitting part, and no later ones."""
-    fitting = examples.filter(_mask(examples, FIT))
-    return Encoder(job.columns, {name: known_values(fitting[name]) for name in job.categories})
+    return Encoder(job.columns, {name: examples.known_values(FIT, name) for name in job.categories})
 
 
-def part(examples: pa.Table, encoder: Encoder, name: str) -> Labelled:
-    """The encoded rows of one part and their labels."""
-    rows = examples.filter(_mask(examples, name))
-    return encoder.table(rows), rows[LABEL].to_numpy().astype(bool)
+def bins(settings: dict[str, float | int | str]) -> int:
+    """The bins of a quantile matrix, which must be those of the booster."""
+    return int(settings.get("max_bin", BINS))
 
 
-def fit_parts(examples: pa.Table, encoder: Encoder, job: Job, overrides: dict[str, float | int | str], rounds: int) -> Fitted:
-    """Fit on the fitting part, stop on the validation part."""
-    return fit(
-        part(examples, encoder, FIT),
-        part(examples, encoder, VALIDATION),
-        encoder,
-        parameters(job.policy, overrides),
-        rounds=rounds,
-        early_stopping=job.policy.early_stopping,
-        threads=job.threads or os.cpu_count() or 1,
-    )
-
-
-def _mask(examples: pa.Table, name: str) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.array(np.equal(examples[PART].to_numpy(zero_copy_only=False).astype(str), name))
+def _scored(fitted: Fitted, examples: Examples, encoder: Encoder) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Raw scores and labels of the calibration rows."""
+    found = [(fitted.booster.inplace_predict(rows), labels) for rows, labels in examples.encoded(CALIBRATION, encoder)]
+    return np.concatenate([scores for scores, _ in found]), np.concatenate([labels for _, labels in found])
 
 
 def main(folder: Path) -> None:
-    """Read a job from `folder`, leave `model.ubj` and `trained.json` there."""
-    job, examples = take(folder)
-    model, trained = train(examples, job)
+    """Do the job in `folder`, leave `model.ubj` and `trained.json` there and no checkpoint."""
+    model, trained = train(folder)
     put(folder, MODEL, model)
     put(folder, TRAINED, msgspec.json.encode(trained))
+    Checkpoint(folder, "").clear()
 
 
 if __name__ == "__main__":

@@ -1,34 +1,38 @@
-"""Choose among a few candidate settings on a short budget: `python -m everloop.learn.tune <folder>`."""
+"""Search for the parameters to train with, on a short budget: `python -m everloop.learn.tune <folder>`."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from everloop.learn.job import TUNED, Job, Tuned, put, take
-from everloop.learn.train import encoder_of, fit_parts
+from everloop.decide.policy import Overrides
+from everloop.learn.device import Machine
+from everloop.learn.fit import Length, fit, parameters
+from everloop.learn.job import TUNED, Tuned, put, take
+from everloop.learn.matrices import matrices
+from everloop.learn.search import Listen, search
+from everloop.learn.train import bins, encoder_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
+def tune(folder: Path) -> Tuned:
+    """The winner of the policy's candidates and search, each fitted for `tuning_rounds` on the same rows of `folder`."""
+    job, examples = take(folder)
+    policy, encoder, machine = job.policy, encoder_of(examples, job), Machine.here(job.threads)
+    made = matrices(examples, encoder, machine, bins=bins(parameters(policy, {})), external=job.external)
+    length = replace(Length.of(policy), rounds=policy.tuning_rounds)
 
-def tune(examples: pa.Table, job: Job) -> Tuned:
-    """Fit each of the policy's candidates for `tuning_rounds`; the lowest validation log loss wins, the first on a tie."""
-    encoder = encoder_of(examples, job)
-    tried = tuple(
-        (dict(candidate), fit_parts(examples, encoder, job, dict(candidate), job.policy.tuning_rounds).loss)
-        for candidate in job.policy.candidates
-    )
-    return Tuned(overrides=min(tried, key=lambda one: one[1])[0], tried=tried)
+    def attempt(overrides: Overrides, listen: Listen) -> None:
+        fit(made, parameters(policy, overrides), length, machine, told=listen)
+
+    return search(policy, attempt)
 
 
 def main(folder: Path) -> None:
-    """Read a job from `folder`, leave `tuned.json` there."""
-    job, examples = take(folder)
-    put(folder, TUNED, msgspec.json.encode(tune(examples, job)))
+    """Do the job in `folder`, leave `tuned.json` there."""
+    put(folder, TUNED, msgspec.json.encode(tune(folder)))
 
 
 if __name__ == "__main__":

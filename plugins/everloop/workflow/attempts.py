@@ -15,4 +15,4 @@ OUTSIDE: dict[str, Any] = {
 """A task that reads or writes outside systems: about 2.5 minutes of outage are bridged before anybody is woken."""
 
 LONG: dict[str, Any] = OUTSIDE | {"retries": 2, "execution_timeout": timedelta(hours=12)}
-"""A training task: it starts over when it is killed, so a timeout is there for a hang only."""
+"""A training task: it goes on from its checkpoint when it is killed, so a timeout is there for a hang only."""

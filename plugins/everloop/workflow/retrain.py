@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PAGE = """
 - **snapshot**: pins the version of every table, up to the last published interval (or `through`).
 - **training_set**: labelled rows with point-in-time features at those versions, checked by a suite.
-- **tune**, **train**: in a fresh process, in the pool `gpu`; the same snapshot gives the same bytes.
+- **tune**, **train**: in a fresh process, in the pool `gpu`, or on Spark; a killed training goes on from its checkpoint.
 - **evaluate**: candidate and champion on the same later-in-time rows that neither has seen.
 - **register**: the release bundle in the store, run and model version in MLflow; a refused candidate can be reviewed there too.
 - **gate**: pass or refuse, with reasons, to the ledger; it refuses too while the champion is served other features than those of
@@ -61,18 +61,18 @@ class RetrainTasks:
         return training.training_set(loop.lake, loop.features, loop.checks, self.use_case, snapshot, runs.run_name(), drill=drill)
 
     def tune(self) -> Json:
-        """The best of the policy's candidates on a short budget."""
+        """The best of the policy's candidates and search, on a short budget."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
         return training.tune(loop.lake, self.use_case, runs.run_name(), _work(loop))
 
     def train(self) -> Json:
-        """The model, in a process of its own."""
+        """The model: in a process of its own, or on the cluster."""
         from everloop.steps import training
 
         loop = connect(self.use_case)
-        return training.train(loop.lake, self.use_case, runs.run_name(), _work(loop))
+        return training.train(loop.lake, loop.cluster, self.use_case, runs.run_name(), _work(loop))
 
     def evaluate(self) -> Json:
         """Candidate and champion on the same held-out rows."""
@@ -189,7 +189,7 @@ def graph(use_case: UseCase) -> DAG:
 
 def _wire(use_case: UseCase, tasks: RetrainTasks) -> None:
     training_set: Any = task(tasks.training_set)(task(tasks.snapshot)())
-    tuned = task(**LONG)(tasks.tune)()
+    tuned = task(**LONG, pool="gpu")(tasks.tune)()
     trained = task(**LONG, pool="gpu")(tasks.train)()
     evaluation = task(tasks.evaluate)()
     registered = task(tasks.register)(training_set, tuned, trained, evaluation)

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from everloop.adapters.spark.training import fit
 from everloop.errors import TrainingError
+from everloop.learn.fit import Length
 
 KINDS = {"group": "c", "first": "q", "second": "q"}
 SETTINGS = {
@@ -23,6 +24,7 @@ SETTINGS = {
     "learning_rate": 0.3,
     "seed": 7,
 }
+LENGTH = Length(rounds=40, early_stopping=5, every=50)
 
 
 def world(folder: Path, rows: int = 6000) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -42,7 +44,7 @@ def test_two_workers_are_as_good_as_one_machine(spark: Any, tmp_path: Path) -> N
     import xgboost
 
     uris, inputs, labels = world(tmp_path)
-    fitted = fit(spark, uris, KINDS, SETTINGS, rounds=40, early_stopping=5, workers=2)
+    fitted = fit(spark.read.parquet(*uris), KINDS, SETTINGS, LENGTH, workers=2)
 
     matrices = [
         xgboost.DMatrix(
@@ -69,4 +71,4 @@ def test_two_workers_are_as_good_as_one_machine(spark: Any, tmp_path: Path) -> N
 def test_a_parameter_that_does_not_exist_is_a_training_error(spark: Any, tmp_path: Path) -> None:
     uris, _, _ = world(tmp_path, rows=600)
     with pytest.raises(TrainingError, match="workers failed"):
-        fit(spark, uris, KINDS, {**SETTINGS, "max_depth": -3}, rounds=2, early_stopping=2, workers=2)
+        fit(spark.read.parquet(*uris), KINDS, {**SETTINGS, "max_depth": -3}, LENGTH, workers=2)

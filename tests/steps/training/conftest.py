@@ -14,6 +14,7 @@ from everloop.interval import Interval
 from everloop.ports import Decision, Lake, Measurement
 from everloop.steps import training
 from everloop.use_case import UseCase
+from fakes.cluster import MemoryCluster
 from fakes.departures import DEPARTURES, checks, filled
 from fakes.features import MemoryFeatures
 from fakes.ledger import InMemoryLedger
@@ -39,6 +40,7 @@ class World:
     work: Path
     use_case: UseCase = DEPARTURES
     measurements: InMemoryMeasurements = field(default_factory=InMemoryMeasurements)
+    cluster: MemoryCluster | None = None
 
     def prepared(self, run: str, through: datetime | None = None, *, drill: bool = False) -> dict[str, Any]:
         """Snapshot and training set."""
@@ -47,7 +49,7 @@ class World:
 
     def trained(self, run: str) -> dict[str, Any]:
         training.tune(self.lake, self.use_case, run, self.work / run)
-        return training.train(self.lake, self.use_case, run, self.work / run)
+        return training.train(self.lake, self.cluster, self.use_case, run, self.work / run)
 
     def registered(
         self, run: str, through: datetime | None = None, *, drill: bool = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from everloop.adapters.lake import streamed
 from everloop.adapters.lake.dataset import INTERVAL, added, dataset, schema
 from everloop.adapters.lake.files import TableFiles, table_files
 from everloop.adapters.lake.rows import TIMESTAMP, digest, fitted, normal, same
-from everloop.adapters.lake.staging import Staging, open_files
+from everloop.adapters.lake.staging import Staging, open_files, place
 from everloop.errors import DataError
 from everloop.interval import Interval
 from everloop.ports import Batches
@@ -168,9 +169,14 @@ class DeltaLake:
         """See `ports.Lake.staged`."""
         return self._staging.get(name)
 
-    def staged_batches(self, name: str) -> Batches:
+    def staged_batches(self, name: str, columns: Sequence[str] | None = None) -> Batches:
         """See `ports.Lake.staged_batches`."""
-        return self._staging.batches(name)
+        return self._staging.batches(name, columns)
+
+    def staged_uri(self, name: str) -> str:
+        """The Parquet file of what is staged, for an engine that reads it itself."""
+        root = self._uri if "://" in self._uri else str(Path(self._uri).absolute())
+        return f"{root}/{place(name)}.parquet"
 
     def unstage(self, prefix: str) -> None:
         """See `ports.Lake.unstage`."""

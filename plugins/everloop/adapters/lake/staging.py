@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -72,11 +72,12 @@ class Staging:
         with self._opened(name) as stream:
             return pq.read_table(stream)
 
-    def batches(self, name: str) -> Batches:
-        """The same, a batch at a time; the file is opened anew by each reading."""
+    def batches(self, name: str, columns: Sequence[str] | None = None) -> Batches:
+        """The same, or some columns of it, a batch at a time; the file is opened anew by each reading."""
         with self._opened(name) as stream:
             file = pq.ParquetFile(stream)
-            return Batches(file.schema_arrow, file.metadata.num_rows, lambda: self._read(name))
+            schema = file.schema_arrow if columns is None else pa.schema([file.schema_arrow.field(each) for each in columns])
+            return Batches(schema, file.metadata.num_rows, lambda: self._read(name, columns))
 
     def remove(self, prefix: str) -> None:
         """Delete what is staged under `prefix` (a whole name, or its leading parts)."""
@@ -107,17 +108,18 @@ class Staging:
         with stream:
             yield stream
 
-    def _read(self, name: str) -> Iterator[pa.RecordBatch]:
+    def _read(self, name: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         with self._opened(name) as stream:
-            yield from record_batches(pq.ParquetFile(stream, buffer_size=READ_BYTES))
+            yield from record_batches(pq.ParquetFile(stream, buffer_size=READ_BYTES), columns)
 
 
-def record_batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def record_batches(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a file, at least one batch, be it empty."""
+    chosen = None if columns is None else list(columns)
     if file.metadata.num_rows:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=chosen)
     else:
-        yield pa.RecordBatch.from_pylist([], file.read(columns=columns).schema)
+        yield pa.RecordBatch.from_pylist([], file.read(columns=chosen).schema)
 
 
 class _Writer:

@@ -11,7 +11,7 @@ import numpy as np
 
 from everloop.errors import DataError
 from everloop.learn.encode import feature_types, model_columns
-from everloop.learn.job import LABEL, PART
+from everloop.learn.examples import LABEL, PART
 from everloop.learn.split import Parts, split
 from everloop.ports import Checks, Failure, Features, Lake, Validation
 from everloop.release import REQUEST_FUNCTIONS, FeaturePlan

@@ -6,15 +6,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from everloop.learn.card import card
-from everloop.learn.job import TRAINED, Trained
+from everloop.learn.job import TRAINED, Trained, Tuned
+from everloop.learn.job import TUNED as TUNED_FILE
 from everloop.ports import Lake, Registry
 from everloop.release import MODEL as MODEL_FILE
 from everloop.release import REFERENCE, REQUEST_FUNCTIONS, Bundle, Manifest, sha256
 from everloop.steps.training.evaluation import Report
 from everloop.steps.training.examples import Definition
 from everloop.steps.training.lineage import LINEAGE
-from everloop.steps.training.staging import DEFINITION, EVALUATION, MODEL, decode, staged_files
+from everloop.steps.training.staging import DEFINITION, EVALUATION, MODEL, TUNED, decode, staged_files
 from everloop.use_case import UseCase
 
 
@@ -30,12 +33,13 @@ def register(
     evaluation = staged_files(lake, run, EVALUATION)
     model = staged_files(lake, run, MODEL)
     trained = decode(model[TRAINED], Trained)
+    tuned = decode(staged_files(lake, run, TUNED)[TUNED_FILE], Tuned)
     report = decode(evaluation["report.json"], Report)
     bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model, report, evaluation[REFERENCE])
     registry.put(bundle)
     pictures = {name.removeprefix("plots/"): png for name, png in evaluation.items() if name.startswith("plots/")}
     text = card(bundle, use_case.description, report.importance, report.slices)
-    version = registry.record(bundle, _record(report, trained, dict(seconds or {})), pictures, text)
+    version = registry.record(bundle, _record(report, trained, tuned, dict(seconds or {})), pictures, text)
     took = time.monotonic() - began
     return {"release": bundle.id, "version": version.version, "run_id": version.run_id, "url": version.url, "seconds": took}
 
@@ -64,18 +68,24 @@ def _bundle(
         trained_through=definition.trained_through,
         parameters={**trained.parameters, "rounds": trained.rounds},
         metrics=report.metrics,
-        lineage={**decode(model[LINEAGE], dict[str, str]), "device": trained.device, "drill": str(definition.drill).lower()},
+        lineage={
+            **decode(model[LINEAGE], dict[str, str]),
+            "device": trained.device,
+            "workers": str(trained.workers),
+            "drill": str(definition.drill).lower(),
+        },
         files={name: sha256(content) for name, content in files.items()},
     )
     return Bundle(manifest, files)
 
 
-def _record(report: Report, trained: Trained, seconds: dict[str, float]) -> dict[str, Any]:
+def _record(report: Report, trained: Trained, tuned: Tuned, seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "slices": report.slices,
         "importance": report.importance,
         "examples": report.examples,
         "evidence": report.evidence,
         "losses": trained.losses,
+        "trials": msgspec.to_builtins(tuned.trials),
         "seconds": {**seconds, "fit": trained.seconds},
     }

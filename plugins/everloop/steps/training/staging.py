@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from everloop.ports import Lake
+from everloop.ports import Batches, Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +41,11 @@ def stage_examples(lake: Lake, run: str, rows: pa.Table) -> None:
 def staged_examples(lake: Lake, run: str) -> pa.Table:
     """The labelled rows with their features, `part` and `learnt_label`."""
     return lake.staged(f"{run}/{EXAMPLES}")
+
+
+def staged_batches(lake: Lake, run: str, columns: Sequence[str]) -> Batches:
+    """These columns of them, a batch at a time."""
+    return lake.staged_batches(f"{run}/{EXAMPLES}", columns)
 
 
 def encode(value: object) -> bytes:
