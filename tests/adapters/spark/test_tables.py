@@ -11,7 +11,7 @@ import pytest
 
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.spark.dialect import spark_sql
-from everloop.adapters.spark.tables import query, table
+from everloop.adapters.spark.tables import address, query, table
 from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
 
@@ -74,3 +74,8 @@ def test_trailing_windows_filters_and_parameters_mean_the_same_in_both_dialects(
 def test_sql_that_spark_cannot_say_is_an_error_that_shows_it() -> None:
     with pytest.raises(ConfigurationError, match="SELEC carrier"):
         spark_sql("SELEC carrier FROM (")
+
+
+def test_an_address_on_s3_is_one_of_hadoops_client() -> None:
+    assert address("s3://lake/flights/part-0.parquet") == "s3a://lake/flights/part-0.parquet"
+    assert address("/lake/flights/part-0.parquet") == "/lake/flights/part-0.parquet"

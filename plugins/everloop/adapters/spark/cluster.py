@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.spark.session import checked, session
+from everloop.adapters.spark.tables import address
 from everloop.adapters.spark.training import LABEL, VALIDATION, fit
 from everloop.errors import ConfigurationError
 from everloop.learn import split
@@ -35,7 +36,7 @@ class SparkCluster:
         if not isinstance(self.lake, DeltaLake):
             found = type(self.lake).__name__
             raise ConfigurationError(f"Spark reads a Delta lake, and this one is a {found}: set TrainingPolicy.workers to 1")
-        rows = session(self.master).read.parquet(self.lake.staged_uri(staged))
+        rows = session(self.master).read.parquet(address(self.lake.staged_uri(staged)))
         kinds = dict(zip(encoder.columns, encoder.kinds, strict=True))
         return fit(encoded(rows, encoder), kinds, settings, length, workers=workers)
 

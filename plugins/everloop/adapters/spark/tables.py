@@ -30,7 +30,12 @@ def table(spark: SparkSession, lake: Lake, name: str, version: int | None = None
     if not files.uris:
         return spark.createDataFrame([], schema)
     # The folder names hold `_interval`, which no feature reads: recursive lookup keeps Spark from guessing its type.
-    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*files.uris)
+    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*map(address, files.uris))
+
+
+def address(uri: str) -> str:
+    """A file's address as Spark spells it: Hadoop's client for S3 goes by `s3a`."""
+    return uri.replace("s3://", "s3a://", 1) if uri.startswith("s3://") else uri
 
 
 def query(spark: SparkSession, frames: Mapping[str, DataFrame], sql: str, parameters: Mapping[str, Any]) -> DataFrame:
