@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import statistics
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import uvloop
 
 from benchmarks import world
 from benchmarks.peers import FEAST, environment
@@ -133,7 +133,7 @@ def write(folder: str, database: str, online: str) -> float:
 def read(folder: str, database: str, online: str, requests: list[list[int]], face: str) -> dict[str, Any]:
     """The p50 milliseconds of a read of all views for each list of customers, and what the last of them gave.
 
-    `face`: the scorer's (asyncio), the loop's, or Feast's own `get_online_features` on our store.
+    `face`: the scorer's (asyncio on uvloop), the loop's, or Feast's own `get_online_features` on our store.
     """
     with _features(folder, database, online) as features:
         return {"scorer": _by_scorer, "loop": _by_loop, "feast": _by_feast}[face](features, online, requests)
@@ -153,7 +153,7 @@ def _by_scorer(features: FeastFeatures, online: str, requests: list[list[int]]) 
         await store.close()
         return _told(took, [vector for _, vector in found])
 
-    return asyncio.run(run())
+    return uvloop.run(run())
 
 
 def _by_loop(features: FeastFeatures, online: str, requests: list[list[int]]) -> dict[str, Any]:

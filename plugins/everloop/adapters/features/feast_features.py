@@ -24,6 +24,7 @@ from everloop.adapters.features.online_store import OnlineStore, Origin, Planned
 from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.retrieval import with_request_view
+from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
 from everloop.adapters.features.versions import with_corrections
 from everloop.errors import ConfigurationError, DataError
@@ -142,8 +143,10 @@ class FeastFeatures:
 
         Stopped in between, it goes on after the last chunk that landed, unless the lake's rows have changed since.
         """
+        views = self._views()
         with closing(open_online(self._online)) as store:
-            return {view.plan.name: self._offer(store, view, interval) for view in self._views()}
+            changed = side_by_side(lambda view: self._offer(store, view, interval), views)
+            return {view.plan.name: rows for view, rows in zip(views, changed, strict=True)}
 
     def history(self, entities: pa.Table, versions: Mapping[str, int] | None = None) -> pa.Table:
         """See `ports.Features.history`."""

@@ -32,6 +32,7 @@ class AsyncPostgresStore:
             max_size=8,
             timeout=self._seconds,
             command_timeout=self._seconds,
+            reset=_as_it_is,
             server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
         )
 
@@ -62,3 +63,7 @@ class AsyncPostgresStore:
         if self._pool is None:
             raise ConnectionError("the online store is not open")
         return self._pool
+
+
+async def _as_it_is(_: asyncpg.Connection) -> None:
+    """Nothing here changes a session, and the pool's own reset is one more round trip for every read."""

@@ -1,10 +1,8 @@
-"""What a retrieval gives: rows made when they are asked for, views side by side, request-time features added."""
+"""What a retrieval gives: rows made when they are asked for, request-time features added."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,22 +10,10 @@ import polars as pl
 import pyarrow as pa
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
-from everloop.adapters.features.asof import AsofView
 from everloop.adapters.features.plans import ARROW_TYPES, kinds
 from everloop.adapters.features.saved import SavedDatasetDelta, save
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
-
-VIEWS_AT_ONCE = 4
-"""More would hold more feature rows than memory bounds allow for: `asof.ROWS_AT_ONCE` each."""
-
-
-def side_by_side(join: Callable[[AsofView], pa.Table], views: Sequence[AsofView]) -> Iterator[pa.Table]:
-    """The result of `join` for each view, in order. A join spends its time outside Python's lock, half of it on one core."""
-    if not views:
-        return
-    with ThreadPoolExecutor(min(len(views), os.cpu_count() or 1, VIEWS_AT_ONCE)) as pool:
-        yield from pool.map(join, views)
 
 
 class DeltaRetrievalJob(RetrievalJob):  # type: ignore[misc]  # Feast has no types
