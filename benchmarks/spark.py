@@ -73,10 +73,15 @@ def features(record: Record, database: str, master: str) -> None:
     record.fact("history rows equal", f"{equal} of {entities.num_rows}")
 
 
-def training(record: Record, master: str, folder: Path) -> None:
-    """The same flights, fitted by one machine and by two workers, judged on later flights."""
-    from sklearn.metrics import roc_auc_score
+DRAWS = {"as shipped": {}, "all rows and columns": {"subsample": 1.0, "colsample_bytree": 1.0}}
+"""With the shipped settings each tree sees a draw of the rows and columns, on Spark another one than on one machine."""
 
+
+def training(record: Record, master: str, folder: Path) -> None:
+    """The same flights, fitted by one machine and by two workers, judged on later flights.
+
+    Beside them one machine under other seeds, which is the difference that a draw alone makes.
+    """
     from everloop.adapters.spark.cluster import SparkCluster
     from everloop.learn.device import Machine
     from everloop.learn.examples import LABEL, PART
@@ -90,20 +95,34 @@ def training(record: Record, master: str, folder: Path) -> None:
         examples = give(folder / "job", rows.select([*job.columns, LABEL, PART]).to_batches())
         lake.stage(STAGED, rows)
         record.fact("training rows", examples.count(FIT))
-        encoder, machine, settings = encoder_of(examples, job), Machine("cpu", 2), parameters(job.policy, {})
+        encoder, machine = encoder_of(examples, job), Machine("cpu", 2)
         length = replace(Length.of(job.policy), rounds=ROUNDS)
         made = matrices(examples, encoder, machine)
-        here = _timed(record, "one machine", "fit_seconds", fit, made, settings, length, machine)
+        held_out = tuple(np.concatenate(found) for found in zip(*examples.encoded(HOLDOUT, encoder), strict=True))
         on_spark = partial(SparkCluster(master, lake).fit, workers=2)
-        there = _timed(record, "spark", "fit_seconds", on_spark, STAGED, encoder, settings, length)
+        for draw, overrides in DRAWS.items():
+            settings = parameters(job.policy, overrides)
+            here = _timed(record, "one machine", "fit_seconds", fit, made, settings, length, machine)
+            there = _timed(record, "spark", "fit_seconds", on_spark, STAGED, encoder, settings, length)
+            _hold(record, draw, here.booster, there.booster, held_out)
+        seeds = [fit(made, {**parameters(job.policy, {}), "seed": seed}, length, machine) for seed in (8, 9, 10)]
+        record.fact("AUC of one machine under three other seeds", [round(_auc(each.booster, held_out), 5) for each in seeds])
         lake.unstage(STAGED)
-    inputs, labels = (np.concatenate(found) for found in zip(*examples.encoded(HOLDOUT, encoder), strict=True))
-    scores = [each.booster.inplace_predict(inputs) for each in (here, there)]
-    aucs = [roc_auc_score(labels, each) for each in scores]
-    record.fact("AUC on later flights, one machine and Spark", [round(auc, 5) for auc in aucs])
-    record.fact("largest difference of probability", float(np.abs(scores[0] - scores[1]).max()))
-    record.fact("median difference of probability", float(np.median(np.abs(scores[0] - scores[1]))))
-    record.ratio("difference of AUC, Spark and one machine", abs(aucs[0] - aucs[1]), 0.001, "lower")
+
+
+def _hold(record: Record, draw: str, here: Any, there: Any, held_out: tuple[Any, ...]) -> None:
+    """One machine's model against Spark's on the flights that neither has seen."""
+    aucs = [_auc(each, held_out) for each in (here, there)]
+    apart = np.abs(here.inplace_predict(held_out[0]) - there.inplace_predict(held_out[0]))
+    record.fact(f"AUC on later flights, one machine and Spark, {draw}", [round(auc, 5) for auc in aucs])
+    record.fact(f"largest and median difference of probability, {draw}", [float(apart.max()), float(np.median(apart))])
+    record.ratio(f"difference of AUC, Spark and one machine, {draw}", abs(aucs[0] - aucs[1]), 0.001, "lower")
+
+
+def _auc(booster: Any, held_out: tuple[Any, ...]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(held_out[1], booster.inplace_predict(held_out[0])))
 
 
 def _timed(record: Record, side: str, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
