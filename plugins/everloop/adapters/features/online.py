@@ -132,18 +132,6 @@ class GuardedOnlineStore(FeastOnlineStore):  # type: ignore[misc]  # Feast has n
         return self._async_store
 
 
-class PostgresOnlineStoreConfig(OnlineAddress):
-    """`uri`: libpq."""
-
-    type: Literal["everloop.adapters.features.online.PostgresOnlineStore"] = (
-        "everloop.adapters.features.online.PostgresOnlineStore"
-    )
-
-
-class PostgresOnlineStore(GuardedOnlineStore):
-    """On PostgreSQL, one typed table a view."""
-
-
 def _plans(config: RepoConfig, views: Sequence[Any]) -> list[ViewPlan]:
     """Those with rows of their own: a request-time view has none."""
     return [view_plan(view, config.project) for view in views if hasattr(view, "batch_source")]
