@@ -8,8 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from everloop.adapters.features.online_sql import online_columns
-from everloop.adapters.features.plans import ARROW_TYPES
+from everloop.adapters.features.plans import online_schema
 from everloop.release import FeaturePlan, ViewPlan
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
@@ -36,5 +35,4 @@ def rate(carrier: str | None, value: float | None, event: datetime, created: dat
 
 def table(view: ViewPlan, rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Rows in the view's types."""
-    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(view).items()])
-    return pa.Table.from_pylist(list(rows), schema=schema)
+    return pa.Table.from_pylist(list(rows), schema=online_schema(view))

@@ -21,7 +21,7 @@ from everloop.adapters.features.functions import source_text
 from everloop.adapters.features.offline import pinned
 from everloop.adapters.features.online_sql import online_columns
 from everloop.adapters.features.online_store import OnlineStore, Origin, PlannedRead, open_online
-from everloop.adapters.features.plans import ARROW_TYPES, kinds, view_plan
+from everloop.adapters.features.plans import ARROW_TYPES, kinds, online_schema, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.retrieval import with_request_view
 from everloop.adapters.features.side_by_side import side_by_side
@@ -47,7 +47,7 @@ class _View:
     @property
     def schema(self) -> pa.Schema:
         """The columns of the view's lake table."""
-        return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(self.plan).items()])
+        return online_schema(self.plan)
 
     @property
     def definition(self) -> str:

@@ -16,7 +16,6 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
-from everloop.adapters.features.online_sql import online_columns
 from everloop.adapters.features.online_store import (
     AsyncOnlineStore,
     Found,
@@ -25,7 +24,7 @@ from everloop.adapters.features.online_store import (
     open_online,
     open_online_async,
 )
-from everloop.adapters.features.plans import ARROW_TYPES, view_plan
+from everloop.adapters.features.plans import online_schema, view_plan
 from everloop.release import FeaturePlan, ViewPlan
 
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -83,8 +82,7 @@ class GuardedOnlineStore(FeastOnlineStore):  # type: ignore[misc]  # Feast has n
     ) -> None:
         """Offer feature rows; naive times count as UTC, and a row without a created time was known at its event time."""
         view = view_plan(table, config.project)
-        schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(view).items()])
-        self._open(config).write(view, [pa.Table.from_pylist(_rows(data), schema=schema)])
+        self._open(config).write(view, [pa.Table.from_pylist(_rows(data), schema=online_schema(view))])
         if progress:
             progress(len(data))
 

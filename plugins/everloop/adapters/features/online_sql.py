@@ -117,26 +117,36 @@ def upsert_from(view: ViewPlan, source: str) -> str:
     Of several rows of one key the latest counts. A correction with the same event time lands; equal rows are left untouched.
     Rows without a join key or a time are no feature rows. The one record that it returns is the number of rows that changed.
     """
-    keys, rest = _quoted(view.join_keys), _quoted([*view.features, *TIMES])
-    columns = ", ".join(keys + rest)
-    by_key = ", ".join(keys)
-    present = " AND ".join(f"{column} IS NOT NULL" for column in [*keys, *_quoted(TIMES)])
-    stored, offered = (", ".join(f"{side}.{column}" for column in rest) for side in ("t", "excluded"))
+    rest = _quoted([*view.features, *TIMES])
     return f"""WITH changed AS (
-INSERT INTO {view.table} AS t ({columns})
-SELECT DISTINCT ON ({by_key}) {columns} FROM {source}
-WHERE {present}
-ORDER BY {by_key}, event_timestamp DESC, created DESC
-ON CONFLICT ({by_key}) DO UPDATE SET ({", ".join(rest)}) = ROW({offered})
-WHERE (excluded.event_timestamp, excluded.created) >= (t.event_timestamp, t.created)
-  AND ({offered}) IS DISTINCT FROM ({stored})
+INSERT INTO {view.table} AS t ({", ".join(_quoted(online_columns(view)))})
+{_latest_of(view, source)}
+ON CONFLICT ({_keys(view)}) DO UPDATE SET ({", ".join(rest)}) = ROW({_of("excluded", rest)})
+WHERE {_guard("excluded", rest)}
 RETURNING t.event_timestamp
 ), noted AS (
-INSERT INTO {NEWEST} AS n (view, event_timestamp)
-SELECT '{view.table}', max(event_timestamp) FROM changed HAVING count(*) > 0
-ON CONFLICT (view) DO UPDATE SET event_timestamp = excluded.event_timestamp WHERE excluded.event_timestamp > n.event_timestamp
+{_note(view, "changed")}
 )
 SELECT count(*) FROM changed"""
+
+
+def merge_from(view: ViewPlan, source: str) -> str:
+    """The effect of `upsert_from` on the view's table, in half the time where keys are new. Its row count: how many changed.
+
+    It finds the stored rows by one join, and inserts without ON CONFLICT's search and token for each row. So a key that another
+    transaction brings meanwhile is a unique violation. PostgreSQL 15 or newer.
+    """
+    columns, rest = _quoted(online_columns(view)), _quoted([*view.features, *TIMES])
+    on = " AND ".join(f"o.{key} = t.{key}" for key in _quoted(view.join_keys))
+    return f"""MERGE INTO {view.table} AS t
+USING ({_latest_of(view, source)}) AS o ON {on}
+WHEN MATCHED AND {_guard("o", rest)} THEN UPDATE SET ({", ".join(rest)}) = ROW({_of("o", rest)})
+WHEN NOT MATCHED THEN INSERT ({", ".join(columns)}) VALUES ({_of("o", columns)})"""
+
+
+def note_newest(view: ViewPlan, source: str) -> str:
+    """Note the latest event of the rows in `source`, which were offered: one that did not land met a newer one, noted before."""
+    return _note(view, f"{source} WHERE {_present(view)}")
 
 
 def online_columns(view: ViewPlan) -> dict[str, str]:
@@ -160,6 +170,41 @@ def create_table(view: ViewPlan) -> list[str]:
             for name, kind in view.features.items()
         ),
     ]
+
+
+def _latest_of(view: ViewPlan, source: str) -> str:
+    """Of the feature rows in `source` the latest of each key, sorted by key, so that two writers lock in the same order."""
+    return f"""SELECT DISTINCT ON ({_keys(view)}) {", ".join(_quoted(online_columns(view)))} FROM {source}
+WHERE {_present(view)}
+ORDER BY {_keys(view)}, event_timestamp DESC, created DESC"""
+
+
+def _present(view: ViewPlan) -> str:
+    """Whether a row of the view has all that makes it a feature row."""
+    return " AND ".join(f"{column} IS NOT NULL" for column in _quoted([*view.join_keys, *TIMES]))
+
+
+def _guard(offered: str, columns: Iterable[str]) -> str:
+    """Whether an offered row takes the place of the stored one, `t`: not older, and not the same."""
+    return (
+        f"({offered}.event_timestamp, {offered}.created) >= (t.event_timestamp, t.created)"
+        f" AND ({_of(offered, columns)}) IS DISTINCT FROM ({_of('t', columns)})"
+    )
+
+
+def _note(view: ViewPlan, events: str) -> str:
+    """Keep `NEWEST` in step with the event times in `events`: what follows FROM."""
+    return f"""INSERT INTO {NEWEST} AS n (view, event_timestamp)
+SELECT '{view.table}', max(event_timestamp) FROM {events} HAVING count(*) > 0
+ON CONFLICT (view) DO UPDATE SET event_timestamp = excluded.event_timestamp WHERE excluded.event_timestamp > n.event_timestamp"""
+
+
+def _of(side: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{side}.{column}" for column in columns)
+
+
+def _keys(view: ViewPlan) -> str:
+    return ", ".join(_quoted(view.join_keys))
 
 
 def _lookup(view: ViewPlan, alias: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
+from everloop.adapters.features.online_sql import online_columns
 from everloop.errors import ConfigurationError
 from everloop.release import ViewPlan
 
@@ -54,6 +55,11 @@ def view_plan(view: Any, project: str, features: Iterable[Any] | None = None) ->
         features=kinds(view.name, view.features if features is None else features),
         ttl_seconds=view.ttl.total_seconds() if view.ttl else None,
     )
+
+
+def online_schema(view: ViewPlan) -> pa.Schema:
+    """The columns of the view's online table, and of its lake table: join keys, features, the two times."""
+    return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(view).items()])
 
 
 def _names() -> str:

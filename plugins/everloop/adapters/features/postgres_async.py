@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from everloop.adapters.features.connections import Connections
 from everloop.adapters.features.online_sql import NEWEST_READ, SESSION, online_upsert
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
     from everloop.adapters.features.online_store import Found, PlannedRead, Row
+
+CONNECTIONS = 8
+"""At most, for each process of the scorer: each costs the server a process."""
 
 
 class AsyncPostgresStore:
@@ -22,48 +26,56 @@ class AsyncPostgresStore:
 
     def __init__(self, uri: str, seconds: float) -> None:
         self._uri, self._seconds = uri, seconds
-        self._pool: asyncpg.Pool | None = None
+        self._connections: Connections[asyncpg.Connection] | None = None
 
     async def open(self) -> None:
         """See `AsyncOnlineStore.open`."""
-        self._pool = await asyncpg.create_pool(
-            self._uri,
-            min_size=0,
-            max_size=8,
-            timeout=self._seconds,
-            command_timeout=self._seconds,
-            reset=_as_it_is,
-            server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
+        self._connections = Connections(
+            self._connect,
+            lambda connection: not connection.is_closed(),
+            _cut,
+            most=CONNECTIONS,
+            seconds=self._seconds,
         )
 
     async def write(self, view: ViewPlan, rows: Sequence[Row]) -> int:
         """See `OnlineStore.write`."""
         upsert = online_upsert(view, "numeric")
-        return int(await self._open.fetchval(upsert.sql, *upsert.parameters(rows)))
+        parameters = upsert.parameters(rows)
+        return int(await self._open.run(lambda connection: connection.fetchval(upsert.sql, *parameters)))
 
     async def read(self, read: PlannedRead, rows: Sequence[Row], as_of: Sequence[datetime]) -> list[Found]:
         """See `OnlineStore.read`."""
         statement = read.statement
-        records = await self._open.fetch(statement.sql, *statement.parameters(rows, as_of))
+        parameters = statement.parameters(rows, as_of)
+        records = await self._open.run(lambda connection: connection.fetch(statement.sql, *parameters))
         return [statement.split(record) for record in records]
 
     async def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""
         names = {view.table: view.name for view in views}
-        found = await self._open.fetch(NEWEST_READ.format("$1"), list(names))
+        found = await self._open.run(lambda connection: connection.fetch(NEWEST_READ.format("$1"), list(names)))
         return {names[table]: moment for table, moment in found}
 
     async def close(self) -> None:
         """See `AsyncOnlineStore.close`."""
-        if self._pool is not None:
-            self._pool.terminate()
+        if self._connections is not None:
+            await self._connections.close()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._uri,
+            timeout=self._seconds,
+            command_timeout=self._seconds,
+            server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
+        )
 
     @property
-    def _open(self) -> asyncpg.Pool:
-        if self._pool is None:
+    def _open(self) -> Connections[asyncpg.Connection]:
+        if self._connections is None:
             raise ConnectionError("the online store is not open")
-        return self._pool
+        return self._connections
 
 
-async def _as_it_is(_: asyncpg.Connection) -> None:
-    """Nothing here changes a session, and the pool's own reset is one more round trip for every read."""
+async def _cut(connection: asyncpg.Connection) -> None:
+    connection.terminate()

@@ -1,8 +1,7 @@
-"""The online store on PostgreSQL, for the loop: COPY and a guarded upsert, one prepared statement to read."""
+"""The online store on PostgreSQL, for the loop: COPY and a guarded merge, one prepared statement to read."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,9 +17,12 @@ from everloop.adapters.features.online_sql import (
     POSTGRES_TYPES,
     SESSION,
     create_table,
+    merge_from,
+    note_newest,
     online_columns,
     upsert_from,
 )
+from everloop.adapters.features.plans import online_schema
 from everloop.errors import SourceError
 from everloop.release import ViewPlan
 
@@ -120,15 +122,34 @@ def _landed(connection: Any, origin: Origin | None) -> int:
 
 
 def _write_chunk(connection: Any, view: ViewPlan, rows: pa.Table) -> int:
-    import pyarrow.csv
-
-    kinds = online_columns(view)
-    columns = ", ".join(f'"{name}" {POSTGRES_TYPES[kind]}' for name, kind in kinds.items())
+    """How many rows of the view's table have changed."""
+    columns = ", ".join(f'"{name}" {POSTGRES_TYPES[kind]}' for name, kind in online_columns(view).items())
     connection.execute(f"CREATE TEMP TABLE offered ({columns}) ON COMMIT DROP")
-    text = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
-    pyarrow.csv.write_csv(rows.select(list(kinds)), text, options)
-    with connection.cursor() as cursor:
-        with cursor.copy("COPY offered FROM STDIN (FORMAT csv)") as copy:
-            copy.write(text.getbuffer())
-        return int(cursor.execute(upsert_from(view, "offered")).fetchone()[0])
+    with connection.cursor() as cursor, cursor.copy("COPY offered FROM STDIN (FORMAT binary)") as copy:
+        for part in _encoded(rows, online_schema(view)):
+            copy.write(part)
+    changed = _land(connection, view)
+    connection.execute(note_newest(view, "offered"))
+    return changed
+
+
+def _encoded(rows: pa.Table, schema: pa.Schema) -> Iterator[bytes]:
+    """The rows as PostgreSQL's COPY takes them, in its binary form."""
+    from pgpq import ArrowToPostgresBinaryEncoder
+
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    yield encoder.write_header()
+    for batch in rows.select(schema.names).cast(schema).to_batches():
+        yield encoder.write_batch(batch)
+    yield encoder.finish()
+
+
+def _land(connection: Any, view: ViewPlan) -> int:
+    """Take `offered` into the view's table. Another writer may bring the same keys meanwhile: then by the upsert, which waits."""
+    import psycopg
+
+    try:
+        with connection.transaction():
+            return int(connection.execute(merge_from(view, "offered")).rowcount)
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
+        return int(connection.execute(upsert_from(view, "offered")).fetchone()[0])

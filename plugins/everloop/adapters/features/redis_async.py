@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from everloop.adapters.features.connections import Connections
 from everloop.adapters.features.online_packed import from_rows
 from everloop.adapters.features.redis_guard import NEWEST, newest_of, offer
 from everloop.adapters.features.redis_store import CLUSTER
@@ -20,14 +22,22 @@ if TYPE_CHECKING:
     from everloop.adapters.features.online_store import Found, PlannedRead, Row
 
 
+CONNECTIONS = 32
+"""At most, for each process of the scorer, to read."""
+
+
 class AsyncRedisStore:
-    """`AsyncOnlineStore` at the URIs of `RedisStore`."""
+    """`AsyncOnlineStore` at the URIs of `RedisStore`.
+
+    One server is read on connections of our own: redis-py's client takes 0.10 ms around the 0.06 of an MGET on its connection.
+    """
 
     errors: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError)
 
     def __init__(self, uri: str, seconds: float) -> None:
         self._uri, self._seconds = uri, seconds
         self._client: Any = None
+        self._connections: Connections[Any] | None = None
 
     async def open(self) -> None:
         """See `AsyncOnlineStore.open`."""
@@ -41,6 +51,7 @@ class AsyncRedisStore:
             self._client = RedisCluster.from_url(self._uri.replace(CLUSTER, "redis://", 1), **told)
         else:
             self._client = Redis.from_url(self._uri, **told)
+            self._connections = Connections(self._connect, lambda _: True, _cut, most=CONNECTIONS, seconds=self._seconds)
 
     async def write(self, view: ViewPlan, rows: Sequence[Row]) -> int:
         """See `OnlineStore.write`."""
@@ -62,9 +73,35 @@ class AsyncRedisStore:
 
     async def close(self) -> None:
         """See `AsyncOnlineStore.close`."""
+        if self._connections is not None:
+            await self._connections.close()
         if self._client is not None:
             await self._client.aclose()
 
     async def _get(self, keys: list[bytes]) -> list[bytes | None]:
-        client = self._client
-        return await (client.mget_nonatomic(keys) if isinstance(client, RedisCluster) else client.mget(keys))
+        if self._connections is None:
+            found: list[bytes | None] = await self._client.mget_nonatomic(keys)
+            return found
+        return await self._connections.run(lambda connection: _mget(connection, keys))
+
+    async def _connect(self) -> Any:
+        """A connection by the client's settings; it connects with its first command."""
+        return self._client.connection_pool.make_connection()
+
+
+async def _mget(connection: Any, keys: list[bytes]) -> list[bytes | None]:
+    try:
+        return await _ask(connection, keys)
+    except RedisConnectionError:  # it stood idle while the server went and came back
+        await _cut(connection)
+        return await _ask(connection, keys)
+
+
+async def _ask(connection: Any, keys: list[bytes]) -> list[bytes | None]:
+    await connection.send_command("MGET", *keys)
+    answer: list[bytes | None] = await connection.read_response()
+    return answer
+
+
+async def _cut(connection: Any) -> None:
+    await connection.disconnect(nowait=True)
