@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 
 from benchmarks.process import measure
 from benchmarks.record import Record
-from everloop.adapters.features.asof import ROWS_AT_ONCE, AsofView, join
+from everloop.adapters.features.history.asof import ROWS_AT_ONCE, AsofView, join
 from everloop.adapters.lake import DeltaLake
 
 KEYS, VERSIONS, ASKED = 1_000_000, 50, 2_000_000

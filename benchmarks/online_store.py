@@ -23,7 +23,7 @@ from benchmarks.peers import FEAST, environment
 from benchmarks.process import ROOT, measure
 from benchmarks.record import Record
 from everloop.adapters.features import FeastFeatures
-from everloop.adapters.features.online_store import PlannedRead, open_online, open_online_async
+from everloop.adapters.features.stores.contract import PlannedRead, open_online, open_online_async
 from everloop.adapters.lake import DeltaLake
 from everloop.interval import Interval
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase

@@ -15,7 +15,7 @@ import numpy as np
 import psycopg
 import xgboost
 
-from everloop.adapters.features.online_sql import create_table
+from everloop.adapters.features.stores.sql import create_table
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.policy import ServicePolicy

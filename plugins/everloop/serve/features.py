@@ -10,7 +10,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any
 
-from everloop.adapters.features.online_store import Found, PlannedRead, open_online_async
+from everloop.adapters.features.stores.contract import Found, PlannedRead, open_online_async
 from everloop.errors import ReleaseError
 from everloop.flags import UNAVAILABLE, of_views
 from everloop.release import REQUEST_FUNCTIONS, Bundle, FeaturePlan, RequestFunctionPlan, ViewPlan

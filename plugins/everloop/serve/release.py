@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from everloop.adapters.features.online_store import PlannedRead
+from everloop.adapters.features.stores.contract import PlannedRead
 from everloop.errors import ReleaseError
 from everloop.release import Bundle, Manifest
 from everloop.serve.checks import compile_suite

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from everloop.adapters.features.asof import ROWS_AT_ONCE, AsofView, join
+from everloop.adapters.features.history.asof import ROWS_AT_ONCE, AsofView, join
 from everloop.interval import Interval
 from fakes.lake import MemoryLake
 

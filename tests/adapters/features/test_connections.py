@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from everloop.adapters.features.connections import Connections
+from everloop.adapters.features.stores.connections import Connections
 
 
 class Wire:

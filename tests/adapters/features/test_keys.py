@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.adapters.features import keys
-from everloop.adapters.features.keys import AskedKeys
+from everloop.adapters.features.history import keys
+from everloop.adapters.features.history.keys import AskedKeys
 
 KEYS = st.lists(st.tuples(st.sampled_from(["a", "b", "", None]), st.sampled_from([0, 1, -5, None])), max_size=12)
 

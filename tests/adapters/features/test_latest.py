@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.adapters.features import latest
-from everloop.adapters.features.latest import latest_known
+from everloop.adapters.features.history import latest
+from everloop.adapters.features.history.latest import latest_known
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(-5, 5)), max_size=15)
 ASKED = st.lists(st.tuples(st.integers(-1, 4), st.integers(-6, 6)), max_size=15)

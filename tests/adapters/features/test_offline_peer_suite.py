@@ -44,8 +44,8 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.saved_dataset import SavedDatasetStorage
 from feast.types import Float64, Int64, String
 
+from everloop.adapters.features.history.saved import SavedDatasetDelta
 from everloop.adapters.features.offline import DeltaOfflineStore, DeltaOfflineStoreConfig
-from everloop.adapters.features.saved import SavedDatasetDelta
 from everloop.adapters.features.source import DeltaSource
 from everloop.adapters.lake import DeltaLake
 from everloop.errors import ConfigurationError, DataError

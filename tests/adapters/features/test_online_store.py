@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from adapters.features.stores import NOON, PLAN, RATES, ROUTES, rate, table
-from everloop.adapters.features.online_packed import pack
-from everloop.adapters.features.online_store import Found, OnlineStore, Origin, PlannedRead, open_online, open_online_async
+from everloop.adapters.features.stores.contract import Found, OnlineStore, Origin, PlannedRead, open_online, open_online_async
+from everloop.adapters.features.stores.packed import pack
 from everloop.errors import ConfigurationError, SourceError
 from everloop.release import FeaturePlan, ViewPlan
 from fakes.redis_server import running

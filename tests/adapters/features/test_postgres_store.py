@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from adapters.features.stores import NOON, PLAN, RATES, ROUTES, rate, table
-from everloop.adapters.features.online_store import PlannedRead, open_online
+from everloop.adapters.features.stores.contract import PlannedRead, open_online
 
 MINUTE = timedelta(minutes=1)
 OTHER = "INSERT INTO online.demo_rates (carrier, rate, flights, event_timestamp, created) VALUES ('UA', 0.9, 1, %(at)s, %(at)s)"

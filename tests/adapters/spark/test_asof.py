@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from everloop.adapters.features.asof import AsofView
-from everloop.adapters.features.asof import join as duckdb_join
+from everloop.adapters.features.history.asof import AsofView
+from everloop.adapters.features.history.asof import join as duckdb_join
 from everloop.adapters.spark.asof import join
 from everloop.interval import Interval
 from fakes.lake import MemoryLake

@@ -11,7 +11,7 @@ __all__ = ["FeastFeatures"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `FeastFeatures` on first use, so that the scorer can import `online_sql` with nothing heavy behind it."""
+    """Import `FeastFeatures` on first use, so that the scorer can import `stores` with nothing heavy behind it."""
     if name == "FeastFeatures":
         from everloop.adapters.features.feast_features import FeastFeatures
 

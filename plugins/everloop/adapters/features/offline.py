@@ -16,11 +16,11 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob,
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from everloop.adapters.features.asof import AsofView, Engine, join
-from everloop.adapters.features.entities import RANGE_MOMENT, entity_rows, moment_column, rows_between, typed
+from everloop.adapters.features.history.asof import AsofView, Engine, join
+from everloop.adapters.features.history.entities import RANGE_MOMENT, entity_rows, moment_column, rows_between, typed
+from everloop.adapters.features.history.retrieval import DeltaRetrievalJob
+from everloop.adapters.features.history.saved import add
 from everloop.adapters.features.plans import ARROW_TYPES, kinds
-from everloop.adapters.features.retrieval import DeltaRetrievalJob
-from everloop.adapters.features.saved import add
 from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
 from everloop.errors import ConfigurationError

@@ -16,7 +16,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
-from everloop.adapters.features.online_store import (
+from everloop.adapters.features.plans import online_schema, view_plan
+from everloop.adapters.features.stores.contract import (
     AsyncOnlineStore,
     Found,
     OnlineStore,
@@ -24,7 +25,6 @@ from everloop.adapters.features.online_store import (
     open_online,
     open_online_async,
 )
-from everloop.adapters.features.plans import online_schema, view_plan
 from everloop.release import FeaturePlan, ViewPlan
 
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -34,7 +34,7 @@ _EVENT = "event_timestamp"
 
 
 class OnlineAddress(FeastConfigBaseModel):  # type: ignore[misc]  # Feast has no types
-    """`uri`: of PostgreSQL or Redis, see `online_store`. `as_of`: the moment that reads speak of, `None` for now."""
+    """`uri`: of PostgreSQL or Redis, see `stores.contract`. `as_of`: the moment that reads speak of, `None` for now."""
 
     uri: str
     as_of: datetime | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
-from everloop.adapters.features.online_sql import online_columns
+from everloop.adapters.features.stores.sql import online_columns
 from everloop.errors import ConfigurationError
 from everloop.release import ViewPlan
 

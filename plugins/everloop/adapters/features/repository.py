@@ -15,7 +15,7 @@ from feast.data_source import DataSource
 from feast.repo_config import load_repo_config
 
 from everloop.adapters.database import connect
-from everloop.adapters.features.asof import Engine
+from everloop.adapters.features.history.asof import Engine
 from everloop.adapters.features.offline import DeltaOfflineStoreConfig
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake

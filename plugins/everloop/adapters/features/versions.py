@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from everloop.adapters.features.online_sql import TIMES
+from everloop.adapters.features.stores.sql import TIMES
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:

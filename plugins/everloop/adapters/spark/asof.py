@@ -9,11 +9,11 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from everloop.adapters.features.asof import AsofView
+    from everloop.adapters.features.history.asof import AsofView
 
 
 def join(spark: SparkSession, known: DataFrame, view: AsofView, entities: pa.Table, moment: str) -> pa.Table:
-    """The view's features, one row per row of `entities`, in order: the rule of `adapters.features.asof.join`.
+    """The view's features, one row per row of `entities`, in order: the rule of `adapters.features.history.asof.join`.
 
     Rows and moments become one stream by time, a row at the moment from which it is known. The largest
     (event time, created) so far is the version that counts at each moment.

@@ -17,7 +17,7 @@ from everloop.adapters.spark.tables import query, table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from everloop.adapters.features.asof import AsofView
+    from everloop.adapters.features.history.asof import AsofView
     from everloop.ports import Lake
 
 
@@ -31,7 +31,7 @@ class SparkEngine:
         checked(self.master)
 
     def __call__(self, lake: Lake, view: AsofView, version: int | None, entities: pa.Table, moment: str) -> pa.Table:
-        """The point-in-time join, by the rule of `adapters.features.asof.join`."""
+        """The point-in-time join, by the rule of `adapters.features.history.asof.join`."""
         if lake.version(view.table) is None or not pc.count(entities[moment]).as_py():
             kinds = {name: view.types[name] for name in view.features.values()}
             return pa.table({name: pa.nulls(entities.num_rows, kind) for name, kind in kinds.items()})

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from everloop.adapters.features.online_packed import PackedRead
-from everloop.adapters.features.online_sql import OnlineRead, online_read
+from everloop.adapters.features.stores.packed import PackedRead
+from everloop.adapters.features.stores.sql import OnlineRead, online_read
 from everloop.errors import ConfigurationError
 from everloop.release import FeaturePlan, ViewPlan
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 Found = tuple[dict[str, str], dict[str, Any]]
-"""What a read found for one row: a status by view (see `online_sql.STATUSES`) and a value by `<view>__<feature>`."""
+"""What a read found for one row: a status by view (see `sql.STATUSES`) and a value by `<view>__<feature>`."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://")
 def open_online(uri: str) -> OnlineStore:
     """The store at `uri`; `ConfigurationError` for a scheme that names none. Connects when first used."""
     if _scheme_of(uri) in REDIS:
-        from everloop.adapters.features.redis_store import RedisStore
+        from everloop.adapters.features.stores.redis_store import RedisStore
 
         return RedisStore(uri)
-    from everloop.adapters.features.postgres_store import PostgresStore
+    from everloop.adapters.features.stores.postgres_store import PostgresStore
 
     return PostgresStore(uri)
 
@@ -124,10 +124,10 @@ def open_online(uri: str) -> OnlineStore:
 def open_online_async(uri: str, seconds: float = 2.0) -> AsyncOnlineStore:
     """The store at `uri` for an event loop. An answer that takes longer than `seconds` is none."""
     if _scheme_of(uri) in REDIS:
-        from everloop.adapters.features.redis_async import AsyncRedisStore
+        from everloop.adapters.features.stores.redis_async import AsyncRedisStore
 
         return AsyncRedisStore(uri, seconds)
-    from everloop.adapters.features.postgres_async import AsyncPostgresStore
+    from everloop.adapters.features.stores.postgres_async import AsyncPostgresStore
 
     return AsyncPostgresStore(uri, seconds)
 

@@ -1,4 +1,4 @@
-"""The online store on Redis, for the loop: pipelines of guarded writes, one MGET to read. See `online_packed` for the layout."""
+"""The online store on Redis, for the loop: pipelines of guarded writes, one MGET to read. See `packed` for the layout."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 from redis import Redis, RedisCluster
 from redis.exceptions import RedisError
 
-from everloop.adapters.features.chunks import chunks
-from everloop.adapters.features.online_packed import from_table
-from everloop.adapters.features.redis_guard import NEWEST, newest_of, offer
+from everloop.adapters.features.stores.chunks import chunks
+from everloop.adapters.features.stores.packed import from_table
+from everloop.adapters.features.stores.redis_guard import NEWEST, newest_of, offer
 from everloop.errors import SourceError
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from everloop.adapters.features.online_store import Found, Origin, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Found, Origin, PlannedRead, Row
 
 CHUNK = 20_000
 """Rows in one pipeline: bounds what the client and the server hold of it at once (10 MB)."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from everloop.adapters.features.keys import AskedKeys
-from everloop.adapters.features.latest import latest_known
+from everloop.adapters.features.history.keys import AskedKeys
+from everloop.adapters.features.history.latest import latest_known
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,28 +1,20 @@
-"""One small Protocol per outside system, and the plain values that cross it.
-
-`pa.Table` is the currency of rows that fit into memory, `Batches` of those that may not. Every Protocol has an in-memory fake in
-tests/fakes that passes the contract tests of the real adapter.
-"""
+"""Where rows come from, lie and go: sources, the lake, checks, features, accounts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from everloop.decide.state import ReleaseState
 from everloop.interval import Interval
-from everloop.release import Bundle, FeaturePlan
+from everloop.release import FeaturePlan
 from everloop.use_case import SourceTable
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-    from everloop.learn.encode import Encoder
-    from everloop.learn.fit import Fitted, Length, Settings
 
 
 @dataclass(frozen=True)
@@ -233,176 +225,6 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelVersion:
-    """A registered model version: its number as the registry shows it, and the run it came from."""
-
-    version: str
-    run_id: str
-    url: str
-
-
-class Registry(Protocol):
-    """Where people review models, and the bytes of all releases."""
-
-    def record(self, bundle: Bundle, report: Mapping[str, Any], plots: Mapping[str, bytes], card: str) -> ModelVersion:
-        """Log run and model version of a release (idempotent by release id), with parameters, metrics, plots and model card."""
-
-    def put(self, bundle: Bundle) -> str:
-        """Store a release's bytes under its id, once and for ever; returns the id."""
-
-    def get(self, release: str) -> Bundle:
-        """A release's bytes, verified; `ReleaseError` when absent or changed."""
-
-    def mirror(self, use_case: str, state: ReleaseState) -> None:
-        """Make the aliases `champion` and `challenger` say what the ledger says."""
-
-    def annotate(self, release: str, use_case: str, tags: Mapping[str, str]) -> None:
-        """Tag a release's model version, for instance with the gate's verdict."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One row of the ledger, as it was written."""
-
-    use_case: str
-    seq: int
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    before: ReleaseState
-    after: ReleaseState
-    reason: str
-    evidence: Mapping[str, Any]
-    previous_hash: str
-    hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What somebody wants to write to the ledger. `subject` is a release, a rollout or an interval; `after` the new state."""
-
-    actor: str
-    action: str
-    subject: str
-    after: ReleaseState
-    reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Ledger(Protocol):
-    """The append-only, hash-chained record of every decision: one chain per use case."""
-
-    def head(self, use_case: str) -> tuple[int, ReleaseState]:
-        """The latest sequence number (0 when empty) and the state it left."""
-
-    def append(self, use_case: str, decision: Decision, *, expected: int, at: datetime) -> Entry:
-        """Write `decision` as row `expected + 1`; `LedgerConflict` when that row exists."""
-
-    def entries(self, use_case: str, *, after: int = 0, subject: str | None = None, action: str | None = None) -> list[Entry]:
-        """Rows in order."""
-
-    def verify(self, use_case: str) -> str | None:
-        """`None` when the whole chain is intact, else what is wrong with which row."""
-
-    def use_cases(self) -> list[str]:
-        """Every use case that has a row."""
-
-
-class TrafficLog(Protocol):
-    """Predictions and outcomes, as the scoring service logged them.
-
-    Columns: request_id, key, entity, at (wall clock), as_of (data time), arm (champion, challenger), rollout, release, score,
-    decision, shadow_release, shadow_score, features (JSON text), flags (list of text), error (text), latency_ms, label (bool,
-    null when unknown), known_at (data time).
-    """
-
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        """Predictions with `as_of` (data time) in `interval`, outcomes joined."""
-
-    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
-        """Predictions of a rollout answered since `since` (wall clock), outcomes joined; all columns, or only `columns`."""
-
-    def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
-        """Keys predicted for `interval` whose outcome is not known yet."""
-
-    def record_outcomes(self, use_case: str, outcomes: Sequence[tuple[str, bool, datetime]]) -> int:
-        """Upsert `(key, label, known_at)`; a newer `known_at` wins. Returns how many rows changed."""
-
-    def labels(self, use_case: str, keys: Collection[str]) -> dict[str, bool]:
-        """The outcomes that are known of `keys`."""
-
-    def relabelled(
-        self, use_case: str, since: datetime | None, origin: datetime, length: timedelta
-    ) -> tuple[list[datetime], datetime]:
-        """The intervals (their starts, counted in `length` from `origin`) of which predictions got an outcome, or another one.
-
-        Outcomes recorded from `since` on, by the log's own clock, `None` for none; and that clock now, to be the next `since`.
-        What was recorded seconds before may be told again.
-        """
-
-    def last_asked(self, use_case: str) -> datetime | None:
-        """The latest data time as of which anything was predicted."""
-
-    def erase(self, use_case: str, entities: Sequence[str]) -> int:
-        """Delete what is held of `entities`; returns the number of predictions deleted."""
-
-    def expire(self, use_case: str, before: datetime) -> int:
-        """Delete predictions and outcomes with data time before `before`; returns the rows deleted."""
-
-    def request_erasure(self, use_case: str, entity: str, at: datetime) -> int:
-        """Note that `entity` asks to be forgotten; returns the request's number."""
-
-    def erasure_requests(self, use_case: str) -> dict[int, str]:
-        """The open requests: number to entity, oldest first."""
-
-    def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
-        """Mark requests done, and forget whom they named."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One monitored number of one interval: `kind` (drift, ...), `subject` (a column, a slice, an arm), its verdict."""
-
-    interval: Interval
-    release: str
-    kind: str
-    subject: str
-    value: float | None
-    verdict: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Measurements(Protocol):
-    """The monitor's results and every consumer's cursor."""
-
-    def write(self, use_case: str, measurements: Sequence[Measurement]) -> None:
-        """Upsert by (use case, kind, release, subject, interval start)."""
-
-    def read(
-        self,
-        use_case: str,
-        *,
-        kind: str | None = None,
-        release: str | None = None,
-        subject: str | None = None,
-        until: datetime | None = None,
-        newest: int | None = None,
-    ) -> list[Measurement]:
-        """Measurements by interval start, oldest first.
-
-        `until`: of intervals that ended by then. `newest`: no more than so many, the latest; its cost is that of these rows
-        where kind, release and subject are given too.
-        """
-
-    def cursor(self, use_case: str, consumer: str) -> datetime | None:
-        """Up to when (exclusive, data time) `consumer` has worked."""
-
-    def advance(self, use_case: str, consumer: str, position: datetime) -> None:
-        """Move the cursor forward; never back."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Account:
     """What came in of one table and interval, and where it went: `rows_in` = `published` + `quarantined`.
 
@@ -440,28 +262,6 @@ class Accounts(Protocol):
 
     def close(self, use_case: str, intervals: Collection[Interval]) -> None:
         """Strike off those of `intervals` of which every table was read from its source after they were opened."""
-
-
-class Cluster(Protocol):
-    """Several machines that fit one model together."""
-
-    def fit(self, staged: str, encoder: Encoder, settings: Settings, length: Length, *, workers: int) -> Fitted:
-        """Fit on the rows of parts `fit` and `validation` that the lake staged under this name, as `learn.fit.fit` would.
-
-        The trees come of all the rows. Where rows are sampled each worker draws its own, so the model is an equal one, not the
-        same. `TrainingError` when fewer than `workers` can be had at once, or one of them fails.
-        """
-
-
-class Scorer(Protocol):
-    """The running scoring service, as the loop sees it."""
-
-    def check(self, use_case: str, release: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Load `release` in the real scorer beside the serving one and score `rows`: `{"scores": [...], "latency_ms": ...}`.
-
-        Raises `ReleaseError` with the scorer's own words when it does not load or answer, `SourceError` when nobody could be
-        asked, which says nothing of the release.
-        """
 
 
 class Destination(Protocol):

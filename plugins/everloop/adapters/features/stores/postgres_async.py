@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from everloop.adapters.features.connections import Connections
-from everloop.adapters.features.online_sql import NEWEST_READ, SESSION, online_upsert
+from everloop.adapters.features.stores.connections import Connections
+from everloop.adapters.features.stores.sql import NEWEST_READ, SESSION, online_upsert
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
-    from everloop.adapters.features.online_store import Found, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Found, PlannedRead, Row
 
 CONNECTIONS = 8
 """At most, for each process of the scorer: each costs the server a process."""

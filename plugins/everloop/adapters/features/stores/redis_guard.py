@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from everloop.adapters.features.online_packed import Columns, moment_of, pack
+from everloop.adapters.features.stores.packed import Columns, moment_of, pack
 from everloop.release import ViewPlan
 
 GUARD = """

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.database import connect, place
-from everloop.adapters.features.chunks import chunks
-from everloop.adapters.features.online_sql import (
+from everloop.adapters.features.plans import online_schema
+from everloop.adapters.features.stores.chunks import chunks
+from everloop.adapters.features.stores.sql import (
     MATERIALIZING,
     NEWEST,
     NEWEST_READ,
@@ -22,7 +23,6 @@ from everloop.adapters.features.online_sql import (
     online_columns,
     upsert_from,
 )
-from everloop.adapters.features.plans import online_schema
 from everloop.errors import SourceError
 from everloop.release import ViewPlan
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg_pool import ConnectionPool
 
-    from everloop.adapters.features.online_store import Found, Origin, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Found, Origin, PlannedRead, Row
 
 CHUNK = 100_000
 """Rows in one transaction: bounds memory and the time that locks are held."""

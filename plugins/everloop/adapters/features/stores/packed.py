@@ -24,7 +24,7 @@ from zlib import crc32
 
 import msgspec
 
-from everloop.adapters.features.online_sql import TIMES, online_columns
+from everloop.adapters.features.stores.sql import TIMES, online_columns
 from everloop.release import FeaturePlan, ViewPlan
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from everloop.adapters.features.connections import Connections
-from everloop.adapters.features.online_packed import from_rows
-from everloop.adapters.features.redis_guard import NEWEST, newest_of, offer
-from everloop.adapters.features.redis_store import CLUSTER
+from everloop.adapters.features.stores.connections import Connections
+from everloop.adapters.features.stores.packed import from_rows
+from everloop.adapters.features.stores.redis_guard import NEWEST, newest_of, offer
+from everloop.adapters.features.stores.redis_store import CLUSTER
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
-    from everloop.adapters.features.online_store import Found, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Found, PlannedRead, Row
 
 
 CONNECTIONS = 32
