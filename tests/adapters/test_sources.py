@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from everloop.adapters.sources import Sources
@@ -130,6 +131,20 @@ def test_gives_the_interval_in_contract_types_sorted_by_key(world: World) -> Non
         {"id": 3, "place": "EWR", "level": 1.5, "open": True, "at": WEEK.end - timedelta(seconds=1)},
     ]
     assert found["_problem"].null_count == 3
+
+
+def test_postgres_gives_a_large_interval_in_batches_in_the_same_order_every_time(database: str, tmp_path: Path) -> None:
+    world = Database(Sources({"shop": database}, str(tmp_path), batch_bytes=700), database)
+    awkward = row(77, WEEK.start, place='Newark, "the old\none"', level="much")
+    world.put([*(row(n, WEEK.start + timedelta(seconds=n)) for n in range(300) if n != 77), awkward], complete=WEEK.end)
+    batches = list(world.source.extract(world.table, WEEK))
+    assert len(batches) > 5
+    found = pa.Table.from_batches(batches)
+    assert sorted(found["id"].to_pylist()) == list(range(300))
+    told = found.filter(pc.equal(found["id"], 77)).to_pylist()[0]
+    assert (told["place"], told["level"]) == ('Newark, "the old\none"', None)
+    assert told["_problem"] == "level: 'much' is not of type float"
+    assert extracted(world.source, world.table, WEEK).equals(found)
 
 
 def test_a_value_that_does_not_parse_is_null_and_told(world: World) -> None:

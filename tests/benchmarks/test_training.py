@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks import resume, train_gpu
+from benchmarks import resume, train_gpu, train_memory
 from benchmarks.record import Record
 from everloop.decide.policy import TrainingPolicy
 from everloop.learn.examples import Examples
@@ -52,3 +53,11 @@ def test_fitting_rows_are_drawn_with_a_seed_and_the_rows_to_judge_by_are_the_rea
     assert (files[0].count("fit"), files[0].count("holdout")) == (1_000, 200)
     held = pa.concat_tables(files[0].batches("holdout", ("x",)))
     assert held["x"].to_pylist() == rows["x"].to_pylist()[600:]
+
+
+def test_a_fit_from_pages_is_held_against_one_in_memory(rows: pa.Table, tmp_path: Path) -> None:
+    train_gpu.lay_out(tmp_path / "job", JOB, rows, 500)
+    train_memory.compare(str(tmp_path / "job"), 500, 4, tmp_path / "results")
+    told = json.loads((tmp_path / "results" / "train_memory.json").read_text())
+    assert told["facts"]["models that differ"] == 0
+    assert all(0 < side["peak_mb"][0] for side in told["samples"].values())
