@@ -71,7 +71,7 @@ def test_a_blocking_failure_in_a_late_batch_publishes_nothing(lake: Lake, tmp_pa
     assert lake.tables() == []
 
 
-@pytest.mark.parametrize("rows_at_once", [7, 10_000])
+@pytest.mark.parametrize("rows_at_once", [1, 7, 10_000])
 def test_every_row_but_the_first_of_its_key_is_found_however_far_apart(rows_at_once: int) -> None:
     ids = np.random.default_rng(1).integers(0, 300, 1_000)
     known = [n for n, one in enumerate(ids) if one in ids[:n]]

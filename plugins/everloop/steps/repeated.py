@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 ROWS_AT_ONCE = 1_000_000
-"""Keys that are compared at a time: 24 bytes each, and as much again three times to sort them."""
-IN_MEMORY = 1024 * 1024
-"""Bytes of a share of the keys beyond which it waits on disk."""
+"""Keys that are compared at a time, as a rule: 24 bytes each, and as much again three times to sort them."""
+SHARES = 256
+"""At most: each may hold a file open, and a process 1,024 by default. Beyond 256 million rows a share has more rows instead."""
+IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of all shares together beyond which they wait on disk."""
 _KEY = np.dtype([("a", np.uint64), ("b", np.uint64), ("row", np.int64)])
 
 
@@ -32,8 +34,8 @@ class RepeatedKeys:
 
     def __init__(self, rows: int, rows_at_once: int = ROWS_AT_ONCE) -> None:
         self._open = ExitStack()
-        number = math.ceil(rows / rows_at_once) or 1
-        shares = (tempfile.SpooledTemporaryFile(IN_MEMORY) for _ in range(number))  # noqa: SIM115, the stack closes them
+        number = min(math.ceil(rows / rows_at_once) or 1, SHARES)
+        shares = (tempfile.SpooledTemporaryFile(IN_MEMORY // number) for _ in range(number))  # noqa: SIM115, the stack closes them
         self._shares: list[IO[bytes]] = [self._open.enter_context(share) for share in shares]
 
     def add(self, keys: pa.RecordBatch, rows: Ints) -> None:
