@@ -24,7 +24,7 @@ def test_days_are_played_through_both_graphs_and_their_cost_is_told_by_step(
 ) -> None:
     meter, record = incremental.Meter(incremental.postmaster(postgres_server)), Record("incremental")
 
-    rows = incremental.play(meter, daily, range(4), (LATE,))
+    rows = incremental.play(meter, daily, range(2), (LATE,)) | incremental.in_turn(meter, (daily, EARLY), (daily, LATE))
     incremental.judge(record, meter, rows, EARLY, LATE)
 
     steps = {f"ingest {name}" for name in ingest_steps("run")} | {f"monitor {name}" for name in monitor_steps()}
