@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from everloop.adapters.features.plans import online_schema
+from everloop.adapters.features.stores.arrow import online_schema
 from everloop.release import FeaturePlan, ViewPlan
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)

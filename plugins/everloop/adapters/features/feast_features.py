@@ -20,10 +20,11 @@ from everloop.adapters.features.computed import MadeBy, computing
 from everloop.adapters.features.functions import source_text
 from everloop.adapters.features.history.retrieval import with_request_view
 from everloop.adapters.features.offline import pinned
-from everloop.adapters.features.plans import ARROW_TYPES, kinds, online_schema, view_plan
+from everloop.adapters.features.plans import kinds, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
+from everloop.adapters.features.stores.arrow import ARROW_TYPES, online_schema
 from everloop.adapters.features.stores.contract import OnlineStore, Origin, PlannedRead, open_online
 from everloop.adapters.features.stores.sql import online_columns
 from everloop.adapters.features.versions import with_corrections

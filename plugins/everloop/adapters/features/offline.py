@@ -20,9 +20,10 @@ from everloop.adapters.features.history.asof import AsofView, Engine, join
 from everloop.adapters.features.history.entities import RANGE_MOMENT, entity_rows, moment_column, rows_between, typed
 from everloop.adapters.features.history.retrieval import DeltaRetrievalJob
 from everloop.adapters.features.history.saved import add
-from everloop.adapters.features.plans import ARROW_TYPES, kinds
+from everloop.adapters.features.plans import kinds
 from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
+from everloop.adapters.features.stores.arrow import ARROW_TYPES
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
 

@@ -16,7 +16,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
-from everloop.adapters.features.plans import online_schema, view_plan
+from everloop.adapters.features.plans import view_plan
+from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.contract import (
     AsyncOnlineStore,
     Found,

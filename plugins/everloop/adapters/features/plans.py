@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import pyarrow as pa
 from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
-from everloop.adapters.features.stores.sql import online_columns
 from everloop.errors import ConfigurationError
 from everloop.release import ViewPlan
-
-TIMESTAMP = pa.timestamp("us", "UTC")
-
-ARROW_TYPES = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": TIMESTAMP,
-}
 
 _KINDS = {
     String: "string",
@@ -55,11 +43,6 @@ def view_plan(view: Any, project: str, features: Iterable[Any] | None = None) ->
         features=kinds(view.name, view.features if features is None else features),
         ttl_seconds=view.ttl.total_seconds() if view.ttl else None,
     )
-
-
-def online_schema(view: ViewPlan) -> pa.Schema:
-    """The columns of the view's online table, and of its lake table: join keys, features, the two times."""
-    return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in online_columns(view).items()])
 
 
 def _names() -> str:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
 from everloop.adapters.features.history.saved import SavedDatasetDelta, save
-from everloop.adapters.features.plans import ARROW_TYPES, kinds
+from everloop.adapters.features.plans import kinds
+from everloop.adapters.features.stores.arrow import ARROW_TYPES
 from everloop.errors import ConfigurationError
 from everloop.ports import Lake
 

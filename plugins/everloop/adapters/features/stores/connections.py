@@ -38,9 +38,9 @@ class Connections(Generic[C]):
 
     async def run(self, call: Callable[[C], Awaitable[T]]) -> T:
         """What `call` answers on a connection."""
-        await self._wait()
+        await self._place()
         try:
-            connection = self._waiting() or await self._connect()
+            connection = self._one_idle() or await self._connect()
             self._lent.add(connection)
             try:
                 answer = await call(connection)
@@ -60,14 +60,14 @@ class Connections(Generic[C]):
             await self._cut(connection)
         self._idle.clear()
 
-    async def _wait(self) -> None:
+    async def _place(self) -> None:
         if self._free.locked():
             async with asyncio.timeout(self._seconds):
                 await self._free.acquire()
         else:
             await self._free.acquire()
 
-    def _waiting(self) -> C | None:
+    def _one_idle(self) -> C | None:
         """The one that was used last, and is still there."""
         while self._idle:
             connection = self._idle.pop()

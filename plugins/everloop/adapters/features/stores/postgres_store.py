@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.database import connect, place
-from everloop.adapters.features.plans import online_schema
+from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.chunks import chunks
 from everloop.adapters.features.stores.sql import (
     MATERIALIZING,
