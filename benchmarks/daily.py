@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks import served, world
 from everloop.adapters.features import FeastFeatures
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.demo import airline
 from everloop.interval import Interval
 from everloop.ports import Decision, Validation

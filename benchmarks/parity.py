@@ -24,7 +24,7 @@ from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.traffic import PostgresTraffic
 from everloop.decide.parity_verdict import for_gate
 from everloop.decide.policy import ParityPolicy
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.demo import year
 from everloop.demo.replay import Replay, request_of
 from everloop.interval import Interval, grid

@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.types.json import Jsonb
 
-from everloop.decide.performance import measure
+from everloop.decide.watch.performance import measure
 from everloop.interval import Interval
 from everloop.learn.encode import model_columns
 from everloop.learn.reference import describe

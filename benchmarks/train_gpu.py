@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from benchmarks.flights import training_rows
 from benchmarks.process import measure
 from benchmarks.record import RESULTS, Record
-from everloop.decide.compare import auc
+from everloop.decide.statistics.compare import auc
 from everloop.learn.device import Machine, available
 from everloop.learn.examples import LABEL, PART, ROWS_AT_ONCE
 from everloop.learn.fit import Length, fit, parameters

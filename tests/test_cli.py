@@ -12,7 +12,7 @@ import airflow_home  # noqa: F401
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.measurements import PostgresMeasurements
 from everloop.cli import app
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
 from everloop.ports import Decision, Measurement
 

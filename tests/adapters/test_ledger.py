@@ -10,7 +10,7 @@ import pytest
 from everloop.adapters.database import connect, migrate
 from everloop.adapters.ledger import PostgresLedger, linked
 from everloop.decide.chain import GENESIS, canonical, entry_hash
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import DataError, LedgerConflict, SourceError
 from everloop.ports import Decision, Ledger
 from fakes.ledger import InMemoryLedger

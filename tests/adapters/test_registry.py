@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from everloop.adapters.registry import MlflowRegistry
 from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.policy import ServicePolicy
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import ReleaseError
 from everloop.release import MODEL, Bundle, Calibrator, FeaturePlan, Manifest, sha256
 from fakes.registry import InMemoryRegistry

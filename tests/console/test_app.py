@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.measurements import PostgresMeasurements
 from everloop.console.app import PREFIX, create_app
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.interval import Interval
 from everloop.ports import Decision, Measurement
 from everloop.settings import Settings, read_settings

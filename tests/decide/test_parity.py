@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.decide.intervals import wilson
 from everloop.decide.parity import SHOWN, Comparison, Difference, Offence, Pair, Tally, compare, same
+from everloop.decide.statistics.intervals import wilson
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from everloop.decide.policy import TrainingPolicy
-from everloop.decide.space import Choice, Integers, LogUniform, Uniform
+from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 
 
 @pytest.mark.parametrize(

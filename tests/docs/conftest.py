@@ -10,7 +10,7 @@ import pytest
 
 import airflow_home  # noqa: F401
 from everloop.catalog import use_case
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.ports import Decision
 from everloop.settings import PROJECT
 from everloop.stack.environment import read_env

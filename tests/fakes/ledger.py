@@ -8,7 +8,7 @@ from threading import Lock
 
 from everloop.adapters.ledger import Row, conflict, entry, linked, state
 from everloop.decide.chain import GENESIS, broken, canonical, plain
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import LedgerConflict
 from everloop.ports import Decision, Entry
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from everloop.decide.compare import auc
+from everloop.decide.statistics.compare import auc
 from everloop.learn.calibrate import calibrate
 from everloop.learn.metrics import calibration_error
 from everloop.learn.scoring import calibrated

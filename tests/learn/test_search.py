@@ -7,7 +7,7 @@ from math import log10
 import pytest
 
 from everloop.decide.policy import TrainingPolicy
-from everloop.decide.space import Choice, Integers, LogUniform, Uniform
+from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 from everloop.errors import TrainingError
 from everloop.learn import tune as tuning
 from everloop.learn.job import TUNED, Job, Tuned, read

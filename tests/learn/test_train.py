@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from everloop.decide.compare import auc
+from everloop.decide.statistics.compare import auc
 from everloop.learn import train as training
 from everloop.learn.encode import Encoder
 from everloop.learn.job import TRAINED, Job, Trained, ask, give, read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.serve.arms import CHALLENGER, CHAMPION, assign, bucket
 
 ENTITIES = [f"AA|{n}" for n in range(20_000)]

@@ -14,7 +14,7 @@ from everloop.adapters.features import FeastFeatures
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.measurements import PostgresMeasurements
 from everloop.adapters.traffic import PostgresTraffic
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.demo import year
 from everloop.demo.replay import AHEAD, request_of
 from everloop.interval import Interval, grid

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from everloop.decide.state import Stage
+from everloop.decide.release.state import Stage
 from serve.conftest import Server
 from serve.world import USE_CASE, World, row, wait_until, without
 

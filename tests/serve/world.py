@@ -19,7 +19,7 @@ from everloop.adapters.features.stores.sql import create_table
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.policy import ServicePolicy
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.ports import Decision
 from everloop.release import (
     MODEL,

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from everloop.decide.rollout import Action, Kind
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.rollout import Action, Kind
+from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.errors import LedgerConflict
 from everloop.ports import Decision

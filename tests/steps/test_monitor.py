@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from everloop.decide.policy import CostMatrix, DriftPolicy, FairnessPolicy, RetrainPolicy, ServicePolicy
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.interval import Interval
 from everloop.learn.reference import describe

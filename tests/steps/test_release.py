@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.ports import Decision, Ledger
 from everloop.steps.release import record_approval, release

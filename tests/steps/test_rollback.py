@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.ports import Decision
 from everloop.steps import rollback

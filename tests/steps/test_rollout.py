@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import SourceError
 from everloop.interval import Interval
 from everloop.ports import Decision, Measurement

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import DataError
 from everloop.interval import Interval
 from everloop.ports import Decision

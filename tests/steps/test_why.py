@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.ports import Decision
 from everloop.steps.why import why

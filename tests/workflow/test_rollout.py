@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.workflow.rollout import left, waiting
 
 

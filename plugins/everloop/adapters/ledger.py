@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from everloop.adapters.database import connect
 from everloop.decide.chain import GENESIS, broken, canonical, entry_hash, plain
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import LedgerConflict
 from everloop.ports import Decision, Entry
 

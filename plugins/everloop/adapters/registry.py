@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.trials import record_trials
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import ReleaseError
 from everloop.ports import ModelVersion
 from everloop.release import MANIFEST, MODEL, Bundle, manifest_bytes

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from everloop.adapters.releases import ReleaseFiles
 from everloop.catalog import use_case
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import EverloopError
 from everloop.ports import Registry
 from everloop.release import Bundle

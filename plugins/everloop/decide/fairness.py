@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.intervals import Range, newcombe
 from everloop.decide.policy import FairnessPolicy
+from everloop.decide.statistics.intervals import Range, newcombe
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from everloop.decide.intervals import Range, wilson
+from everloop.decide.statistics.intervals import Range, wilson
 
 SHOWN = 20
 """Rows that a comparison keeps in full, for people to look into: those with the most differences."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.compare import Estimate, auc, auc_difference
+from everloop.decide.statistics.compare import Estimate, auc, auc_difference
 from everloop.interval import Interval
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from everloop.errors import StackError
 from everloop.interval import Interval, grid
 
 if TYPE_CHECKING:
-    from everloop.decide.state import ReleaseState
+    from everloop.decide.release.state import ReleaseState
     from everloop.ports import Entry
     from everloop.wiring import Loop
 

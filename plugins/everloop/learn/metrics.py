@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.decide.compare import costs, placements
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.compare import costs, placements
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, cast
 
 from everloop.decide.policy import Overrides, TrainingPolicy
-from everloop.decide.space import Choice, Integers, LogUniform, Space, Value
+from everloop.decide.training.space import Choice, Integers, LogUniform, Space, Value
 from everloop.learn.job import Trial, Tuned
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import xxhash
 
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from everloop.adapters.database import connect
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.ports import Ledger
 from everloop.serve.release import LoadedRelease, ReleaseStore, load
 

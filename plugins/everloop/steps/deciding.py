@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from everloop.decide.rollout import Action, Kind
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.rollout import Action, Kind
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import LedgerConflict
 from everloop.ports import Decision, Entry, Ledger, Registry
 

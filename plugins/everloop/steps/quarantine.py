@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import DataError
 from everloop.interval import Interval
 from everloop.ports import Account, Accounts, Batches, Checks, Decision, Lake, Ledger

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from everloop.decide import rollout
-from everloop.decide.evidence import trial
-from everloop.decide.rollout import Action, Kind
-from everloop.decide.state import ReleaseState
+from everloop.decide.release import rollout
+from everloop.decide.release.evidence import trial
+from everloop.decide.release.rollout import Action, Kind
+from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.ports import Decision, Entry, Ledger, Registry
 from everloop.steps.deciding import act, decide_and_append, mirror

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from everloop.decide import rollout
-from everloop.decide.rollout import Action, Kind
-from everloop.decide.state import ReleaseState
+from everloop.decide.release import rollout
+from everloop.decide.release.rollout import Action, Kind
+from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.errors import ReleaseError
 from everloop.ports import Entry, Ledger, Registry

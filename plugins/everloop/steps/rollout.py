@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from everloop.decide.evidence import COLUMNS, Evidence, LoadCheck, Rows, from_traffic, trial
-from everloop.decide.rollout import Action, advance
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.evidence import COLUMNS, Evidence, LoadCheck, Rows, from_traffic, trial
+from everloop.decide.release.rollout import Action, advance
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError, SourceError
 from everloop.ports import Lake, Ledger, Measurements, Registry, Scorer, TrafficLog
 from everloop.steps.deciding import act, mirror

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.errors import DataError
 from everloop.ports import Decision, Lake, Ledger, TrafficLog
 from everloop.steps.deciding import decide_and_append

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from everloop.decide.evidence import trial
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.evidence import trial
+from everloop.decide.release.state import ReleaseState
 from everloop.ports import Entry, Ledger
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, PokeReturnValue
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.use_case import UseCase
 from everloop.wiring import connect
 from everloop.workflow import assets, runs

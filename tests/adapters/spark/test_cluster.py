@@ -11,7 +11,7 @@ import pytest
 
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.spark.cluster import SparkCluster, encoded
-from everloop.decide.compare import auc
+from everloop.decide.statistics.compare import auc
 from everloop.errors import ConfigurationError
 from everloop.learn.encode import Encoder
 from everloop.learn.fit import Length

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from everloop.decide.parity_verdict import Standing
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome
 from everloop.ports import Measurement
 from everloop.steps.parity import KIND, latest, standing, standings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
 from everloop.ports import Decision, Lake, Measurement
 from everloop.steps import training

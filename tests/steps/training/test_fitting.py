@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everloop.decide.policy import TrainingPolicy
-from everloop.decide.space import Integers
+from everloop.decide.training.space import Integers
 from everloop.errors import ConfigurationError, TrainingError
 from everloop.learn.checkpoint import Checkpoint, Progress
 from everloop.learn.device import available

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide import drift as drifting
-from everloop.decide import estimate as estimating
 from everloop.decide import fairness as fairly
-from everloop.decide import performance as performing
-from everloop.decide.compare import Estimate
-from everloop.decide.intervals import wilson
 from everloop.decide.policy import ServicePolicy
+from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome, Verdict
+from everloop.decide.watch import drift as drifting
+from everloop.decide.watch import estimate as estimating
+from everloop.decide.watch import performance as performing
 from everloop.interval import Interval
 from everloop.learn.metrics import calibration_error
 from everloop.ports import Measurement, Measurements, Registry, TrafficLog
@@ -63,7 +63,7 @@ def performance(
 def estimate(
     traffic: TrafficLog, registry: Registry, measurements: Measurements, use_case: UseCase, intervals: Sequence[Interval]
 ) -> dict[str, Any]:
-    """Kind `estimate`: AUC, cost, precision, recall that the calibrated scores expect (`decide.estimate`), and `window`."""
+    """Kind `estimate`: AUC, cost, precision, recall that the calibrated scores expect (`decide.watch.estimate`), and `window`."""
     return _write(measurements, use_case, each_champion(traffic, registry, use_case, intervals, lambda s: _estimate(s, use_case)))
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.compare import Estimate, auc_difference, costs, mean_difference
+from everloop.decide.statistics.compare import Estimate, auc_difference, costs, mean_difference
 from everloop.decide.verdict import Outcome
 from everloop.interval import Interval
 from everloop.ports import Measurement, Registry

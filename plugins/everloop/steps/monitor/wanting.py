@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from everloop.decide.retrain import RetrainDecision, Window, should_retrain
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome
+from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
 from everloop.interval import Interval
 from everloop.ports import Decision, Entry, Ledger, Measurement, Measurements
 from everloop.steps.deciding import decide_and_append

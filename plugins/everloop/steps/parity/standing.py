@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from everloop.decide.evidence import trial
 from everloop.decide.parity_verdict import Standing, Standings
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.evidence import trial
+from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome
 from everloop.ports import Measurement, Measurements
 from everloop.steps.parity.measuring import KIND

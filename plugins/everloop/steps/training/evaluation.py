@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from everloop.decide import fairness
-from everloop.decide.gate import Champion, Comparison, Evidence, Scored, alone, compare
+from everloop.decide.release.gate import Champion, Comparison, Evidence, Scored, alone, compare
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.encode import Encoder
 from everloop.learn.job import TRAINED, Trained

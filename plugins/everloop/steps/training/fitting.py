@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from everloop.decide.place import choose, local
 from everloop.decide.policy import Overrides
+from everloop.decide.training.place import choose, local
 from everloop.errors import TrainingError
 from everloop.learn.examples import LABEL, PART, Examples
 from everloop.learn.fit import Length, parameters

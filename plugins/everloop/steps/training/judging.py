@@ -10,8 +10,8 @@ import msgspec
 
 from everloop.decide import fairness, parity_verdict
 from everloop.decide.fairness import GroupCounts
-from everloop.decide.gate import Evidence, judge
-from everloop.decide.state import ReleaseState
+from everloop.decide.release.gate import Evidence, judge
+from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Reason, Verdict
 from everloop.errors import ConfigurationError
 from everloop.ports import Decision, Ledger, Measurements, Registry

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from everloop.decide.evidence import COLUMNS, Assigned, Evidence, from_traffic
 from everloop.decide.policy import CostMatrix
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.evidence import COLUMNS, Assigned, Evidence, from_traffic
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ConfigurationError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 
-from everloop.decide.compare import costs
-from everloop.decide.estimate import expect, expected_auc
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.compare import costs
+from everloop.decide.watch.estimate import expect, expected_auc
 
 COST = CostMatrix(false_positive=1, false_negative=3)
 

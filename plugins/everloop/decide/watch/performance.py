@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.compare import Estimate, auc, costs, mean_difference
 from everloop.decide.policy import CostMatrix, RetrainPolicy
+from everloop.decide.statistics.compare import Estimate, auc, costs, mean_difference
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 Labels = npt.NDArray[np.bool_]

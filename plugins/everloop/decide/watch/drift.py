@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.guardrails import jensen_shannon
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.release.guardrails import jensen_shannon
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 Counts = dict[str, Any]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.decide.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
 from everloop.decide.parity_verdict import Standing, Standings
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.release.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

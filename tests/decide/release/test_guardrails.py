@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chisquare
 
-from everloop.decide import guardrails
-from everloop.decide.evidence import LATENCY_EDGES, Arm, Assigned, LoadCheck, PairedCosts, ScorePairs
 from everloop.decide.policy import RolloutPolicy
+from everloop.decide.release import guardrails
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, LoadCheck, PairedCosts, ScorePairs
 from everloop.decide.verdict import Outcome
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)

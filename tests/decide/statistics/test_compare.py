@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from everloop.decide.compare import auc, auc_difference, costs, mean_difference, placements
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.compare import auc, auc_difference, costs, mean_difference, placements
 
 LABELLED = st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40)
 

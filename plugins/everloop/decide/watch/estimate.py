@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.compare import Estimate
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.compare import Estimate
 
 Scores = npt.NDArray[np.float64]
 

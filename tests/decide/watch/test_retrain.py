@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.decide.policy import RetrainPolicy
-from everloop.decide.retrain import Window, should_retrain
 from everloop.decide.verdict import Outcome
+from everloop.decide.watch.retrain import Window, should_retrain
 
 T0 = datetime(2013, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, wasserstein_distance
 
-from everloop.decide.drift import Shift, compare, count, judge, merge, population_stability, unknown_ignored
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.verdict import Outcome
+from everloop.decide.watch.drift import Shift, compare, count, judge, merge, population_stability, unknown_ignored
 
 RNG = np.random.default_rng(5)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from everloop.decide.intervals import mean, mean_sequence, newcombe, rate_sequence, split_evidence, wilson
+from everloop.decide.statistics.intervals import mean, mean_sequence, newcombe, rate_sequence, split_evidence, wilson
 
 
 @given(st.integers(1, 500), st.data())

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from everloop.decide.performance import judge, measure
 from everloop.decide.policy import CostMatrix, RetrainPolicy
 from everloop.decide.verdict import Outcome
+from everloop.decide.watch.performance import judge, measure
 
 COST = CostMatrix(false_positive=1, false_negative=3)
 POLICY = RetrainPolicy(auc_drop=0.04, cost_rise=0.25)

@@ -12,9 +12,9 @@ import math
 import numpy as np
 from scipy.stats import chi2, chisquare
 
-from everloop.decide.evidence import Arm, Assigned, LoadCheck, PairedCosts, ScorePairs
-from everloop.decide.intervals import Range, mean_sequence, rate_sequence, split_evidence
 from everloop.decide.policy import RolloutPolicy
+from everloop.decide.release.evidence import Arm, Assigned, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.statistics.intervals import Range, mean_sequence, rate_sequence, split_evidence
 from everloop.decide.verdict import Outcome, Reason
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.compare import costs
 from everloop.decide.parity_verdict import NOTHING_MEASURED, Standings
 from everloop.decide.policy import CostMatrix
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.compare import costs
 from everloop.errors import ConfigurationError
 
 Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]

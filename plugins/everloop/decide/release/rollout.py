@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from everloop.decide import guardrails, parity_verdict
-from everloop.decide.evidence import Evidence
+from everloop.decide import parity_verdict
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.state import ReleaseState, Stage
+from everloop.decide.release import guardrails
+from everloop.decide.release.evidence import Evidence
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 UNDER_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH})

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.decide.compare import Estimate, auc, auc_difference, costs, mean_difference
 from everloop.decide.policy import CostMatrix, GatePolicy
+from everloop.decide.statistics.compare import Estimate, auc, auc_difference, costs, mean_difference
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 if TYPE_CHECKING:

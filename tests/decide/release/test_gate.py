@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.decide.compare import Estimate
-from everloop.decide.gate import Candidate, Champion, Comparison, Difference, Evidence, Scored, alone, compare, judge
 from everloop.decide.policy import CostMatrix, GatePolicy
+from everloop.decide.release.gate import Candidate, Champion, Comparison, Difference, Evidence, Scored, alone, compare, judge
+from everloop.decide.statistics.compare import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
 POLICY = GatePolicy()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from everloop.decide.place import choose, local
 from everloop.decide.policy import TrainingPolicy
+from everloop.decide.training.place import choose, local
 from everloop.errors import ConfigurationError
 
 SMALL = TrainingPolicy(memory_mb=4)

@@ -1,0 +1,25 @@
+"""The rules that a use case may set: plain frozen values, each default with its source.
+
+Nothing heavy is imported here, since every DAG file builds these at parse time. `problems()` returns all broken rules.
+"""
+
+from everloop.decide.policy.cost import CostMatrix
+from everloop.decide.policy.fairness import FairnessPolicy
+from everloop.decide.policy.gate import GatePolicy
+from everloop.decide.policy.rollout import RolloutPolicy
+from everloop.decide.policy.service import ServicePolicy
+from everloop.decide.policy.training import Overrides, TrainingPolicy
+from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolicy
+
+__all__ = [
+    "CostMatrix",
+    "DriftPolicy",
+    "FairnessPolicy",
+    "GatePolicy",
+    "Overrides",
+    "ParityPolicy",
+    "RetrainPolicy",
+    "RolloutPolicy",
+    "ServicePolicy",
+    "TrainingPolicy",
+]

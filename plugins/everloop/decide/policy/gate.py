@@ -1,0 +1,35 @@
+"""What a candidate must show before it may meet traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from everloop.decide.policy.bounds import unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """What a candidate must show before it may meet traffic.
+
+    `confidence`: two-sided level of every interval. `auc_floor`, `ece_ceiling`: absolute limits, the only ones for a
+    first release. `cost_margin` (a share of the champion's cost per row), `auc_margin`: non-inferiority margins against
+    the champion (the candidate may be worse by this much, and no more, at the given confidence). `slice_margin`, also a
+    share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by more.
+    `cost_margin` is that of the rollout; two alike models of the flights differ by 0 +- 1.3 % on 22,000 held-out rows, so a
+    narrower margin asks for an improvement.
+    `size_mb`: the model file's budget; the latency budget is judged in the real scorer (`RolloutPolicy.check_latency_ms`).
+    """
+
+    confidence: float = 0.95
+    minimum_rows: int = 1_000
+    auc_floor: float = 0.60
+    ece_ceiling: float = 0.08
+    cost_margin: float = 0.02
+    auc_margin: float = 0.005
+    slice_margin: float = 0.05
+    slice_minimum: int = 300
+    size_mb: float = 50.0
+
+    def problems(self) -> list[str]:
+        """Every broken rule, in words."""
+        return unit("GatePolicy", "confidence", self.confidence) + unit("GatePolicy", "auc_floor", self.auc_floor)

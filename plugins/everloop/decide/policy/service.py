@@ -1,0 +1,26 @@
+"""What the scoring service promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePolicy:
+    """What the scoring service promises and how it answers when something is missing.
+
+    `on_missing_features`: "default" answers with the model's own missing-value path and flags it; "refuse" answers 422.
+    """
+
+    on_missing_features: str = "default"
+    maximum_rows: int = 1_000
+    maximum_bytes: int = 2_000_000
+    maximum_in_flight: int = 64
+    latency_ms: float = 100.0
+    error_rate: float = 0.001
+
+    def problems(self) -> list[str]:
+        """Every broken rule, in words."""
+        if self.on_missing_features in ("default", "refuse"):
+            return []
+        return [f'ServicePolicy.on_missing_features is "{self.on_missing_features}": use "default" or "refuse"']

@@ -1,0 +1,1 @@
+"""What may be released and how far: the gate, the rollout and its guardrails."""

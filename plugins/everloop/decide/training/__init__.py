@@ -1,0 +1,1 @@
+"""How a model is fitted: where, and which parameters are tried."""

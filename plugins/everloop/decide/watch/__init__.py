@@ -1,0 +1,1 @@
+"""What is watched of a release that serves: drift, estimated and labelled performance, and when to train again."""
