@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,7 @@ def measure(record: Record, releases: Releases, ways: list[Strategy]) -> None:
 
 def promotions(record: Record, releases: Releases, loop: Loop) -> None:
     """Everything that the loop decided; and of every promotion, what the next weeks say of it."""
-    record.fact(
-        "decisions",
-        [{"at": told.at.isoformat(), "what": told.what, "release": told.release, "why": told.why} for told in loop.told],
-    )
+    record.fact("decisions", [asdict(told) | {"at": told.at.isoformat()} for told in loop.told])
     margin, worst, before = releases.year.case.rollout.cost_margin, float("-inf"), BEGIN
     judged: list[dict[str, Any]] = []
     for told in loop.told:
@@ -71,17 +69,10 @@ def promotions(record: Record, releases: Releases, loop: Loop) -> None:
         rows = releases.year.between(told.at, min(told.at + AFTER, END))
         ours, theirs = releases.costs(new)[rows].mean(), releases.costs(before)[rows].mean()
         worst = max(worst, float(ours / theirs - 1))
-        judged.append(
-            {
-                "at": told.at.isoformat(),
-                "release": told.release,
-                "instead of": before.isoformat(),
-                "cost": float(ours),
-                "cost before": float(theirs),
-            }
-        )
+        names = {"at": told.at.isoformat(), "release": told.release, "instead of": before.isoformat()}
+        judged.append(names | {"cost": float(ours), "cost of the one before": float(theirs)})
         before = new
-    record.fact("promotions", judged)
+    record.fact("promotions, and the next four weeks", judged)
     if judged:
         record.ratio("worst promotion, cost against the release before, next 4 weeks", 1 + worst, 1 + margin, "lower")
 

@@ -20,6 +20,7 @@ from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
 from everloop.interval import Interval
 from everloop.serve.arms import CHALLENGER, assign
+from everloop.use_case import UseCase
 
 LOOK = timedelta(hours=6)
 """How often the rollout is looked at, in the time of the data."""
@@ -60,7 +61,7 @@ class Loop:
             self._decide(week)
 
     @property
-    def _case(self):
+    def _case(self) -> UseCase:
         return self.releases.year.case
 
     def _serve(self, span: Interval) -> None:
@@ -195,10 +196,8 @@ def judge(releases: Releases, at: datetime, champion: Trained2013, name: str) ->
     """The gate on the candidate of `at`, against the champion on held-out rows that neither has learnt from."""
     year, candidate, case = releases.year, releases.at(at), releases.year.case
     held = candidate.holdout & (year.asked > champion.trained_through)
-    ours, theirs = (
-        gate.Scored(releases.scores(at)[held], candidate.threshold),
-        gate.Scored(releases.scores(_cut(name))[held], champion.threshold),
-    )
+    ours = gate.Scored(releases.scores(at)[held], candidate.threshold)
+    theirs = gate.Scored(releases.scores(_cut(name))[held], champion.threshold)
     slices = {what: _slice(year.rows.filter(held), what) for what in ("carrier", "origin")}
     alone = gate.alone(
         year.labels[candidate.holdout],
