@@ -118,7 +118,9 @@ def test_a_release_of_which_nothing_says_how_it_was_trained_is_said_to_be_so(led
 
 def test_the_last_line_says_whether_the_chain_verifies(ledger: InMemoryLedger):
     last = ledger.entries("toys")[-1]
-    assert list(lines(story(ledger, "toys", "b")))[-1] == f"The chain of toys verifies: 10 rows, the last one has hash {last.hash}"
+    assert (
+        list(lines(story(ledger, "toys", "b")))[-1] == f"The chain of toys verifies: 10 rows, the last one has hash {last.hash}"
+    )
     assert to_json(story(ledger, "toys", "b"))["chain"] == {"rows": 10, "head": last.hash, "intact": True, "broken": None}
     ledger.rows["toys"][4]["reason"] = "another reason"
     told = story(ledger, "toys", "b")
