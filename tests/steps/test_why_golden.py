@@ -1,4 +1,4 @@
-"""Whole stories as an auditor reads them: asked, trained, refused; forced, promoted, rolled back; asked by hand and still serving."""
+"""Whole stories as an auditor reads them: asked, trained, refused; forced, promoted, rolled back; asked by hand, serving."""
 
 from __future__ import annotations
 
