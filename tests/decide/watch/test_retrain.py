@@ -70,6 +70,15 @@ def test_a_yes_tells_every_violating_window_with_its_measures_and_no_other():
     assert decision.window == T0 + 3 * WEEK
 
 
+def test_a_window_without_words_is_told_by_its_measures_alone():
+    seen = [replace(window, because="") for window in windows("FF")]
+    assert decide(seen).reason.endswith("the latest too: drift until 2013-03-08 00:00Z; drift until 2013-03-15 00:00Z")
+
+
+def test_without_a_window_it_says_so():
+    assert decide([]).reason == "no window has been measured for the champion"
+
+
 def test_a_no_tells_how_many_windows_violate_and_what_the_latest_shows():
     assert decide(windows("ppF")).reason == (
         "1 of the last 3 windows violate, 2 of 3 and the latest are needed (latest: drift until 2013-03-22 00:00Z (it moved))"
@@ -84,6 +93,7 @@ def test_within_the_cooldown_of_what_was_learnt_nothing_is_asked():
         "cooling down: the champion has learnt through 2013-03-01, 7 days of data to go "
         "(latest: drift until 2013-03-22 00:00Z (it moved))"
     )
+    assert decision.window == T0 + 3 * WEEK
     assert decide(windows("FFFF"), trained_through=T0).retrain
 
 
@@ -96,6 +106,7 @@ def test_enough_new_labels_ask_for_a_model_without_any_violation():
     wanting = RetrainPolicy(new_labels=1200)
     decision = decide(windows("ppp", labels=400), wanting)
     assert (decision.triggers, decision.reason) == (("labels",), "1200 new labels in 3 windows, 1200 wanted")
+    assert decision.window == T0 + 3 * WEEK
     assert not decide(windows("pp", labels=400), wanting).retrain
     assert not decide(windows("pppp", labels=400), wanting, last_wanted=T0 + 2 * WEEK).retrain
 
