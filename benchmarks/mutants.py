@@ -129,15 +129,12 @@ def _survivor(work: Path, file: Path, mutant: str) -> dict[str, str]:
 
 def _explanations() -> dict[tuple[str, str, str], str]:
     """Survivors that no behaviour tells from the code as it is, by file, function and the changed line; with the reason."""
-    rows = tomllib.loads(EXPLAINED.read_text())["mutant"] if EXPLAINED.exists() else []
+    rows = tomllib.loads(EXPLAINED.read_text()).get("mutant", [])
     return {(row["file"], row["function"], row["now"]): row["why"] for row in rows}
 
 
 def _mutmut(work: Path, *words: str) -> str:
-    environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HYPOTHESIS_STORAGE_DIRECTORY": str(work / "h")}
-    done = subprocess.run(
-        [sys.executable, "-c", MUTMUT, *words], cwd=work, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", MUTMUT, *words], cwd=work, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"mutmut {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
