@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.release.rollout import Action, Kind, abort, advance, begin, force, pause, resume, revert
+from everloop.decide.release.rollout import Action, Kind, abort, advance, begin, force, pause, resume, revert, skip
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.ports import Decision, Entry
 from everloop.steps.deciding import Acted, act
@@ -54,6 +54,7 @@ DECIDERS: st.SearchStrategy[Choose] = st.one_of(
     st.builds(forced, st.sampled_from("abc"), st.integers(0, 10**6), st.booleans()),
     st.just(lambda state, now: pause(state, now, **BY)),
     st.just(lambda state, now: resume(state, POLICY, now, **BY)),
+    st.just(lambda state, now: skip(state, POLICY, now, **BY)),
     st.just(lambda state, now: abort(state, now, **BY)),
     st.sampled_from(["old", "a"]).map(lambda to: lambda state, now: revert(state, to, now, **BY)),
 )
@@ -132,7 +133,8 @@ class Races(RuleBasedStateMachine):
 
     @invariant()
     def whoever_was_promoted_had_been_on_trial(self) -> None:
-        for row in self.ledger.entries("toys", after=1, action=Kind.PROMOTE.value):
+        rows = [row for action in (Kind.PROMOTE, Kind.SKIP) for row in self.ledger.entries("toys", after=1, action=action.value)]
+        for row in (row for row in rows if row.after.champion != row.before.champion):
             assert row.before.stage is Stage.CANARY
             assert (row.after.champion, row.after.previous) == (row.before.challenger, row.before.champion)
 

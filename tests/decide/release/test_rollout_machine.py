@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck
-from everloop.decide.release.rollout import UNDER_TRIAL, Action, Kind, abort, advance, begin, force, pause, resume, revert
+from everloop.decide.release.rollout import UNDER_TRIAL, Action, Kind, abort, advance, begin, force, pause, resume, revert, skip
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome
 from fakes.batches import Row, batch, evidence
@@ -44,7 +44,7 @@ class Rollouts(RuleBasedStateMachine):
         if action.kind in (Kind.WAIT, Kind.REFUSE):
             assert action.after == self.state
         if action.after.champion != self.state.champion:
-            assert action.kind in (Kind.PROMOTE, Kind.ROLL_BACK, Kind.REVERT)
+            assert action.kind in (Kind.PROMOTE, Kind.SKIP, Kind.ROLL_BACK, Kind.REVERT)
         if action.kind is Kind.PROMOTE:
             assert (action.after.champion, action.after.previous) == (self.state.challenger, self.state.champion)
         if action.after.rollout != self.state.rollout:
@@ -122,6 +122,16 @@ class Rollouts(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         self.take(resume(self.state, POLICY, self.now, **BY))
+
+    @rule()
+    def skip(self) -> None:
+        was = self.state
+        action = skip(self.state, POLICY, self.now, **BY)
+        self.take(action)
+        if was.stage in (Stage.IDLE, Stage.CHECK, Stage.PAUSED):
+            assert action.kind in (Kind.WAIT, Kind.REFUSE)
+        elif was.stage is Stage.WATCH:
+            assert (self.state.stage, self.state.champion) == (Stage.IDLE, was.champion)
 
     @rule()
     def abort(self) -> None:
