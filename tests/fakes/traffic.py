@@ -51,8 +51,9 @@ class InMemoryTraffic:
     def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.predictions.setdefault(use_case, []).extend(dict(row) for row in rows)
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        return self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
+        table = self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+        return table if columns is None else table.select(list(columns))
 
     def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
         rows = [row for row in self._rows(use_case) if row["rollout"] == rollout and row["at"] >= since]

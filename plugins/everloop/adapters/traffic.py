@@ -52,16 +52,15 @@ class PostgresTraffic:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions with `as_of` (data time) in `interval`, outcomes joined, in the order in which they were answered."""
         condition = "p.as_of >= %(start)s AND p.as_of < %(end)s"
-        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, SCHEMA)
+        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, _of(columns))
 
     def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions of a rollout answered since `since` (wall clock), outcomes joined, in that order."""
         condition = "p.rollout = %(rollout)s AND p.at >= %(since)s"
-        schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since}, schema)
+        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since}, _of(columns))
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         """Keys predicted for `interval` whose outcome is not known yet, sorted."""
@@ -178,6 +177,10 @@ class PostgresTraffic:
             for block in copy:
                 content.write(block)
         return _parse(content.getbuffer(), schema)
+
+
+def _of(columns: Sequence[str] | None) -> pa.Schema:
+    return SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
 
 
 def _expression(name: str) -> str:

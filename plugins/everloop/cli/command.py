@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from everloop.cli import deciding, looking, quarantine, stack
+from everloop.cli import ab, deciding, looking, quarantine, stack
 from everloop.errors import EverloopError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 for group in (stack.commands, looking.commands, deciding.commands):
     app.add_typer(group)
+app.add_typer(ab.commands, name="ab")
 app.add_typer(quarantine.commands, name="quarantine")
 
 STACK_COMMANDS = ("up", "down", "status", "logs")

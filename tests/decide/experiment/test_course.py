@@ -57,6 +57,12 @@ def test_the_control_must_serve() -> None:
     assert "the control aaaa does not serve, dddd does" in action.reason
 
 
+def test_a_plan_that_was_not_sized_does_not_begin() -> None:
+    action = course.begin(IDLE, plan(entities=0), "toys", BEGAN, actor="ann", reason="-")
+    assert action.kind is Kind.REFUSE
+    assert "everloop ab plan" in action.reason
+
+
 @pytest.mark.parametrize("supersede", [False, True])
 def test_a_rollout_does_not_begin_while_an_experiment_runs(supersede: bool) -> None:
     action = rollout.begin(begun(), "cccc", "r9", BEGAN, reason="new", supersede=supersede)

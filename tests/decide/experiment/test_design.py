@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
-from decide.experiment.worlds import arm_of, costs
+from decide.experiment.worlds import arm_of, costs, plan
 from everloop.decide.experiment.design import (
     Past,
-    Question,
     chance,
     design,
     detectable,
@@ -26,15 +26,15 @@ from everloop.decide.experiment.design import (
 )
 from everloop.decide.experiment.effect import effect
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import Metric
+from everloop.decide.policy import ExperimentPlan, Metric
 
 
-def question(**changes: object) -> Question:
-    return Question(**({"metric": Metric.COST, "effect": 0.1} | changes))  # type: ignore[arg-type]
+def question(**changes: Any) -> ExperimentPlan:
+    return plan(**({"metric": Metric.COST, "effect": 0.1} | changes))
 
 
-def past(count: int = 2_000, **changes: object) -> Past:
-    return Past(**({"sums": arm_of(costs(count, 0.2, 1)), "requests": 2 * count, "days": 7.0} | changes))  # type: ignore[arg-type]
+def past(count: int = 2_000, **changes: Any) -> Past:
+    return Past(**({"sums": arm_of(costs(count, 0.2, 1)), "requests": 2 * count, "days": 7.0} | changes))
 
 
 @pytest.mark.parametrize(

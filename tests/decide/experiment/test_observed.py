@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decide.experiment.worlds import plan
 from everloop.decide.experiment.observed import Observed, covariate_of, metric_of, observe
 from everloop.decide.policy import CostMatrix, Metric
 
@@ -34,7 +33,7 @@ def rows(**changes: Any) -> dict[str, Any]:
 
 
 def seen(given: Mapping[str, Any], **changes: Any) -> Observed:
-    return observe(given, plan(**changes), cost=COST, threshold=THRESHOLD)
+    return observe(given, **{"metric": Metric.COST, "cuped": True, "cost": COST, "threshold": THRESHOLD, **changes})
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_an_entity_that_met_both_arms_is_told() -> None:
 
 def test_segments_hold_their_own_rows() -> None:
     values = {"colour": np.array(["red", "blue", "red", "red"])}
-    found = observe(rows(), plan(), cost=COST, threshold=THRESHOLD, segments=values)
+    found = seen(rows(), segments=values)
     assert {key: sums.rows for key, sums in found.control.segments.items()} == {("colour", "red"): 1, ("colour", "blue"): 1}
     assert {key: sums.entities for key, sums in found.treatment.segments.items()} == {("colour", "red"): 1}
 
@@ -108,7 +107,7 @@ def test_batches_of_different_entities_add_up_in_any_order() -> None:
     def half(places: list[int]) -> Observed:
         part = {name: [column[i] for i in places] for name, column in rows().items()}
         values = {"colour": np.array(["red", "blue", "red", "red"])[places]}
-        return observe(part, plan(), cost=COST, threshold=THRESHOLD, segments=values)
+        return seen(part, segments=values)
 
     whole = half([0, 1, 2, 3])
     for merged in (half([0, 1]) + half([2, 3]), half([2, 3]) + half([0, 1])):

@@ -11,20 +11,8 @@ from scipy.stats import norm
 
 from everloop.decide.experiment.effect import effect
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import Metric
+from everloop.decide.policy import ExperimentPlan
 from everloop.decide.statistics.intervals import mean_sequence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked: how small an `effect` (relative to the mean, or in its unit), how surely, at which share of treatment."""
-
-    metric: Metric
-    effect: float
-    relative: bool = True
-    weight: float = 0.5
-    alpha: float = 0.05
-    power: float = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +51,8 @@ HORIZONS = (7, 14, 28)
 """Days for which the detectable effect is told: whole weeks, so that every weekday counts alike."""
 
 
-def design(past: Past, question: Question) -> Design | None:
-    """What `question` takes at the traffic of `past`; `None` where that has fewer than two entities, or nothing varies.
+def design(past: Past, plan: ExperimentPlan) -> Design | None:
+    """What `plan` takes at the traffic of `past`; `None` where that has fewer than two entities, or nothing varies.
 
     Rows of one entity go together, so more of them are needed than independent ones, by the design effect that the log shows
     (Kish 1965, Survey Sampling, ch. 8: variance of the mean over that of as many independent rows). It is
@@ -74,15 +62,15 @@ def design(past: Past, question: Question) -> Design | None:
     if sums.entities < 2 or not sums.rows or not (variance := sums.spread.metric * (1 - past.explained)):
         return None
     mean, per_row = sums.mean, variance * sums.rows / sums.entities
-    difference = question.effect * abs(mean) if question.relative else question.effect
+    difference = plan.effect * abs(mean) if plan.relative else plan.effect
 
     def needed(critical: float) -> float:
-        if question.metric.rate and 0 < mean < 1 and mean + difference < 1:
+        if plan.metric.rate and 0 < mean < 1 and mean + difference < 1:
             size = proportion_effect(mean + difference, mean)
-            return per_row / (mean * (1 - mean)) * units(size, 1.0, question, critical)
-        return units(difference, math.sqrt(per_row), question, critical)
+            return per_row / (mean * (1 - mean)) * units(size, 1.0, plan, critical)
+        return units(difference, math.sqrt(per_row), plan, critical)
 
-    fixed, rows = needed(fixed_boundary(question.alpha)), needed(sequential_boundary(question.alpha))
+    fixed, rows = needed(fixed_boundary(plan.alpha)), needed(sequential_boundary(plan.alpha))
     by_row, daily = sums.entities / sums.rows, sums.rows / past.days
     return Design(
         mean=mean,
@@ -93,7 +81,7 @@ def design(past: Past, question: Question) -> Design | None:
         entities=math.ceil(rows * by_row),
         requests=math.ceil(rows * past.requests / sums.rows),
         days=rows / daily,
-        detectable={days: detectable(daily * days, math.sqrt(per_row), question) for days in HORIZONS},
+        detectable={days: detectable(daily * days, math.sqrt(per_row), plan) for days in HORIZONS},
     )
 
 
@@ -126,15 +114,15 @@ def chance(count: float, difference: float, deviation: float, weight: float, bou
     return float(norm.sf(boundary - size) + norm.cdf(-boundary - size))
 
 
-def units(difference: float, deviation: float, question: Question, boundary: float) -> float:
+def units(difference: float, deviation: float, plan: ExperimentPlan, boundary: float) -> float:
     """How many rows, of both arms together, show `difference` with the power that is asked for."""
-    return _solved(lambda count: chance(count, difference, deviation, question.weight, boundary), question.power)
+    return _solved(lambda count: chance(count, difference, deviation, plan.weight, boundary), plan.power)
 
 
-def detectable(count: float, deviation: float, question: Question) -> float:
+def detectable(count: float, deviation: float, plan: ExperimentPlan) -> float:
     """The smallest difference that a sequence over `count` rows shows with the power that is asked for."""
-    boundary = sequential_boundary(question.alpha)
-    return _solved(lambda difference: chance(count, difference, deviation, question.weight, boundary), question.power)
+    boundary = sequential_boundary(plan.alpha)
+    return _solved(lambda difference: chance(count, difference, deviation, plan.weight, boundary), plan.power)
 
 
 def explained(control: Sums) -> float:

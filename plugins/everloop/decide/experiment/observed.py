@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import CostMatrix, ExperimentPlan, Metric
+from everloop.decide.policy import CostMatrix, Metric
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned
 
 Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
@@ -67,8 +67,9 @@ class Observed:
 
 def observe(
     rows: Rows,
-    plan: ExperimentPlan,
+    metric: Metric,
     *,
+    cuped: bool,
     cost: CostMatrix,
     threshold: float,
     segments: Mapping[str, npt.NDArray[Any]] | None = None,
@@ -81,9 +82,9 @@ def observe(
     """
     treated = np.asarray(rows["arm"]) == "challenger"
     _, entity = np.unique(np.asarray(rows["entity"]), return_inverse=True)
-    metric = metric_of(rows, plan.metric, cost, threshold)
-    covariate = covariate_of(rows, plan.metric, cost, threshold) if plan.cuped else np.full(len(metric), np.nan)
-    values = np.column_stack([np.isfinite(metric), metric, covariate, np.isfinite(metric) & np.isfinite(covariate)])
+    worth = metric_of(rows, metric, cost, threshold)
+    expected = covariate_of(rows, metric, cost, threshold) if cuped else np.full(len(worth), np.nan)
+    values = np.column_stack([np.isfinite(worth), worth, expected, np.isfinite(worth) & np.isfinite(expected)])
     values[~values[:, 0].astype(bool), 1:] = 0.0
     values[~values[:, 3].astype(bool), 2] = 0.0
     sides = [_side(rows, entity, values, arm, segments or {}) for arm in (~treated, treated)]

@@ -56,8 +56,8 @@ class Comparison:
     explained: float = 0.0
     conclusion: Conclusion = Conclusion.INCONCLUSIVE
 
-    def text(self, plan: ExperimentPlan) -> str:
-        """One sentence."""
+    def text(self, plan: ExperimentPlan, share: int = 1) -> str:
+        """One sentence; `share`: among how many comparisons the plan's alpha was divided."""
         counts = f"{self.rows[1]} rows of {self.entities[1]} entities against {self.rows[0]} of {self.entities[0]}"
         if self.means is None:
             return (
@@ -65,7 +65,7 @@ class Comparison:
             )
         return (
             f"{_WORDS[self.conclusion]}: {plan.metric} {self.means[1]:.4g} against {self.means[0]:.4g}, difference "
-            f"{self.difference:+.4g} (always-valid {1 - plan.alpha:.0%}: {self.low:+.4g} to {self.high:+.4g}; "
+            f"{self.difference:+.4g} (always-valid {100 * (1 - plan.alpha / share):.6g}%: {self.low:+.4g} to {self.high:+.4g}; "
             f"{self.margin:.4g} matters), {counts}"
         )
 
