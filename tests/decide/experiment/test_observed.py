@@ -26,6 +26,7 @@ def rows(**changes: Any) -> dict[str, Any]:
         "decision": [False, True, True, False],
         "shadow_release": [None, "bbbb", None, "aaaa"],
         "shadow_score": [None, 0.7, None, 0.5],
+        "flags": [(), ("stale:weather",), (), ()],
         "error": [None, None, None, None],
         "latency_ms": [2.0, 3.0, 4.0, 5.0],
         "label": [True, False, None, True],
@@ -63,6 +64,7 @@ def test_rows_are_summed_by_entity_and_only_where_they_have_a_metric() -> None:
     assert (found.treatment.sums.entities, found.treatment.sums.rows, found.treatment.sums.mean) == (1, 1, 3.0)
     assert (found.entities.baseline, found.entities.candidate, found.crossed) == (1, 1, 0)
     assert found.treatment.answers.requests == 2
+    assert (found.control.answers.incomplete, found.treatment.answers.incomplete) == (1, 0)
 
 
 def test_a_row_that_the_treatment_failed_counts_for_it_with_the_answer_that_was_given() -> None:

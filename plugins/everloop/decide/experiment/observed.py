@@ -12,13 +12,15 @@ import numpy.typing as npt
 from everloop.decide.experiment.sums import Sums
 from everloop.decide.policy import CostMatrix, Metric
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned
+from everloop.decide.statistics.compare import expected_costs
+from everloop.flags import incomplete
 
 Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
-    "request_id", "entity", "arm", "score", "decision", "shadow_release", "shadow_score", "error", "latency_ms", "label",
+    "request_id", "entity", "arm", "score", "decision", "shadow_release", "shadow_score", "flags", "error", "latency_ms", "label",
 )  # fmt: skip
 """The columns of `ports.TrafficLog` that `observe` reads."""
 
@@ -36,11 +38,7 @@ class Side:
         return Side(
             sums=self.sums + other.sums,
             segments={value: self.segments.get(value, Sums()) + other.segments.get(value, Sums()) for value in values},
-            answers=Arm(
-                requests=self.answers.requests + other.answers.requests,
-                errors=self.answers.errors + other.answers.errors,
-                latency=tuple(a + b for a, b in zip(self.answers.latency, other.answers.latency, strict=True)),
-            ),
+            answers=self.answers + other.answers,
         )
 
 
@@ -130,9 +128,8 @@ def _decisions(rows: Rows, threshold: float) -> Floats:
 
 def _loss(decisions: Floats, positive: Floats, metric: Metric, cost: CostMatrix) -> Floats:
     """What each decision costs (or its error) where a positive is there with chance `positive`: 0 or 1 once it is known."""
-    missed, alarm = (cost.false_negative, cost.false_positive) if metric is Metric.COST else (1.0, 1.0)
-    loss: Floats = np.where(decisions > 0.5, alarm * (1 - positive), missed * positive)
-    return np.where(np.isnan(decisions), np.nan, loss)
+    prices = cost if metric is Metric.COST else CostMatrix(false_positive=1.0, false_negative=1.0)
+    return np.where(np.isnan(decisions), np.nan, expected_costs(positive, decisions > 0.5, prices))
 
 
 def _latency(rows: Rows) -> Floats:
@@ -152,7 +149,13 @@ def _side(rows: Rows, entity: npt.NDArray[np.intp], values: Floats, arm: Mask, s
     counts = np.bincount(
         np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left"), minlength=len(LATENCY_EDGES) + 1
     )
-    answers = Arm(requests=int(arm.sum()), errors=int((_failed(rows) & arm).sum()), latency=tuple(counts.tolist()))
+    lacking = np.array([incomplete(flags) for flags in rows["flags"]], dtype=bool)
+    answers = Arm(
+        requests=int(arm.sum()),
+        errors=int((_failed(rows) & arm).sum()),
+        incomplete=int((lacking & arm).sum()),
+        latency=tuple(counts.tolist()),
+    )
     return Side(sums=_sums(entity, values, arm), segments=found, answers=answers)
 
 

@@ -28,6 +28,7 @@ class Conclusion(StrEnum):
 
 
 _OUTCOME = {Conclusion.BETTER: PASS, Conclusion.ALIKE: PASS, Conclusion.WORSE: FAIL}
+_GUARDRAILS = (guardrails.error_rate, guardrails.missing_features, guardrails.latency)
 _WORDS = {
     Conclusion.BETTER: "the treatment is better",
     Conclusion.WORSE: "the treatment is worse",
@@ -189,8 +190,8 @@ def _watched(plan: ExperimentPlan, observed: Observed, policy: RolloutPolicy) ->
     if observed.crossed:
         text = f"{observed.crossed} entities met both arms: the assignment does not hold, so nothing can be compared"
         yield Reason("experiment.assignment", ERROR, text, {"crossed": observed.crossed})
-    yield _named(guardrails.error_rate(*arms, policy, policy.alpha / 2))
-    yield _named(guardrails.latency(*arms, policy, policy.alpha / 2))
+    for guardrail in _GUARDRAILS:
+        yield _named(guardrail(*arms, policy, policy.alpha / len(_GUARDRAILS)))
 
 
 def _named(reason: Reason) -> Reason:
