@@ -21,7 +21,7 @@ EVERY = "*/5 * * * *"
 """How often a guardrail is looked at: a release that fails costs nobody an answer meanwhile, the other one gives it."""
 
 PAGE = """
-- **watch**: one look at the experiment under way, if there is one. A guardrail that fails, a split that is not the planned one, or
+- **watch**: one look at the experiment under way, if there is one. A guardrail that fails, an uneven split, or
   shown harm ends it at once; any other result waits for the plan's minimum time. All traffic goes to the control then: an
   experiment promotes nothing.
 

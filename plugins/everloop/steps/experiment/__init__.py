@@ -4,9 +4,10 @@ from everloop.steps.experiment.plans import parse, running, text
 from everloop.steps.experiment.report import as_json, document, lines, page
 from everloop.steps.experiment.sizing import releases, size
 from everloop.steps.experiment.starting import start, stop
-from everloop.steps.experiment.watching import latest, look, read_again
+from everloop.steps.experiment.watching import Standing, latest, look, read_again
 
 __all__ = [
+    "Standing",
     "as_json",
     "document",
     "latest",
