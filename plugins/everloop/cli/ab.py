@@ -71,7 +71,9 @@ def start(
     ports = (loop.ledger, loop.registry, loop.scorer, loop.lake, loop.use_case)
     done = steps.start(*ports, agreed, actor=getpass.getuser(), reason=reason, now=datetime.now(UTC))
     typer.echo(f"{done['action']}: {done['reason']}")
-    raise typer.Exit(0 if done["experiment"] else 1)
+    if not done["experiment"]:
+        raise typer.Exit(1)
+    typer.echo(f"{use_case}_experiment watches it: see that this graph is not paused in Airflow")
 
 
 @commands.command()
