@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 
 from cli.conftest import Run
-from everloop.adapters.database import connect
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
@@ -25,7 +24,7 @@ from everloop.errors import ConfigurationError, DataError, ReleaseError
 from everloop.interval import Interval
 from everloop.ports import Decision
 from everloop.release import Bundle, FeaturePlan
-from fakes.traffic import prediction
+from fakes.traffic import prediction, ship
 from steps.conftest import toy_bundle
 
 WEEK = Interval(datetime(2013, 4, 2, tzinfo=UTC), datetime(2013, 4, 9, tzinfo=UTC))
@@ -82,10 +81,7 @@ def traffic(everloop_database: str, releases: tuple[str, str], tmp_path: Path) -
         prediction(f"q{i}", entity=f"e{i % 200}", as_of=at, release=control, score=score, decision=score >= 0.5)
         for (i, at), score in zip(enumerate(moments), random.random(600), strict=True)
     ]
-    names = ["use_case", "row_number", *rows[0]]
-    statement = f"INSERT INTO prediction ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-    with connect(everloop_database) as connection:
-        connection.cursor().executemany(statement, [("flights", 0, *row.values()) for row in rows])
+    ship(everloop_database, "flights", rows)
     labels = [(row["key"], bool(random.random() < row["score"]), WEEK.end) for row in rows]
     PostgresTraffic(everloop_database).record_outcomes("flights", labels)
     texts = {name: ["AA"] for name in ("carrier", "tailnum", "origin", "dest")}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from everloop.adapters.database import connect
 from everloop.adapters.traffic import SCHEMA
 from everloop.interval import Interval
 
@@ -37,6 +38,14 @@ def prediction(request_id: str, **changes: Any) -> dict[str, Any]:
     unknown = changes.keys() - row.keys()
     assert not unknown, f"prediction has no column {unknown}"
     return row | changes
+
+
+def ship(database: str, use_case: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows of `prediction` into PostgreSQL, where the scoring service's shipper would."""
+    names = ["use_case", "row_number", *rows[0]]
+    statement = f"INSERT INTO prediction ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    with connect(database) as connection:
+        connection.cursor().executemany(statement, [(use_case, 0, *row.values()) for row in rows])
 
 
 class InMemoryTraffic:

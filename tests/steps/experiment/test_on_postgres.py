@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from everloop.adapters.database import connect
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.traffic import PostgresTraffic
 from everloop.decide.policy import CostMatrix
@@ -15,6 +14,7 @@ from everloop.decide.release.state import Stage
 from everloop.steps import experiment
 from everloop.use_case import UseCase
 from fakes.registry import InMemoryRegistry
+from fakes.traffic import ship
 from steps.experiment.conftest import SEGMENTS, World
 
 
@@ -24,16 +24,8 @@ def world(
 ) -> World:
     use_case = use_case_with(cost=CostMatrix(false_positive=1.0, false_negative=3.0), slices=SEGMENTS)
     made = World(use_case, registry, ids, PostgresTraffic(everloop_database), PostgresLedger(everloop_database))
-    made.log = lambda rows: shipped(everloop_database, rows)
+    made.log = lambda rows: ship(everloop_database, "toys", rows)
     return made
-
-
-def shipped(database: str, rows: list[dict[str, Any]]) -> None:
-    """The rows where the scoring service's shipper would put them."""
-    names = ["use_case", "row_number", *rows[0]]
-    statement = f"INSERT INTO prediction ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-    with connect(database) as connection:
-        connection.cursor().executemany(statement, [("toys", 0, *row.values()) for row in rows])
 
 
 def test_planned_started_watched_and_concluded(world: World) -> None:
