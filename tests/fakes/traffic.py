@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from everloop.adapters.database import connect
 from everloop.adapters.traffic import SCHEMA
 from everloop.interval import Interval
 
@@ -40,6 +41,14 @@ def prediction(request_id: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def ship(database: str, use_case: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows of `prediction` into PostgreSQL, where the scoring service's shipper would."""
+    names = ["use_case", "row_number", *rows[0]]
+    statement = f"INSERT INTO prediction ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    with connect(database) as connection:
+        connection.cursor().executemany(statement, [(use_case, 0, *row.values()) for row in rows])
+
+
 class InMemoryTraffic:
     """`ports.TrafficLog` over lists; `log` puts in what the scoring service would have."""
 
@@ -52,8 +61,9 @@ class InMemoryTraffic:
     def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.predictions.setdefault(use_case, []).extend(dict(row) for row in rows)
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        return self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
+        table = self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+        return table if columns is None else table.select(list(columns))
 
     def since(
         self,

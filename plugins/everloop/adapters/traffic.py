@@ -55,10 +55,10 @@ class PostgresTraffic:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions with `as_of` (data time) in `interval`, outcomes joined, in the order in which they were answered."""
         condition = "p.as_of >= %(start)s AND p.as_of < %(end)s"
-        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, SCHEMA)
+        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, _of(columns))
 
     def since(
         self,
@@ -70,8 +70,7 @@ class PostgresTraffic:
     ) -> pa.Table:
         """Predictions of a rollout answered since `since` (wall clock), outcomes joined, in that order."""
         condition = "p.rollout = %(rollout)s AND p.at >= %(since)s"
-        chosen = list(SCHEMA) if columns is None else [SCHEMA.field(name) for name in columns]
-        schema = pa.schema([*chosen, *(pa.field(f"{FIELD}{name}", pa.string()) for name in fields)])
+        schema = pa.schema([*_of(columns), *(pa.field(f"{FIELD}{name}", pa.string()) for name in fields)])
         values = {"use_case": use_case, "rollout": rollout, "since": since}
         return self._read(condition, values | {f"{FIELD}{name}": name for name in fields}, schema)
 
@@ -190,6 +189,10 @@ class PostgresTraffic:
             for block in copy:
                 content.write(block)
         return _parse(content.getbuffer(), schema)
+
+
+def _of(columns: Sequence[str] | None) -> pa.Schema:
+    return SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
 
 
 def _expression(name: str) -> str:

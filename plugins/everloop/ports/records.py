@@ -71,8 +71,8 @@ class TrafficLog(Protocol):
     null when unknown), known_at (data time).
     """
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        """Predictions with `as_of` (data time) in `interval`, outcomes joined."""
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
+        """Predictions with `as_of` (data time) in `interval`, outcomes joined; all columns, or only `columns`."""
 
     def since(
         self,
