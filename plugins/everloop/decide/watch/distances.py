@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.release.guardrails import jensen_shannon as raw_jensen_shannon
+from everloop.decide.statistics.distance import jensen_shannon as raw_jensen_shannon
 
 Cells = npt.NDArray[np.float64]
 
