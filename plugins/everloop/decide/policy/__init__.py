@@ -4,6 +4,7 @@ Nothing heavy is imported here, since every DAG file builds these at parse time.
 """
 
 from everloop.decide.policy.cost import CostMatrix
+from everloop.decide.policy.experiment import ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
 from everloop.decide.policy.rollout import RolloutPolicy
@@ -14,8 +15,10 @@ from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolic
 __all__ = [
     "CostMatrix",
     "DriftPolicy",
+    "ExperimentPlan",
     "FairnessPolicy",
     "GatePolicy",
+    "Metric",
     "Overrides",
     "ParityPolicy",
     "RetrainPolicy",
