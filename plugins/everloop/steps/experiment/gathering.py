@@ -42,9 +42,9 @@ def gather(
 
 
 def arrays(rows: pa.Table) -> Rows:
-    """Columns as numpy arrays: entities as numbers, which sort fast; absent numbers as NaN, absent text and labels as None."""
-    coded = rows["entity"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return {name: coded if name == "entity" else rows[name].to_numpy() for name in rows.column_names}
+    """Columns as numpy arrays: names as numbers, which sort fast; absent numbers as NaN, absent text and labels as None."""
+    coded = {name: rows[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in ("entity", "request_id")}
+    return {name: coded[name] if name in coded else rows[name].to_numpy() for name in rows.column_names}
 
 
 def check_segments(use_case: UseCase, names: Sequence[str]) -> None:
