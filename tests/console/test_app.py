@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +20,8 @@ from everloop.ports import Decision, Measurement
 from everloop.settings import Settings, read_settings
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-GATE = {"reasons": [{"check": "gate.auc_floor", "numbers": {"value": 0.7213, "low": 0.71, "high": 0.73}}]}
+NUMBERS = {"value": 0.7213, "low": 0.71, "high": 0.73}
+GATE = {"reasons": [{"check": "gate.auc_floor", "outcome": "pass", "text": "AUC above the floor", "numbers": NUMBERS}]}
 SERVING = ReleaseState(champion="aaaa", since=NOW)
 CANARY = ReleaseState(champion="aaaa", challenger="bbbb", rollout="r1", stage=Stage.CANARY, weight=0.25, since=NOW)
 
@@ -118,6 +120,24 @@ def test_everything_that_comes_from_outside_is_escaped(client: Client, ledger: P
     assert "<script>alert" not in page
     assert '"><' not in page.replace("&#34;&gt;", "").replace('"><title>', "")[: page.index("alert")]
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_release_leads_to_its_whole_story(client: Client, on_trial: PostgresLedger) -> None:
+    assert '<a href="/everloop/flights/why/bbbb"><code>bbbb</code></a>' in client("VIEWER").get("/everloop/flights").text
+    page = client("VIEWER").get("/everloop/flights/why/bbbb").text
+    assert "row 4  forced bbbb by everloop: a drill" in page
+    assert "row 1  gate passed" not in page
+    assert f"The chain of flights verifies: 4 rows, the last one has hash {on_trial.entries('flights')[-1].hash}" in page
+    assert client("VIEWER").get("/everloop/flights/why/zzzz").status_code == 404
+    assert client("").get("/everloop/flights/why/bbbb").status_code == 401
+
+
+def test_a_story_escapes_what_comes_from_outside(client: Client, ledger: PostgresLedger) -> None:
+    evil = '"><script>alert(1)</script>'
+    write(ledger, Decision(actor=evil, action=evil, subject=evil, after=ReleaseState(champion=evil), reason=evil))
+    found = client("VIEWER").get(f"/everloop/flights/why/{quote(evil)}")
+    assert (found.status_code, "<script>alert" in found.text) == (200, False)
+    assert "&lt;script&gt;alert(1)" in found.text
 
 
 def test_measurements_become_charts_failing_subjects_first(client: Client, settings: Settings) -> None:

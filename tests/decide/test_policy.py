@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from everloop.decide.policy import ExperimentPlan, Metric, TrainingPolicy
+from everloop.decide.policy import ExperimentPlan, Metric, RetrainPolicy, TrainingPolicy
 from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 
 
@@ -64,3 +64,24 @@ def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: di
 
 def test_a_sound_plan_has_no_problem_sized_or_not() -> None:
     assert plan().problems() == plan(entities=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (RetrainPolicy(k=4, n=3), "k=4 of n=3: 1 <= k <= n must hold"),
+        (RetrainPolicy(k=0), "k=0 of n=3"),
+        (RetrainPolicy(new_labels=0), "new_labels is 0: it must be 1 or more"),
+        (RetrainPolicy(every=timedelta(days=27)), "every is 27 days, 0:00:00: it must be a day or more and not below cooldown"),
+        (RetrainPolicy(every=timedelta(hours=23), cooldown=timedelta(0)), "every is 23:00:00"),
+    ],
+)
+def test_a_retrain_policy_that_does_not_hold_together_is_told(policy: RetrainPolicy, told: str) -> None:
+    (problem,) = policy.problems()
+    assert told in problem
+
+
+def test_a_sound_retrain_policy_has_no_problem() -> None:
+    day = timedelta(days=1)
+    assert RetrainPolicy().problems() == []
+    assert RetrainPolicy(k=3, n=3, new_labels=1, every=day, cooldown=day).problems() == []

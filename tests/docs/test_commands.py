@@ -38,7 +38,7 @@ SHOWS = {
     "ingest.md": ("2013-01-01", "2013-01-08"),
     "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
-    "releases.md": ("5% of the traffic", "paused:", "resumed:", "rolled_back:", "reverted:"),
+    "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
     "scoring.md": ('"status":"ok"', '"decision":', '"contributions":', '"accepted":1', "everloop_rows_total"),
     "training.md": ("flights_retrain",),
     "use-case.md": ("fit together",),

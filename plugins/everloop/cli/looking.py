@@ -29,15 +29,22 @@ def check(use_case: UseCaseName) -> None:
 @commands.command()
 def why(
     use_case: UseCaseName,
-    subject: Annotated[str | None, typer.Argument(help="A release; by default the one on trial, else the champion.")] = None,
+    subject: Annotated[
+        str | None, typer.Argument(help="A release, rollout or training run; by default the release on trial, else the champion.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as data, every number whole.")] = False,
 ) -> None:
-    """Tell the chain of evidence behind a release, from the ledger alone."""
+    """Tell the whole chain of evidence behind a release, from the ledger alone; the exit code is 1 when its chain is broken."""
+    import json
+
     from everloop.adapters.ledger import PostgresLedger
     from everloop.settings import read_settings
-    from everloop.steps.why import why as tell
+    from everloop.steps import why as steps
 
-    for line in tell(PostgresLedger(read_settings().database), use_case, subject):
+    told = steps.story(PostgresLedger(read_settings().database), use_case, subject)
+    for line in [json.dumps(steps.to_json(told), indent=2, ensure_ascii=False)] if as_json else steps.lines(told):
         typer.echo(line)
+    raise typer.Exit(1 if told.broken else 0)
 
 
 @commands.command()
