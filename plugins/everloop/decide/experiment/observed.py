@@ -133,8 +133,8 @@ def _loss(decisions: Floats, positive: Floats, metric: Metric, cost: CostMatrix)
 
 
 def _latency(rows: Rows) -> Floats:
-    request, arm = np.asarray(rows["request_id"]).astype(str), np.asarray(rows["arm"]).astype(str)
-    _, first = np.unique(np.char.add(request, np.where(arm == "challenger", "|t", "|c")), return_index=True)
+    _, request = np.unique(np.asarray(rows["request_id"]), return_inverse=True)
+    _, first = np.unique(2 * request + (np.asarray(rows["arm"]) == "challenger"), return_index=True)
     found = np.full(len(request), np.nan)
     found[first] = _floats(rows["latency_ms"])[first]
     return found
