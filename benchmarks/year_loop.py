@@ -18,6 +18,7 @@ from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
+from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
 from everloop.serve.arms import CHALLENGER, assign
 from everloop.use_case import UseCase
@@ -186,9 +187,9 @@ def drifting(rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, An
     shifts = {
         name: shift
         for name, column in columns.items()
-        if (shift := drift.compare(column, drift.count(column, rows[name].to_pylist())))
+        if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
     }
-    score = drift.compare(reference["score"], drift.count(reference["score"], scores.tolist()))
+    score = drift.compare(reference["score"], count(reference["score"], scores.tolist()))
     return drift.judge(shifts, score, policy)
 
 
