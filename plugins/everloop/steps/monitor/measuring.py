@@ -23,7 +23,7 @@ from everloop.decide.watch import drift as drifting
 from everloop.decide.watch import estimate as estimating
 from everloop.decide.watch import performance as performing
 from everloop.interval import Interval
-from everloop.learn.metrics import calibration_error
+from everloop.decide.statistics.calibration import calibration_error
 from everloop.ports import Measurement, Measurements, Registry, TrafficLog
 from everloop.steps.deciding import finite
 from everloop.steps.monitor.paired import paired
