@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from everloop.decide.statistics.compare import Estimate
 
@@ -54,5 +54,5 @@ def calibration_interval(labels: Labels, scores: Scores, confidence: float = 0.9
     deviations = share * np.sqrt(smooth * (1 - smooth) / rows)
     value = float((share * np.abs(score - rate)).sum())
     chance = math.sqrt(2 / math.pi) * float(deviations.sum())
-    half = float(norm.ppf((1 + confidence) / 2)) * float(np.sqrt((deviations**2).sum()))
+    half = float(ndtri((1 + confidence) / 2)) * float(np.sqrt((deviations**2).sum()))
     return Estimate(value=value, low=max(0.0, value - chance - half), high=value + half, rows=len(labels))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from everloop.decide.policy import CostMatrix
 
@@ -30,7 +30,7 @@ class Estimate:
     @classmethod
     def normal(cls, value: float, variance: float, rows: int, confidence: float) -> Estimate:
         """The normal interval of an estimator with this variance."""
-        half = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
+        half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
         return cls(value=value, low=value - half, high=value + half, rows=rows)
 
     def __str__(self) -> str:

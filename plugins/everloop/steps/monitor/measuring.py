@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from everloop.decide import fairness as fairly
 from everloop.decide.policy import ServicePolicy
+from everloop.decide.statistics.calibration import calibration_error
 from everloop.decide.statistics.compare import Estimate
 from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome, Verdict
@@ -23,7 +24,6 @@ from everloop.decide.watch import drift as drifting
 from everloop.decide.watch import estimate as estimating
 from everloop.decide.watch import performance as performing
 from everloop.interval import Interval
-from everloop.decide.statistics.calibration import calibration_error
 from everloop.ports import Measurement, Measurements, Registry, TrafficLog
 from everloop.steps.deciding import finite
 from everloop.steps.monitor.paired import paired

@@ -75,11 +75,11 @@ def _words(verdict: Verdict) -> str:
 def _fairness(groups: Mapping[str, Any], use_case: UseCase) -> Iterator[Reason]:
     """The reasons of every group column; a policy without limits reports and does not judge."""
     policy = use_case.fairness
-    if {policy.selection_ratio, policy.selection_difference, policy.error_rate_difference} == {None}:
+    if not policy.judges:
         return
     for column, counts in groups.items():
         by_group = msgspec.convert(counts, dict[str, GroupCounts])
-        yield from fairness.judge(column, by_group, policy, use_case.gate.confidence).reasons
+        yield from fairness.judge(column, by_group, policy, alpha=1 - use_case.gate.confidence).reasons
 
 
 def _write(
