@@ -67,6 +67,11 @@ def test_mean_sequence_covers_at_every_look_where_a_fixed_interval_does_not():
     assert sequential / 400 < 0.1 < 0.25 < fixed / 400
 
 
+def test_mean_sequence_equals_confseq():
+    # `normal_mixture_bound(v=100, alpha=0.05, v_opt=100, alpha_opt=0.05, is_one_sided=False)` of confseq's own unit tests.
+    assert 100 * mean_sequence(0, 1, 100, 0.05, 100).high == pytest.approx(30.35209, abs=1e-5)
+
+
 def test_mean_sequence_is_narrowest_in_boundary_terms_where_it_was_tuned():
     # Width over the fixed-time width is least at the tuned count.
     def ratio(count):
