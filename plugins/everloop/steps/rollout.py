@@ -59,13 +59,13 @@ def _evidence(
     if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED):
         return Evidence()
     if state.stage is Stage.CHECK:
-        return Evidence(check=_load_check(registry, scorer, lake, use_case, str(state.challenger)))
+        return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))
     rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS)
     thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
     return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds)
 
 
-def _load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
+def load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
     """What the real scorer makes of the release and a few recent examples of the lake."""
     try:
         fields = list(registry.get(release).manifest.plan.request)
