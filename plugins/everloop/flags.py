@@ -21,3 +21,8 @@ def statuses(flags: Iterable[str], views: Iterable[str]) -> dict[str, str]:
     """The inverse: the status of each of `views` when the row was served, fresh where no flag says otherwise."""
     told = {view: _STATUSES[kind] for kind, _, view in (flag.partition(":") for flag in flags) if kind in _STATUSES}
     return {view: told.get(view, FRESH) for view in views}
+
+
+def incomplete(flags: Iterable[str]) -> bool:
+    """Whether any view gave nothing fresh, or the online store was away."""
+    return any(flag == UNAVAILABLE or flag.partition(":")[0] in _STATUSES for flag in flags)

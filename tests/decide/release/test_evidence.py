@@ -17,7 +17,7 @@ CANARY = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage
 def row(**changes):
     return {
         "request_id": "q", "entity": "e", "at": NOW + timedelta(seconds=5), "arm": "champion", "release": "old", "score": 0.3,
-        "shadow_release": None, "shadow_score": None, "error": None, "latency_ms": 4.0, "label": None,
+        "flags": [], "shadow_release": None, "shadow_score": None, "error": None, "latency_ms": 4.0, "label": None,
     } | changes  # fmt: skip
 
 
@@ -85,7 +85,20 @@ def test_costs_use_each_release_s_own_threshold():
     assert evidence.costs.count == 2
     assert evidence.costs.baseline == pytest.approx(1.5)  # 0.45 < 0.5: misses the positive
     assert evidence.costs.candidate == pytest.approx(0.5)  # 0.45 >= 0.4: an alarm for nothing
-    assert evidence.costs.covariance == pytest.approx(np.cov([0, 1], [3, 0])[0, 1])
+    assert evidence.costs.cells == ((0.0, 3.0, 1), (1.0, 0.0, 1))
+    assert evidence.costs.largest == 3
+
+
+def test_costs_are_expected_of_all_pairs_by_the_mean_of_both_scores():
+    evidence = gather(CANARY, row(shadow_release="new", score=0.3, shadow_score=0.5), row(shadow_release="new", shadow_score=0.1))
+    assert evidence.expected.count == 2
+    assert evidence.expected.candidate == pytest.approx((0.6 * 1 + 0.2 * 3) / 2)  # an alarm at 0.4, none at 0.2
+    assert evidence.expected.baseline == pytest.approx((0.4 * 3 + 0.2 * 3) / 2)
+
+
+def test_rows_without_a_fresh_feature_are_incomplete():
+    flags = [["missing:aircraft"], ["stale:aircraft", "challenger_failed"], ["features_unavailable"], ["challenger_failed"], []]
+    assert gather(CANARY, *[row(request_id=str(i), flags=found) for i, found in enumerate(flags)]).baseline.incomplete == 3
 
 
 def test_in_the_watch_the_promoted_release_is_held_against_the_previous_one():

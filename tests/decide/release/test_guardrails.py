@@ -1,3 +1,5 @@
+from dataclasses import astuple, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,8 @@ from scipy.stats import chisquare
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, ExpectedCosts, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.statistics.distance import jensen_shannon
 from everloop.decide.verdict import Outcome
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
@@ -71,9 +74,14 @@ def test_latency_quantile_is_right_to_a_bucket():
 
 
 def test_latency_fails_when_many_requests_are_slower_than_the_limit():
-    fast, slow = timed(*[5.0] * 300), timed(*[5.0] * 250, *[80.0] * 50)
+    fast, slow = timed(*[5.0] * 3000), timed(*[5.0] * 250, *[80.0] * 50)
     assert guardrails.latency(slow, fast, POLICY, 0.003).outcome is Outcome.FAIL
     assert guardrails.latency(fast, fast, POLICY, 0.003).outcome is Outcome.PASS
+
+
+def test_latency_is_not_sure_of_a_few_requests():
+    slow = timed(*[5.0] * 196, *[80.0] * 4)
+    assert guardrails.latency(slow, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
 
 
 def test_latency_under_the_floor_passes_whatever_the_factor():
@@ -84,9 +92,7 @@ def test_latency_under_the_floor_passes_whatever_the_factor():
 def test_jensen_shannon_equals_scipy(first, data):
     second = data.draw(st.lists(st.integers(0, 60), min_size=len(first), max_size=len(first)))
     if sum(first) and sum(second):
-        assert guardrails.jensen_shannon(tuple(first), tuple(second)) == pytest.approx(
-            jensenshannon(first, second, base=2), abs=1e-7
-        )
+        assert jensen_shannon(tuple(first), tuple(second)) == pytest.approx(jensenshannon(first, second, base=2), abs=1e-7)
 
 
 def test_score_shift_judges_only_with_enough_rows():
@@ -109,16 +115,52 @@ def test_cost_compares_pairs_and_needs_labels():
     assert guardrails.labelled_cost(PairedCosts.of(good, good), POLICY, 0.01, 9000).outcome is Outcome.INCONCLUSIVE
 
 
-def test_the_excess_cost_has_the_moments_of_its_rows():
+def test_the_excess_cost_is_that_of_its_rows_and_lies_in_its_interval():
     rng = np.random.default_rng(4)
-    new, old = rng.random(500), rng.random(500)
-    reason = guardrails.labelled_cost(PairedCosts.of(new, old), POLICY, 0.05, 400)
-    excess = new - 1.02 * old
-    assert reason.numbers["excess"] == pytest.approx(excess.mean())
-    half = (reason.numbers["high"] - reason.numbers["low"]) / 2
-    widest = PairedCosts(count=500, candidate=excess.mean(), candidate_variance=excess.var(ddof=1))
-    again = guardrails.labelled_cost(widest, RolloutPolicy(cost_margin=0, minimum_labels=200), 0.05, 400)
-    assert half == pytest.approx((again.numbers["high"] - again.numbers["low"]) / 2)
+    new, old = rng.choice([0.0, 1.0, 3.0], size=(2, 500))
+    numbers = guardrails.labelled_cost(PairedCosts.of(new, old), POLICY, 0.05, 400).numbers
+    assert numbers["excess"] == pytest.approx((new - 1.02 * old).mean())
+    assert numbers["low"] < numbers["excess"] < numbers["high"]
+
+
+def test_a_certain_small_loss_is_shown_before_the_margin_would_allow_it():
+    worse, good = np.ones(2000), np.repeat([1.0, 0.0], [1900, 100])
+    assert guardrails.labelled_cost(PairedCosts.of(worse, good, 3.0), POLICY, 0.01, 4000).outcome is Outcome.FAIL
+    strict = guardrails.labelled_cost(PairedCosts.of(worse, good, 3.0), replace(POLICY, cost_margin=0.06), 0.01, 4000)
+    assert strict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_missing_features_fail_beyond_the_margin():
+    full, half = Arm(requests=2000), Arm(requests=600, incomplete=300)
+    assert guardrails.missing_features(half, full, POLICY, 0.01).outcome is Outcome.FAIL
+    assert guardrails.missing_features(Arm(requests=600, incomplete=12), full, POLICY, 0.01).outcome is Outcome.PASS
+    assert guardrails.missing_features(Arm(requests=60), full, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_estimated_cost_is_told_and_judged_only_by_a_margin():
+    rng = np.random.default_rng(5)
+    old = rng.random(3000)
+    found = ExpectedCosts.of(old + 0.2, old)
+    assert guardrails.estimated_cost(found, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+    judging = replace(POLICY, estimated_cost_margin=0.1)
+    assert guardrails.estimated_cost(found, judging, 0.01).outcome is Outcome.FAIL
+    assert guardrails.estimated_cost(ExpectedCosts.of(old, old), judging, 0.01).outcome is Outcome.PASS
+    assert guardrails.estimated_cost(ExpectedCosts(), judging, 0.01).outcome is Outcome.INCONCLUSIVE
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 3.0]), st.sampled_from([0.0, 1.0, 3.0])), max_size=30), st.integers(0, 30))
+def test_evidence_of_batches_adds_up_to_that_of_all_rows(rows, cut):
+    new, old = np.array(rows, dtype=float).reshape(-1, 2).T
+    parts = [(new[:cut], old[:cut]), (new[cut:], old[cut:])]
+    for order in (parts, parts[::-1]):
+        pairs = [PairedCosts.of(*part, largest=3.0) for part in order]
+        assert pairs[0] + pairs[1] == PairedCosts.of(new, old, largest=3.0)
+        expected = [ExpectedCosts.of(*part) for part in order]
+        assert astuple(expected[0] + expected[1]) == pytest.approx(astuple(ExpectedCosts.of(new, old)))
+        scores = [ScorePairs.of(part[0] / 3, part[1] / 3, offered=len(part[0])) for part in order]
+        assert scores[0] + scores[1] == ScorePairs.of(new / 3, old / 3, offered=len(new))
+        timings = [timed(*part[0] * 10 + 1) for part in order]
+        assert timings[0] + timings[1] == timed(*new * 10 + 1)
 
 
 def test_sample_ratio_uses_chi_squared_and_says_nothing_of_few_entities():

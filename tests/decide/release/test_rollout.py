@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from everloop.decide.parity_verdict import Standing, Standings
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
-from everloop.decide.release.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert
+from everloop.decide.release.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert, skip
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome
 
@@ -41,9 +41,7 @@ def evidence(requests=400, errors=0, ms=5.0, new=0.3, old=0.3, cost=0.5, labels=
         candidate=Arm(requests=requests, errors=errors, latency=latency(ms, requests)),
         baseline=Arm(requests=requests * 9, latency=latency(5.0, requests * 9)),
         pairs=ScorePairs.of(new + spread, old + spread, offered=pairs),
-        costs=PairedCosts(
-            count=labels, candidate=cost, baseline=0.5, candidate_variance=0.5, baseline_variance=0.5, covariance=0.45
-        ),
+        costs=PairedCosts.of(*(np.arange(labels) < round(share * labels) for share in (cost, 0.5)), largest=3),
         assigned=Assigned(candidate=requests // 2, baseline=requests // 2 * 9),
     )
 
@@ -70,6 +68,23 @@ def test_the_first_release_is_promoted_by_the_check_alone():
     action = advance(state, GOOD, POLICY, LATER)
     assert action.kind is Kind.PROMOTE
     assert action.after == ReleaseState(champion="new", since=LATER)
+
+
+def test_a_person_may_skip_any_stage_but_the_check():
+    state, stages = replace(SHADOW, since=T0), []
+    while state.stage is not Stage.IDLE:
+        action = skip(state, POLICY, LATER, actor="ada", reason="it is Christmas")
+        assert (action.kind, action.actor, action.reason) == (Kind.SKIP, "ada", "ada: it is Christmas")
+        state = action.after
+        stages.append((state.stage, state.weight))
+    assert stages == [(Stage.CANARY, 0.1), (Stage.CANARY, 0.5), (Stage.WATCH, 0), (Stage.IDLE, 0)]
+    assert (state.champion, state.previous) == ("new", "old")
+
+
+@pytest.mark.parametrize(("state", "kind"), [(CHECK, Kind.REFUSE), (PAUSED, Kind.REFUSE), (IDLE, Kind.WAIT)])
+def test_what_cannot_be_skipped_stays_as_it_is(state, kind):
+    action = skip(state, POLICY, LATER, actor="ada", reason="now")
+    assert (action.kind, action.after) == (kind, state)
 
 
 @pytest.mark.parametrize("state", [SHADOW, CANARY, WATCH])
@@ -286,12 +301,12 @@ def test_more_harm_never_improves_the_verdict(state, requests, errors, ms, cost,
 
 
 def test_an_equal_release_is_rarely_rolled_back_however_often_one_looks():
-    """A/A: both arms alike (1% errors, same latency, both models equally costly), 60 looks at a canary; alpha is 5% a rollout."""
+    """A/A: both arms alike (1% errors, same latency, both models equally costly), 20 looks at a canary; alpha is 5% a rollout."""
     rng, state, runs, rolled_back = np.random.default_rng(11), replace(CANARY, weight=0.5), 60, 0
     for _ in range(runs):
         errors, cost = rng.random((2, 3000)) < 0.01, rng.choice([0.0, 1.0, 3.0], p=[0.7, 0.2, 0.1], size=(2, 3000))
         slow = np.searchsorted(LATENCY_EDGES, rng.lognormal(2.5, 0.5, (2, 3000)))
-        for n in range(50, 3001, 50):
+        for n in range(150, 3001, 150):
             arms = [
                 Arm(requests=n, errors=int(e[:n].sum()), latency=tuple(np.bincount(s[:n], minlength=257).tolist()))
                 for e, s in zip(errors, slow, strict=True)

@@ -10,15 +10,24 @@ from everloop.decide.policy.bounds import unit
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutPolicy:
-    """How a challenger meets traffic, stage by stage.
+    """How a challenger meets traffic, stage by stage. In brackets: where a default comes from; "ours" is a choice, no finding.
 
-    `steps`: the challenger's share of traffic, ascending, the last below or equal to 1; after the last comes promotion.
-    Each stage lasts at least `minimum_time` and `minimum_requests` answered by the challenger (in shadow: scored by both).
+    `steps`: the challenger's share of traffic, ascending, the last below or equal to 1; after the last comes promotion (ours;
+    that shares should widen in stages: Xia, Bhardwaj, Dmitriev & Fabijan 2019, Safe velocity, ICSE-SEIP).
+    Each stage lasts at least `minimum_time` and `minimum_requests` answered by the challenger (in shadow: `shadow_requests`
+    scored by both; ours: with 500 answers and no error a rate above 2.2 % is refuted at 1 % by the always-valid interval).
     `shadow_share`: the share of requests that both arms score. `watch_labels`: ripened labels, scored by both, after which
-    a promotion is final; `watch_time` is its shortest length. `patience`: an inconclusive stage pauses after this long.
-    Guardrails: `error_rate_margin`, `latency_factor` (challenger's p99 against the champion's), `score_shift` (largest
-    Jensen-Shannon distance between the arms' scores on the same requests), `cost_margin` (relative, on paired labels).
-    `check_latency_ms`: p99 of scoring one row in the load check, before any traffic.
+    a promotion is final; `watch_time` is its shortest length. `patience`: an inconclusive stage pauses after this long (ours).
+    `alpha`: the chance that a whole rollout of an equal release is rolled back (the customary 5 %).
+
+    Guardrails: `error_rate_margin`, `missing_margin` (answers without a fresh feature), both in shares of the answers (1 % as
+    Flagger's own example of `request-success-rate`, at least 99; 5 %: ours, since a new view may rightly know fewer entities).
+    `latency_factor` (challenger's p99 against the champion's), never judged below `latency_floor_ms` (ours). `score_shift`:
+    largest Jensen-Shannon distance between the arms' scores on the same requests (ours: measure your own models).
+    `cost_margin`: relative, on paired labels, from `minimum_labels` on (ours: 2 %, what two alike models of the flights
+    differ by is 1.3 % on 22,000 rows). `estimated_cost_margin`: the same before labels; `None` only tells it.
+    `check_latency_ms`: p99 of scoring one row in the load check, before any traffic (100 ms: what feels instant, Nielsen 1993,
+    Usability engineering, ch. 5).
     `srm_alpha`: sample-ratio mismatch, chi-squared (Fabijan et al. 2019 use 0.0005 to 0.01; we take 0.001).
     """
 
@@ -35,11 +44,13 @@ class RolloutPolicy:
     alpha: float = 0.05
     srm_alpha: float = 0.001
     error_rate_margin: float = 0.01
+    missing_margin: float = 0.05
     latency_factor: float = 2.0
     latency_floor_ms: float = 20.0
     check_latency_ms: float = 100.0
     score_shift: float = 0.35
     cost_margin: float = 0.02
+    estimated_cost_margin: float | None = None
     minimum_labels: int = 200
 
     def problems(self) -> list[str]:

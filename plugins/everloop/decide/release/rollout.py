@@ -17,6 +17,8 @@ from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 UNDER_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH})
 """The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts."""
+GUARDRAILS = 5
+"""Errors, missing features, latency, estimated and labelled cost; the others judge effect sizes or have their own alpha."""
 
 
 class Kind(StrEnum):
@@ -29,6 +31,7 @@ class Kind(StrEnum):
     ROLL_BACK = "rolled_back"
     PAUSE = "paused"
     RESUME = "resumed"
+    SKIP = "skipped"
     RELEASE = "released"
     FORCE = "forced"
     REVERT = "reverted"
@@ -63,8 +66,8 @@ def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now:
     Fail: all traffic back to the champion (in WATCH to the previous one), at once. Pass: the next step. Else wait; a stage
     that has traffic but no verdict after `policy.patience` pauses, with no traffic for the challenger, and asks a person.
     The watch waits for its labels without impatience: nothing is at stake that its guardrails do not look at.
-    `policy.alpha` bounds the chance that a whole rollout of an equal release is rolled back by errors, latency and cost
-    together: it is split evenly over three guardrails and all stages.
+    `policy.alpha` bounds the chance that a whole rollout of an equal release is rolled back: it is split evenly over the
+    guardrails that test, and of those that begin anew with each stage over the stages too.
     """
     if state.stage not in UNDER_TRIAL:
         text = "nothing is on trial" if state.stage is Stage.IDLE else "paused: a person has to resume, abort or revert"
@@ -141,6 +144,20 @@ def resume(state: ReleaseState, policy: RolloutPolicy, now: datetime, *, actor: 
     return _worded(Kind.RESUME, after, f"{actor}: {reason}", actor)
 
 
+def skip(state: ReleaseState, policy: RolloutPolicy, now: datetime, *, actor: str, reason: str) -> Action:
+    """Go on to the next stage by a person's word, as if this one had passed; in WATCH the promotion is final.
+
+    Refused in CHECK, since a release that the scorer has not loaded cannot answer, and while paused: resume first.
+    """
+    if state.stage is Stage.IDLE:
+        return _worded(Kind.WAIT, state, "nothing is on trial", actor)
+    if state.stage not in UNDER_TRIAL or state.stage is Stage.CHECK:
+        why = "resume it first" if state.stage is Stage.PAUSED else "the scorer must have loaded the release"
+        return _worded(Kind.REFUSE, state, f"the stage {state.stage} cannot be skipped: {why}", actor)
+    said = combine([Reason("rollout.request", Outcome.PASS, f"{actor}: {reason}")])
+    return replace(_next(state, policy, now, said), kind=Kind.SKIP, actor=actor)
+
+
 def abort(state: ReleaseState, now: datetime, *, actor: str, reason: str) -> Action:
     """End the rollout: all traffic to the champion, in WATCH to the previous one."""
     if state.stage is Stage.IDLE:
@@ -160,15 +177,18 @@ def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, 
     if state.stage is Stage.CHECK:
         yield Judged(guardrails.load_check(evidence.check, policy))
         return
-    alpha = policy.alpha / (3 * (len(policy.steps) + 2))
+    alpha = policy.alpha / GUARDRAILS
+    anew = alpha / (len(policy.steps) + 2)  # what is counted from the stage's beginning is tested once a stage
     watching, shadowing = state.stage is Stage.WATCH, state.stage is Stage.SHADOW
     yield Judged(_time(state, policy.watch_time if watching else policy.minimum_time, now))
     yield Judged(_traffic(evidence))
     if shadowing:
-        yield Judged(guardrails.shadow_errors(evidence.pairs, policy, alpha))
+        yield Judged(guardrails.shadow_errors(evidence.pairs, policy, anew))
     else:
-        yield Judged(guardrails.error_rate(evidence.candidate, evidence.baseline, policy, alpha))
-        yield Judged(guardrails.latency(evidence.candidate, evidence.baseline, policy, alpha))
+        arms = evidence.candidate, evidence.baseline
+        yield Judged(guardrails.error_rate(*arms, policy, anew))
+        yield Judged(guardrails.missing_features(*arms, policy, anew))
+        yield Judged(guardrails.latency(*arms, policy, anew))
     if state.stage is Stage.CANARY and state.weight < 1:
         # Few entities cannot show a mismatch; the required number of answered requests stands for the evidence.
         yield Judged(guardrails.sample_ratio(evidence.assigned, state.weight, policy.srm_alpha), required=False)
@@ -177,6 +197,7 @@ def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, 
     # has none of its own.
     parity = parity_verdict.for_rollout(evidence.parity)
     yield Judged(parity, required=not shadowing and parity_verdict.held(evidence.parity))
+    yield Judged(guardrails.estimated_cost(evidence.expected, policy, alpha), required=False)
     # Labels ripen after the canary; they are judged as they come, and the watch stays until there are enough.
     labels = max(policy.watch_labels, policy.minimum_labels)
     yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+from scipy.optimize import brentq
 
 from everloop.decide.statistics.intervals import Range
 
@@ -23,7 +23,7 @@ stakes the rate is `1 - (1 - stake / best)^2` of the best one's). Having sixteen
 
 
 def log_evidence(values: Floats, counts: Floats, mean: float, bound: float) -> float:
-    """The log of the e-value against "the mean is at most `mean`", of `values` (k,), none below `bound`, seen `counts` times each.
+    """The log of the e-value against "the mean is at most `mean`", of `values` (k,) from `bound` on, each seen `counts` times.
 
     Bets of constant stakes on each value lying above `mean`, and the mean of their capitals (diversified Kelly betting:
     Waudby-Smith & Ramdas 2024, Estimating means of bounded random variables by betting, JRSS B 86(1), sec. 2 for the capital
@@ -36,22 +36,26 @@ def log_evidence(values: Floats, counts: Floats, mean: float, bound: float) -> f
         return math.inf if values[counts > 0].max() > mean else -math.inf
     gains = (values - mean) / (mean - bound)
     capitals = np.log1p(np.outer(STAKES, gains)) @ counts
-    return float(logsumexp(capitals)) - math.log(len(STAKES))
+    most = float(capitals.max())
+    return most + math.log(float(np.exp(capitals - most).mean()))
 
 
 def mean_at_least(values: Floats, counts: Floats, bound: float, alpha: float) -> float:
     """The lower end of a bounded mean's one-sided confidence sequence: at every look the mean lies above it, but for `alpha`.
 
-    The largest mean that the bets refute; `bound` where they refute none. Right to 1e-9 of the range.
+    The largest mean that the bets refute; `bound` where they refute none. Right to 1e-9 of the bound.
     """
     if not counts.sum():
         return bound
-    low, high = bound, float(values @ counts / counts.sum())
-    while high - low > 1e-9 * max(1.0, abs(bound)):
-        middle = (low + high) / 2
-        refuted = log_evidence(values, counts, middle, bound) >= -math.log(alpha)
-        low, high = (middle, high) if refuted else (low, middle)
-    return low
+    average, least = float(values @ counts / counts.sum()), bound + 1e-9 * max(1.0, abs(bound))
+
+    def doubt(mean: float) -> float:
+        """Above 0 where `mean` is not refuted."""
+        return -math.log(alpha) - log_evidence(values, counts, mean, bound)
+
+    if average <= least or doubt(least) > 0:
+        return bound
+    return float(brentq(doubt, least, average, xtol=1e-10))
 
 
 def bounded_mean(values: Floats, counts: Floats, bounds: Range, alpha: float) -> Range:

@@ -100,6 +100,11 @@ def costs(labels: Labels, decisions: Labels, cost: CostMatrix) -> Scores:
     return np.where(labels & ~decisions, cost.false_negative, 0.0) + np.where(~labels & decisions, cost.false_positive, 0.0)
 
 
+def expected_costs(chances: Scores, decisions: Labels, cost: CostMatrix) -> Scores:
+    """What each row's decision can be expected to cost where its label is positive with these chances."""
+    return np.where(decisions, (1 - chances) * cost.false_positive, chances * cost.false_negative)
+
+
 def mean_difference(first: Scores, second: Scores, confidence: float = 0.95) -> Estimate | None:
     """Mean of `first - second` over the same rows with its normal interval; `None` below two rows.
 

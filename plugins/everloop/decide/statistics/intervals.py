@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
+from scipy.optimize import brentq
 from scipy.special import betaln, ndtri, xlog1py, xlogy
+
+LEAST = 1e-15
+"""A rate this close to 0 or 1 is refuted by a single row to the contrary, at any alpha that anybody uses."""
 
 
 class Range(NamedTuple):
@@ -59,23 +62,12 @@ def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
     failures, rate = trials - successes, successes / trials
     bound = float(betaln(1 + successes, 1 + failures)) + math.log(alpha)
 
-    def refuted(p: float) -> bool:
-        return bool(xlogy(successes, p) + xlog1py(failures, -p) <= bound)
+    def doubt(p: float) -> float:
+        """Above 0 where `p` is not refuted."""
+        return (successes * math.log(p) if successes else 0.0) + (failures * math.log1p(-p) if failures else 0.0) - bound
 
-    return Range(_edge(refuted, 0.0, rate), _edge(refuted, 1.0, rate))
-
-
-def _edge(refuted: Callable[[float], bool], outside: float, inside: float) -> float:
-    """Where `refuted` turns false between `outside` and `inside`, to 1e-9, on the outer side."""
-    if not refuted(outside):
-        return outside
-    while abs(outside - inside) > 1e-9:
-        middle = (outside + inside) / 2
-        if refuted(middle):
-            outside = middle
-        else:
-            inside = middle
-    return outside
+    low = float(brentq(doubt, LEAST, rate, xtol=1e-10)) if successes else 0.0
+    return Range(low, float(brentq(doubt, rate, 1 - LEAST, xtol=1e-10)) if failures else 1.0)
 
 
 def mean_sequence(average: float, variance: float, count: int, alpha: float, tightest_at: int) -> Range:

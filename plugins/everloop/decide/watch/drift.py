@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.policy import DriftPolicy
-from everloop.decide.release.guardrails import jensen_shannon
+from everloop.decide.statistics.distance import jensen_shannon
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 Counts = dict[str, Any]

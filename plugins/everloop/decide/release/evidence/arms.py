@@ -1,0 +1,76 @@
+"""What one release answered, and how: errors, missing features, latency; and how entities were split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from everloop.decide.statistics.intervals import Range
+from everloop.decide.statistics.quantiles import quantile, quantile_sequence
+
+LATENCY_EDGES = np.geomspace(0.1, 60_000, 256)
+"""Upper ends of the latency buckets in milliseconds, 5% apart, so that a quantile is right to 5%."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadCheck:
+    """What the real scorer said when it loaded the release and scored `rows` rows, `unusable` of them not within [0, 1].
+
+    `refused`: its words when it did not load or answer, which speaks against the release. `unreachable`: why nobody
+    could be asked, which says nothing of the release.
+    """
+
+    rows: int = 0
+    unusable: int = 0
+    latency_ms: float | None = None
+    refused: str | None = None
+    unreachable: str | None = None
+
+    @classmethod
+    def of(cls, scores: Sequence[float | None], latency_ms: float | None = None) -> LoadCheck:
+        """From the scores that came back, null for a row without one."""
+        usable = sum(score is not None and 0 <= score <= 1 for score in scores)
+        return cls(rows=len(scores), unusable=len(scores) - usable, latency_ms=latency_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """Rows that a release answered: all, those with an error, and `incomplete` ones, for which some feature view gave nothing
+    fresh. `latency` counts requests by `LATENCY_EDGES`.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    incomplete: int = 0
+    latency: tuple[int, ...] = (0,) * (len(LATENCY_EDGES) + 1)
+
+    def __add__(self, other: Arm) -> Arm:
+        return Arm(
+            requests=self.requests + other.requests,
+            errors=self.errors + other.errors,
+            incomplete=self.incomplete + other.incomplete,
+            latency=tuple(a + b for a, b in zip(self.latency, other.latency, strict=True)),
+        )
+
+    @property
+    def timed(self) -> int:
+        """Requests whose latency is known."""
+        return sum(self.latency)
+
+    def quantile(self, share: float) -> float:
+        """The latency (ms) that `share` of the requests stay at or under: the upper end of its bucket. NaN without requests."""
+        return quantile(self.latency, LATENCY_EDGES, share)
+
+    def quantile_sequence(self, share: float, alpha: float) -> Range:
+        """That latency's confidence sequence (ms)."""
+        return quantile_sequence(self.latency, LATENCY_EDGES, share, alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned:
+    """Distinct entities that each arm answered since the weight took effect: the unit that is assigned, so the one to count."""
+
+    candidate: int = 0
+    baseline: int = 0

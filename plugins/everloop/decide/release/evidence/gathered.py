@@ -1,0 +1,24 @@
+"""All that a rollout is judged by, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from everloop.decide.parity_verdict import NOTHING_MEASURED, Standings
+from everloop.decide.release.evidence.arms import Arm, Assigned, LoadCheck
+from everloop.decide.release.evidence.pairs import ExpectedCosts, PairedCosts, ScorePairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that `rollout.advance` looks at. `traffic`: rows that any release answered in this stage."""
+
+    check: LoadCheck | None = None
+    traffic: int = 0
+    candidate: Arm = field(default_factory=Arm)
+    baseline: Arm = field(default_factory=Arm)
+    pairs: ScorePairs = field(default_factory=ScorePairs)
+    costs: PairedCosts = field(default_factory=PairedCosts)
+    expected: ExpectedCosts = field(default_factory=ExpectedCosts)
+    assigned: Assigned = field(default_factory=Assigned)
+    parity: Standings = NOTHING_MEASURED
