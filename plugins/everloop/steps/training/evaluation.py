@@ -205,7 +205,8 @@ def _stage(
     importance = top_contributions(model.contributions(sample), model.encoder.columns)
     learnt = examples.filter(_in(examples, LEARNT))
     labels = learnt["label"].to_numpy(zero_copy_only=False).astype(bool)
-    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, scored.scores, metrics)
+    held_out = (holdout.labels, scored.scores, metrics)
+    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out)
     report = Report(
         metrics=metrics,
         slices=by_slice(holdout.slices, holdout.labels, scored.scores, scored.threshold, use_case.cost),
