@@ -185,9 +185,7 @@ def drifting(rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, An
     """The verdict on a window's inputs and scores."""
     columns = reference["columns"]
     shifts = {
-        name: shift
-        for name, column in columns.items()
-        if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
+        name: shift for name, column in columns.items() if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
     }
     score = drift.compare(reference["score"], count(reference["score"], scores.tolist()))
     return drift.judge(shifts, score, policy)
