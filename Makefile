@@ -15,7 +15,7 @@ unexport PIP_NO_INDEX PIP_NO_DEPS PIP_NO_BINARY PIP_ONLY_BINARY PIP_PYTHON PIP_C
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_OFFLINE UV_NO_INDEX UV_NO_DEPS UV_PYTHON UV_SYSTEM_PYTHON
 UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 
-.PHONY: help install install-dev install-spark bench demo test screenshots check up down status logs lock clean
+.PHONY: help install install-dev install-spark bench mutants demo test screenshots check up down status logs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: install-dev  ## Run all tests but those of the browser
 
 bench: install-dev  ## Run a benchmark, both sides, and renew its result: make bench NAME=point_in_time_join
 	$(BIN)/python -m benchmarks.$(NAME)
+
+mutants: install-dev  ## Change decide/ a little in every place and see whether its tests notice: make mutants FILES="verdict watch/retrain"
+	$(BIN)/python -m benchmarks.mutants $(FILES)
 
 screenshots: install-dev  ## Look at what `make demo` left up, with chromium, and renew docs/images
 	$(BIN)/pytest -q tests/browser -m browser

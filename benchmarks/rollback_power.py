@@ -1,4 +1,4 @@
-"""How soon a costlier challenger is stopped, by paired and unpaired labels of real flights; a harmful one, beside Flagger's rule."""
+"""How soon a costlier challenger is stopped, by paired and unpaired labels of flights; a harmful one, beside Flagger's rule."""
 
 from __future__ import annotations
 

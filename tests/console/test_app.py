@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +20,8 @@ from everloop.ports import Decision, Measurement
 from everloop.settings import Settings, read_settings
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-GATE = {"reasons": [{"check": "gate.auc_floor", "numbers": {"value": 0.7213, "low": 0.71, "high": 0.73}}]}
+NUMBERS = {"value": 0.7213, "low": 0.71, "high": 0.73}
+GATE = {"reasons": [{"check": "gate.auc_floor", "outcome": "pass", "text": "AUC above the floor", "numbers": NUMBERS}]}
 SERVING = ReleaseState(champion="aaaa", since=NOW)
 CANARY = ReleaseState(champion="aaaa", challenger="bbbb", rollout="r1", stage=Stage.CANARY, weight=0.25, since=NOW)
 
@@ -120,6 +122,24 @@ def test_everything_that_comes_from_outside_is_escaped(client: Client, ledger: P
     assert "&lt;script&gt;alert(1)" in page
 
 
+def test_a_release_leads_to_its_whole_story(client: Client, on_trial: PostgresLedger) -> None:
+    assert '<a href="/everloop/flights/why/bbbb"><code>bbbb</code></a>' in client("VIEWER").get("/everloop/flights").text
+    page = client("VIEWER").get("/everloop/flights/why/bbbb").text
+    assert "row 4  forced bbbb by everloop: a drill" in page
+    assert "row 1  gate passed" not in page
+    assert f"The chain of flights verifies: 4 rows, the last one has hash {on_trial.entries('flights')[-1].hash}" in page
+    assert client("VIEWER").get("/everloop/flights/why/zzzz").status_code == 404
+    assert client("").get("/everloop/flights/why/bbbb").status_code == 401
+
+
+def test_a_story_escapes_what_comes_from_outside(client: Client, ledger: PostgresLedger) -> None:
+    evil = '"><script>alert(1)</script>'
+    write(ledger, Decision(actor=evil, action=evil, subject=evil, after=ReleaseState(champion=evil), reason=evil))
+    found = client("VIEWER").get(f"/everloop/flights/why/{quote(evil)}")
+    assert (found.status_code, "<script>alert" in found.text) == (200, False)
+    assert "&lt;script&gt;alert(1)" in found.text
+
+
 def test_measurements_become_charts_failing_subjects_first(client: Client, settings: Settings) -> None:
     weeks = [Interval(NOW + timedelta(days=7 * n), NOW + timedelta(days=7 * n + 7)) for n in range(3)]
     values = {"a_calm": ("pass", 0.1), "z_moved": ("fail", 0.4)}
@@ -192,7 +212,7 @@ def test_a_form_of_another_site_is_refused(client: Client, on_trial: PostgresLed
 
 
 def test_only_buttons_that_can_work_are_offered(client: Client, on_trial: PostgresLedger) -> None:
-    assert re.findall(r"<button>(\w+)</button>", client("OP").get("/everloop/flights").text) == ["pause", "abort"]
+    assert re.findall(r"<button>(\w+)</button>", client("OP").get("/everloop/flights").text) == ["pause", "skip", "abort"]
 
 
 def test_a_button_writes_the_decision_in_the_name_of_who_pressed_it(client: Client, on_trial: PostgresLedger) -> None:

@@ -30,10 +30,24 @@ def test_a_number_that_json_cannot_hold_is_refused_with_its_place(value):
         canonical({"gate": {"auc": [0.5, value]}})
 
 
-@pytest.mark.parametrize("value", [datetime(2013, 1, 1), {1: 2}, "a\x00b", "\ud800", object(), {"a\x00": 1}])
-def test_values_that_jsonb_would_change_or_refuse_are_refused(value):
-    with pytest.raises(DataError, match="evidence"):
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (
+            datetime(2013, 1, 1),
+            "$.evidence is 2013-01-01 00:00:00, which has no time zone: pass an aware datetime, for instance in UTC",
+        ),
+        ({1: 2}, "$.evidence has the key 1, which is not text: name it by a string"),
+        ("a\x00b", "$.evidence is 'a\\x00b': PostgreSQL keeps no NUL character: remove it"),
+        ("\ud800", "$.evidence is '\\ud800', which is not valid Unicode (surrogates not allowed): decode it properly"),
+        ([b"bytes"], "$.evidence[0] is a bytes, which JSON cannot hold: pass numbers, text, times, lists or mappings"),
+        ({"a\x00": 1}, "$.evidence is 'a\\x00': PostgreSQL keeps no NUL character: remove it"),
+    ],
+)
+def test_values_that_jsonb_would_change_or_refuse_are_refused_with_their_place(value, told):
+    with pytest.raises(DataError) as raised:
         canonical({"evidence": value})
+    assert str(raised.value) == told
 
 
 def test_times_are_written_in_utc():

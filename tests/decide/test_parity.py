@@ -42,6 +42,34 @@ def test_values_are_equal_when_both_are_missing_or_within_tolerance(left: Any, r
     assert same(right, left, 1e-9) is equal
 
 
+@pytest.mark.parametrize(
+    ("right", "tolerance", "equal"),
+    [(1000.9, 1e-3, True), (1001.1, 1e-3, False), (1000.0 + 1e-7, 1e-12, False), (1000.0, 1e-12, True)],
+)
+def test_the_tolerance_is_relative_above_one(right: float, tolerance: float, equal: bool) -> None:
+    assert same(1000.0, right, tolerance) is equal
+
+
+@pytest.mark.parametrize(("right", "equal"), [(0.0009, True), (0.0011, False)])
+def test_the_tolerance_is_absolute_near_nothing(right: float, equal: bool) -> None:
+    assert same(0.0, right, 1e-3) is equal
+
+
+def test_a_view_is_what_stands_before_the_first_double_underscore() -> None:
+    features = {"v__mean__7d": 1.0, "w__x": 1.0}
+    again = {"v__mean__7d": 2.0, "w__x": 1.0}
+    found = compare([pair(0, 0, served=features, replayed=again, statuses={"v": "fresh", "w": "fresh"})], 1e-9)
+    assert found.statuses == {"fresh": Tally(2, 1)}
+    assert found.worst[0].differences == (Difference("v__mean__7d", 1.0, 2.0, "fresh"),)
+
+
+@pytest.mark.parametrize("differing", ["v__x", "v__y"])
+def test_one_differing_feature_makes_its_view_differ_wherever_it_stands(differing: str) -> None:
+    features = {"v__x": 1.0, "v__y": 1.0}
+    found = compare([pair(0, 0, served=features, replayed=features | {differing: 2.0}, statuses={"v": "fresh"})], 1e-9)
+    assert found.statuses == {"fresh": Tally(1, 0)}
+
+
 def test_a_row_is_equal_only_in_every_feature() -> None:
     both = pair(1.0, 1.0, request_id="a", served={"v__x": 1.0, "v__y": 2.0}, replayed={"v__x": 1.0, "v__y": 3.0})
     found = compare([both, pair(1.0, 1.0)], 1e-9)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from everloop.decide.policy import TrainingPolicy
+from everloop.decide.policy import ExperimentPlan, Metric, RetrainPolicy, TrainingPolicy
 from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 
 
@@ -35,3 +36,52 @@ def test_a_sound_search_has_no_problem() -> None:
     search = {"max_depth": Integers(2, 4), "eta": LogUniform(0.01, 1), "grow_policy": Choice(("depthwise", "lossguide"))}
     sound = TrainingPolicy(search=search, parameters={"eta": 0.1}, candidates=({"max_depth": 2},), workers=2, spark_rows=1)
     assert sound.problems() == []
+
+
+def plan(**changes: object) -> ExperimentPlan:
+    given = {"name": "ab", "control": "aaaa", "treatment": "bbbb", "metric": Metric.COST, "effect": 0.1}
+    return ExperimentPlan(**(given | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": "A/B"}, 'name is "A/B": lower-case letters'),
+        ({"treatment": "aaaa"}, "treatment is aaaa, which is the control"),
+        ({"weight": 1.0}, "weight is 1.0: it must lie between 0 and 1"),
+        ({"power": 0.04}, "power is 0.04: it must be above alpha"),
+        ({"effect": 0.0}, "effect is 0.0: the smallest difference that matters must be above 0"),
+        ({"minimum_entities": 1}, "minimum_entities is 1: it must be 2 or more"),
+        ({"segment_limit": 0}, "segment_limit is 0: it must be 1 or more"),
+        ({"minimum_time": timedelta(days=30)}, "must not exceed maximum_time"),
+        ({"metric": Metric.LATENCY_MS}, "cuped is set for latency_ms"),
+    ],
+)
+def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: dict[str, object], told: str) -> None:
+    (problem,) = plan(**changes).problems()
+    assert told in problem
+
+
+def test_a_sound_plan_has_no_problem_sized_or_not() -> None:
+    assert plan().problems() == plan(entities=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (RetrainPolicy(k=4, n=3), "k=4 of n=3: 1 <= k <= n must hold"),
+        (RetrainPolicy(k=0), "k=0 of n=3"),
+        (RetrainPolicy(new_labels=0), "new_labels is 0: it must be 1 or more"),
+        (RetrainPolicy(every=timedelta(days=27)), "every is 27 days, 0:00:00: it must be a day or more and not below cooldown"),
+        (RetrainPolicy(every=timedelta(hours=23), cooldown=timedelta(0)), "every is 23:00:00"),
+    ],
+)
+def test_a_retrain_policy_that_does_not_hold_together_is_told(policy: RetrainPolicy, told: str) -> None:
+    (problem,) = policy.problems()
+    assert told in problem
+
+
+def test_a_sound_retrain_policy_has_no_problem() -> None:
+    day = timedelta(days=1)
+    assert RetrainPolicy().problems() == []
+    assert RetrainPolicy(k=3, n=3, new_labels=1, every=day, cooldown=day).problems() == []

@@ -227,8 +227,13 @@ def test_two_days_of_drift_ask_once_and_move_the_cursor(world):
     assert "drift in 2 of the last 2 windows" in answer["reason"]
     assert "income" in answer["reason"]
     assert world.measurements.cursor("loans", "monitor") == DAYS[1].end
-    wanted = world.ledger.entries("loans", action="retrain_wanted")
-    assert [(e.subject, e.evidence["triggers"]) for e in wanted] == [("old", ["drift"])]
+    (wanted,) = world.ledger.entries("loans", action="retrain_wanted")
+    assert (wanted.subject, wanted.evidence["triggers"], wanted.seq) == ("old", ["drift"], answer["row"])
+    assert [window["end"] for window in wanted.evidence["windows"]] == [DAYS[0].end.isoformat(), DAYS[1].end.isoformat()]
+    measures = wanted.evidence["windows"][0]["measures"]
+    assert (measures["drift"]["verdict"], measures["performance"]["labels"]) == ("fail", 400)
+    assert all(measured["reasons"] for measured in measures.values())
+    assert wanted.evidence["policy"]["k"] == 2
 
 
 def test_asked_again_for_the_same_window_it_says_yes_again_and_writes_nothing(world):
@@ -238,6 +243,7 @@ def test_asked_again_for_the_same_window_it_says_yes_again_and_writes_nothing(wo
     again = world.run(0, 1)
     assert again["retrain"]
     assert "asked already" in again["reason"]
+    assert again["row"] == world.ledger.entries("loans", action="retrain_wanted")[0].seq
     assert len(world.ledger.entries("loans", action="retrain_wanted")) == 1
 
 
@@ -333,6 +339,40 @@ def test_labels_that_ripen_later_show_the_relation_when_they_come(world):
     assert world.verdicts("concept") == ["inconclusive"]
     world.run(1)
     assert world.verdicts("concept") == ["fail"]
+
+
+@pytest.mark.parametrize(("on_estimate", "performance"), [(True, "inconclusive"), (False, "inconclusive"), (True, "pass")])
+def test_an_estimate_that_fails_asks_where_the_policy_says_so_and_outcomes_have_not_decided(world, on_estimate, performance):
+    case = replace(USE_CASE, retrain=replace(USE_CASE.retrain, on_estimate=on_estimate))
+    detail = {"because": "cost rose", "labels": 0, "trained_through": (T0 - 30 * DAY).isoformat()}
+    verdicts = {"drift": "pass", "performance": performance, "estimate": "fail"}
+    for day in (0, 1):
+        told = [
+            Measurement(interval=DAYS[day], release="old", kind=kind, subject="window", value=0.5, verdict=found, detail=detail)
+            for kind, found in verdicts.items()
+        ]
+        world.measurements.write("loans", told)
+    answer = monitor.decide(world.measurements, world.ledger, case, [DAYS[1]], now=NOW)
+    assert answer["retrain"] is (on_estimate and performance == "inconclusive")
+    if answer["retrain"]:
+        assert answer["reason"].startswith("estimate in 2 of the last 2 windows, the latest too: estimate until 2013-04-02")
+        assert "(cost rose)" in answer["reason"]
+
+
+def test_by_schedule_the_champion_is_replaced_though_nothing_was_served(world):
+    case = replace(USE_CASE, retrain=RetrainPolicy(every=40 * DAY))
+
+    def answer(day):
+        return monitor.decide(world.measurements, world.ledger, case, [DAYS[day]], now=NOW)
+
+    assert not answer(0)["retrain"]
+    evidence = {"run": "first", "trained_through": (T0 - 38 * DAY).isoformat()}
+    registered = Decision(
+        actor="everloop", action="registered", subject="old", after=ReleaseState(champion="old"), reason="-", evidence=evidence
+    )
+    world.ledger.append("loans", registered, expected=1, at=NOW)
+    assert [answer(day)["retrain"] for day in (0, 1, 2)] == [False, True, False]
+    assert world.ledger.entries("loans")[-1].evidence["triggers"] == ["schedule"]
 
 
 def test_labels_that_ripen_later_are_measured_when_they_come(world):

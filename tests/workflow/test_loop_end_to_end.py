@@ -82,8 +82,10 @@ def test_what_a_backfill_publishes_is_marked_and_leads_to_no_decision(backfilled
 def test_a_model_is_trained_judged_approved_by_a_named_person_and_released(trained: dict[str, str], loop: Loop) -> None:
     assert set(trained.values()) == DONE
     entries = loop.ledger.entries("flights")
-    assert [entry.action for entry in entries[:3]] == ["gate_passed", "approved", "released"]
-    assert entries[1].actor == "ann"
+    asked, registered, _, approved, released = entries[:5]
+    assert [entry.action for entry in entries[:5]] == ["retrain_asked", "registered", "gate_passed", "approved", "released"]
+    assert (asked.actor, asked.reason, approved.actor) == ("ann", "the first model", "ann")
+    assert (registered.subject, registered.evidence["asked_in"]) == (released.subject, [asked.seq])
 
 
 def test_the_release_event_leads_through_the_real_scorer_to_a_champion(rolled_out: Any, loop: Loop) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,7 +21,9 @@ from everloop.console.access import Operator, UseCaseName, Viewer, allowed
 from everloop.console.actions import press
 from everloop.console.chart import chart
 from everloop.console.records import ROWS, gather
+from everloop.errors import ReleaseError
 from everloop.settings import Settings, read_settings
+from everloop.steps import why
 
 PREFIX = "/everloop"
 """Where Airflow mounts the page, below its own base URL."""
@@ -46,6 +48,15 @@ def create_app(settings: Callable[[], Settings] = read_settings) -> FastAPI:
     def look(request: Request, use_case: UseCaseName, user: Viewer) -> HTMLResponse:
         """The page of one use case."""
         return show(request, settings(), use_case, may_act=allowed(user, use_case, "POST"))
+
+    @app.get("/{use_case}/why/{subject:path}")
+    def explain(request: Request, use_case: UseCaseName, subject: str, user: Viewer) -> HTMLResponse:  # noqa: ARG001 - only checked
+        """The whole story of a release, a rollout or a training run."""
+        try:
+            told = why.story(PostgresLedger(settings().database), use_case, subject)
+        except ReleaseError as error:
+            raise HTTPException(404, str(error)) from error
+        return answer(request, "story.html", name=use_case, subject=subject, lines=why.lines(told))
 
     @app.post("/{use_case}")
     async def button(request: Request, use_case: UseCaseName, user: Operator, later: BackgroundTasks) -> HTMLResponse:

@@ -56,7 +56,7 @@ def _evidence(
     traffic: TrafficLog, registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, state: ReleaseState
 ) -> Evidence:
     """What the stage is judged by: the scorer's word in CHECK, the rollout's traffic from then on."""
-    if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED):
+    if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED, Stage.EXPERIMENT):
         return Evidence()
     if state.stage is Stage.CHECK:
         return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))

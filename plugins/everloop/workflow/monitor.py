@@ -26,7 +26,8 @@ PAGE = """
   with its verdict. Measuring again gives the same rows. What differs between served features and history is in the log of
   **parity**; while it fails, the gate refuses and a rollout holds or goes back.
 - **estimate** comes after **drift** and **performance**, which say whether what it assumes holds.
-- **decide**: k of the last n windows, and the latest, must violate. Says yes or no with reasons; yes rings `retrain`.
+- **decide**: k of the last n windows, and the latest, must violate; or enough new labels, or time. Says yes or no with reasons;
+  yes rings `retrain`.
 
 A run that only answers a backfill measures, and decides nothing: a backfill never leads to a release.
 """
@@ -99,7 +100,7 @@ class MonitorTasks:
         log.info("Train again: %s", decision)
         if decision["retrain"]:
             wanted = assets.retrain(self.use_case)
-            extra = {"backfill": False, "reason": decision["reason"], "intervals": intervals}
+            extra = {"backfill": False, "reason": decision["reason"], "row": decision["row"], "intervals": intervals}
             outlet_events[assets.sometimes(wanted)].add(wanted, extra=extra)
         return decision
 

@@ -24,11 +24,13 @@ from everloop.workflow.tasks import task
 log = logging.getLogger(__name__)
 
 PAGE = """
-- **snapshot**: pins the version of every table, up to the last published interval (or `through`).
+- **snapshot**: pins the version of every table, up to the last published interval (or `through`). Who started the run by hand,
+  and why, goes to the ledger.
 - **training_set**: labelled rows with point-in-time features at those versions, checked by a suite.
 - **tune**, **train**: in a fresh process, in the pool `gpu`, or on Spark; a killed training goes on from its checkpoint.
 - **evaluate**: candidate and champion on the same later-in-time rows that neither has seen.
 - **register**: the release bundle in the store, run and model version in MLflow; a refused candidate can be reviewed there too.
+  Its hashes, snapshot, parameters and code go to the ledger, with the rows that asked for it.
 - **gate**: pass or refuse, with reasons, to the ledger: floors, behaviour, the champion, fairness, and the real scorer where it
   can be reached; it refuses too while the champion is served other features than those of history. A refusal skips the rest
   and the run stays green: refusing is its work.
@@ -52,7 +54,9 @@ class RetrainTasks:
 
         check_form(params)
         through = datetime.fromisoformat(params["through"]) if params.get("through") else None
-        return training.snapshot(connect(self.use_case).lake, self.use_case, through=through)
+        loop = connect(self.use_case)
+        self._asked(loop, params)
+        return training.snapshot(loop.lake, self.use_case, through=through)
 
     def training_set(self, snapshot: Json, params: Json) -> Json:
         """Labelled rows with the features that were known when the prediction would have been asked for."""
@@ -82,14 +86,26 @@ class RetrainTasks:
         loop = connect(self.use_case)
         return training.evaluate(loop.lake, loop.registry, loop.ledger, self.use_case, runs.run_name())
 
-    def register(self, training_set: Json, tuned: Json, trained: Json, evaluation: Json) -> Json:
-        """The bundle in the release store, the model version in MLflow."""
-        from everloop.steps import training
+    def register(self, training_set: Json, tuned: Json, trained: Json, evaluation: Json, params: Json) -> Json:
+        """The bundle in the release store, the model version in MLflow, and a ledger row that says what it was made of."""
+        from everloop.steps import provenance, training
 
-        loop = connect(self.use_case)
+        loop, run = connect(self.use_case), runs.run_name()
         took = {"training_set": training_set, "tune": tuned, "train": trained, "evaluate": evaluation}
         seconds = {name: result["seconds"] for name, result in took.items() if "seconds" in result}
-        return training.register(loop.lake, loop.registry, self.use_case, runs.run_name(), seconds)
+        made = training.register(loop.lake, loop.registry, self.use_case, run, seconds)
+        row = provenance.registered(
+            loop.ledger,
+            loop.registry,
+            self.use_case,
+            made["release"],
+            run,
+            asked_in=self._asked(loop, params),
+            version={name: made[name] for name in ("version", "run_id", "url")},
+            training_set=training_set,
+            now=runs.now(),
+        )
+        return made | {"row": row}
 
     def gate(self, registered: Json, evaluation: Json, params: Json, ti: Any) -> Json:
         """The verdict; empty, which skips the rest, when it is a refusal that nobody overrules."""
@@ -136,6 +152,14 @@ class RetrainTasks:
             released = assets.released(self.use_case)
             outlet_events[assets.sometimes(released)].add(released, extra={"backfill": False, "release": registered["release"]})
         return result
+
+    def _asked(self, loop: Loop, params: Json) -> list[int]:
+        """The ledger rows that asked for this run; who started it by hand is written."""
+        from everloop.steps import provenance
+
+        run, events, actor, now = runs.run_name(), runs.events(), runs.actor(), runs.now()
+        reason = why(params, events)
+        return provenance.asked(loop.ledger, self.use_case, run, events, params, actor=actor, reason=reason, now=now)
 
 
 def _work(loop: Loop) -> Path:

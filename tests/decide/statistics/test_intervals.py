@@ -47,6 +47,13 @@ def test_more_successes_never_lower_a_rate_sequence(trials, data):
     assert fewer.high <= more.high + 1e-8
 
 
+@given(st.integers(1, 2), st.sampled_from([10**5, 10**6, 10**7, 10**9]), st.sampled_from([0.05, 0.0014, 1e-4]))
+def test_one_event_in_ever_so_many_rows_has_a_sequence_too(events, trials, alpha):
+    low, high = rate_sequence(events, trials, alpha)
+    assert 0 <= low < events / trials < high < 60 / trials
+    assert rate_sequence(trials - events, trials, alpha) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
 def test_rate_sequence_covers_at_every_look():
     draws = np.random.default_rng(1).random((300, 400)) < 0.03
     missed = sum(

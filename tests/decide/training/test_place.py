@@ -12,10 +12,15 @@ SMALL = TrainingPolicy(memory_mb=4)
 
 
 def test_a_set_within_the_budget_stays_in_memory_and_one_above_it_goes_to_disk() -> None:
-    assert local(SMALL, 100_000, 10).external is False
-    above = local(SMALL, 100_001, 10)
-    assert above.external is True
-    assert "above TrainingPolicy.memory_mb of 4" in above.because
+    within, above = local(SMALL, 100_000, 10), local(SMALL, 100_001, 10)
+    assert (within.external, above.external) == (False, True)
+    assert within.because == "100000 rows of 10 columns are 4 MB, within TrainingPolicy.memory_mb of 4"
+    assert above.because == "100001 rows of 10 columns are 4 MB, above TrainingPolicy.memory_mb of 4"
+
+
+def test_a_megabyte_is_a_million_bytes() -> None:
+    assert local(replace(SMALL, memory_mb=4_000), 100_000_000, 10).external is False
+    assert local(replace(SMALL, memory_mb=4_000), 100_000_001, 10).external is True
 
 
 @pytest.mark.parametrize("cluster", [True, False])
@@ -24,18 +29,27 @@ def test_one_worker_is_this_machine_whether_there_is_a_cluster_or_not(cluster: b
 
 
 def test_workers_asked_for_outright_fit_on_the_cluster_at_any_size() -> None:
-    assert choose(replace(SMALL, workers=3), 10, 10, cluster=True).workers == 3
+    found = choose(replace(SMALL, workers=3), 10, 10, cluster=True)
+    assert (found.workers, found.external, found.because) == (3, False, "TrainingPolicy.workers is 3")
 
 
 def test_workers_asked_for_outright_without_a_cluster_are_an_error() -> None:
-    with pytest.raises(ConfigurationError, match=r"workers is 3, and EVERLOOP_SPARK names no cluster: set it to one"):
+    with pytest.raises(ConfigurationError) as raised:
         choose(replace(SMALL, workers=3), 10, 10, cluster=False)
+    assert str(raised.value) == (
+        "TrainingPolicy.workers is 3, and EVERLOOP_SPARK names no cluster: set it to one (spark://host:7077), set workers to 1, "
+        "or give spark_rows, so that smaller sets are fitted on this machine"
+    )
 
 
 def test_workers_by_size_fit_from_that_size_on() -> None:
     policy = replace(SMALL, workers=2, spark_rows=1_000)
     assert choose(policy, 999, 10, cluster=True) == local(policy, 999, 10)
-    assert choose(policy, 1_000, 10, cluster=True).workers == 2
+    found = choose(policy, 1_000, 10, cluster=True)
+    assert (found.workers, found.because) == (
+        2,
+        "TrainingPolicy.workers is 2 from 1000 rows on, and there are 1000",
+    )
 
 
 def test_workers_by_size_without_a_cluster_are_pages_on_disk_and_said_so() -> None:

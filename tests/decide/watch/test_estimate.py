@@ -107,6 +107,17 @@ def test_values_are_those_of_rows_split_by_their_probability():
         assert getattr(found, name).value == pytest.approx(score(labels, alarm, sample_weight=weights), abs=1e-9)
 
 
+def test_values_are_those_of_nannyml():
+    """NannyML 0.13.1's own functions gave these of the same scores; its AUC counts each row as a pair with itself, a tie."""
+    scores = np.random.default_rng(0).beta(2, 4, 3000)
+    found = expect(scores, COST.threshold, COST)
+    assert found.precision.value == pytest.approx(0.43738693100619824, abs=1e-12)
+    assert found.recall.value == pytest.approx(0.8368673365109675, abs=1e-12)
+    assert found.f1.value == pytest.approx(0.5745083148735579, abs=1e-12)
+    itself, pairs = np.sum(scores * (1 - scores)), scores.sum() * (1 - scores).sum()
+    assert (found.auc.value * (pairs - itself) + itself / 2) / pairs == pytest.approx(0.7250477694958283, abs=1e-6)
+
+
 def world(rng, rows, off):
     """Scores, and labels whose chance is off by `off` in the logit."""
     scores = rng.beta(2, 4, rows)
@@ -121,7 +132,7 @@ def test_what_the_calibrator_was_off_by_at_release_widens_the_interval():
     for _ in range(200):
         off = rng.normal(0, 0.25)
         held_scores, held_labels = world(rng, 2000, off)
-        calibration = Calibration.of(edges, residuals(edges, held_labels, held_scores))
+        calibration = Calibration.of(edges, [residuals(edges, held_labels, held_scores)])
         scores, labels = world(rng, 2000, off)
         truth = actual(labels, scores, scores >= COST.threshold)
         with_it.append(coverage(expect(scores, COST.threshold, COST, calibration), [truth]))
@@ -136,13 +147,27 @@ def test_a_perfect_calibrator_known_by_few_rows_widens_it_too():
     scores = rng.beta(2, 4, 20_000)
     bare = expect(scores, COST.threshold, COST).cost
     held = rng.beta(2, 4, 300)
-    few = Calibration.of([0.3], residuals([0.3], rng.random(300) < held, held))
+    few = Calibration.of([0.3], [residuals([0.3], rng.random(300) < held, held)])
     known = expect(scores, COST.threshold, COST, few).cost
     assert known.value == bare.value
     assert known.high - known.low > 3 * (bare.high - bare.low)
 
 
 def test_a_score_bin_without_held_out_rows_is_not_taken_as_right():
-    empty = Calibration.of([0.5], {"rows": [100, 0], "labels": [30, 0], "scores": [30, 0], "squares": [20, 0]})
+    empty = Calibration.of([0.5], [{"rows": [100, 0], "labels": [30, 0], "scores": [30, 0], "squares": [20, 0]}])
     low, high = (expect(np.full(50, p), 0.25, COST, empty).cost for p in (0.4, 0.6))
     assert high.high - high.low > 2 * (low.high - low.low)
+
+
+def test_where_the_scores_are_off_anew_in_each_window_earlier_windows_show_by_how_much():
+    rng = np.random.default_rng(14)
+    edges = [0.15, 0.25, 0.35, 0.5]
+    one, several = [], []
+    for _ in range(150):
+        windows = [world(rng, 1000, rng.normal(0, 0.25)) for _ in range(9)]
+        sketches = [residuals(edges, labels, scores) for scores, labels in windows]
+        scores, labels = windows[-1]
+        truth = actual(labels, scores, scores >= COST.threshold)
+        for seen, held in ((one, sketches[:1]), (several, sketches[:-1])):
+            seen.append(coverage(expect(scores, COST.threshold, COST, Calibration.of(edges, held)), [truth])["precision"])
+    assert np.mean(one) < 0.9 < 0.93 < np.mean(several)

@@ -51,21 +51,37 @@ class DriftPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainPolicy:
-    """When to train again: `k` of the last `n` windows violate and the latest does; or enough new labels; with a cooldown.
+    """When to train again: `k` of the last `n` windows violate and the latest does; enough new labels; or time; with a cooldown.
 
-    `auc_drop`, `cost_rise`: how much worse than at release a window may be before it violates on performance.
+    All in data time. `auc_drop`, `cost_rise`: how much worse than at release a window may be before it violates on performance.
+    `on_estimate`: the performance that the calibrated scores expect (CBPE) counts too, in windows whose outcomes have not decided
+    yet; off, because it is blind to a changed relation of features and label, and alarms when calibration alone has moved.
+    `every`: train again when the champion has learnt through longer ago than this; `None` for never. `cooldown`: how much data
+    a champion is left alone for after what it has learnt.
     """
 
     k: int = 2
     n: int = 3
     auc_drop: float = 0.04
     cost_rise: float = 0.25
+    on_estimate: bool = False
     new_labels: int | None = None
+    every: timedelta | None = None
     cooldown: timedelta = timedelta(days=28)
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
-        return [] if 1 <= self.k <= self.n else [f"RetrainPolicy: k={self.k} of n={self.n}: 1 <= k <= n must hold"]
+        found = []
+        if not 1 <= self.k <= self.n:
+            found.append(f"RetrainPolicy: k={self.k} of n={self.n}: 1 <= k <= n must hold")
+        if self.new_labels is not None and self.new_labels < 1:
+            found.append(f"RetrainPolicy.new_labels is {self.new_labels}: it must be 1 or more, or None for never")
+        if self.every is not None and self.every < max(self.cooldown, timedelta(days=1)):
+            found.append(
+                f"RetrainPolicy.every is {self.every}: it must be a day or more and not below cooldown ({self.cooldown}), "
+                "which would hold it back"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,15 @@ from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 UNDER_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH})
-"""The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts."""
+"""The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts; an
+EXPERIMENT has a course of its own."""
+
+_WAITS_FOR = {
+    Stage.IDLE: "nothing is on trial",
+    Stage.PAUSED: "paused: a person has to resume, abort or revert",
+    Stage.EXPERIMENT: "an experiment is under way: a rollout can begin when it has ended",
+}
+
 GUARDRAILS = 5
 """Errors, missing features, latency, estimated and labelled cost; the others judge effect sizes or have their own alpha."""
 
@@ -36,6 +44,9 @@ class Kind(StrEnum):
     FORCE = "forced"
     REVERT = "reverted"
     REFUSE = "refused"
+    EXPERIMENT = "experiment_started"
+    CONCLUDE_EXPERIMENT = "experiment_concluded"
+    STOP = "experiment_stopped"
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,7 @@ def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now:
     guardrails that test, and of those that begin anew with each stage over the stages too.
     """
     if state.stage not in UNDER_TRIAL:
-        text = "nothing is on trial" if state.stage is Stage.IDLE else "paused: a person has to resume, abort or revert"
-        return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, text)]))
+        return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, _WAITS_FOR[state.stage])]))
     verdict = _verdict(tuple(_judgements(state, evidence, policy, now)))
     if verdict.outcome is Outcome.FAIL:
         return Action(Kind.ROLL_BACK, _withdrawn(state, now), verdict)
@@ -96,7 +106,7 @@ def begin(
     """Put `release` on trial at CHECK, under the name `rollout`.
 
     Waits when it already serves or is on trial; refuses while another release is under way, unless `supersede` replaces it
-    (in WATCH the promoted release stays champion, and its watch ends).
+    (in WATCH the promoted release stays champion, and its watch ends). Refuses in any case while an experiment is under way.
     """
     if (stop := _obstacle(state, release, supersede)) is not None:
         return _worded(stop[0], state, stop[1], actor)
@@ -129,6 +139,10 @@ def pause(state: ReleaseState, now: datetime, *, actor: str, reason: str) -> Act
     if state.stage is Stage.WATCH:
         text = f"{state.champion} already serves all traffic, so there is nothing to hold: revert, or let the watch go on"
         return _worded(Kind.REFUSE, state, text, actor)
+    if state.stage is Stage.EXPERIMENT:
+        return _worded(
+            Kind.REFUSE, state, "an experiment cannot be held, since its arms would no longer be alike: stop it", actor
+        )
     if state.stage not in UNDER_TRIAL:
         return _worded(Kind.WAIT, state, f"the rollout is {state.stage} already", actor)
     return _worded(Kind.PAUSE, _paused(state, now), f"{actor}: {reason}", actor)
@@ -264,6 +278,8 @@ def _obstacle(state: ReleaseState, release: str, supersede: bool) -> tuple[Kind,
         return Kind.WAIT, f"{release} is the champion already"
     if release == state.challenger:
         return Kind.WAIT, f"{release} is on trial already (stage {state.stage})"
+    if state.stage is Stage.EXPERIMENT:
+        return Kind.REFUSE, f"experiment {state.rollout} is under way: stop it (`everloop ab stop`), or wait until it has ended"
     if state.stage is not Stage.IDLE and not supersede:
         trial = state.challenger or state.champion
         return Kind.REFUSE, f"{trial} is under way (stage {state.stage}): wait, abort it, or ask to supersede it"

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import betaln, ndtri, xlog1py, xlogy
 
 LEAST = 1e-15
-"""A rate this close to 0 or 1 is refuted by a single row to the contrary, at any alpha that anybody uses."""
+"""How close to 0 or 1 an end is looked for: one event in more than a million rows refutes no rate that is nearer than that."""
 
 
 class Range(NamedTuple):
@@ -66,8 +66,9 @@ def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
         """Above 0 where `p` is not refuted."""
         return (successes * math.log(p) if successes else 0.0) + (failures * math.log1p(-p) if failures else 0.0) - bound
 
-    low = float(brentq(doubt, LEAST, rate, xtol=1e-10)) if successes else 0.0
-    return Range(low, float(brentq(doubt, rate, 1 - LEAST, xtol=1e-10)) if failures else 1.0)
+    low = float(brentq(doubt, LEAST, rate, xtol=1e-10)) if successes and doubt(LEAST) < 0 else 0.0
+    high = float(brentq(doubt, rate, 1 - LEAST, xtol=1e-10)) if failures and doubt(1 - LEAST) < 0 else 1.0
+    return Range(low, high)
 
 
 def mean_sequence(average: float, variance: float, count: int, alpha: float, tightest_at: int) -> Range:

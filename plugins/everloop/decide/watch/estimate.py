@@ -14,6 +14,9 @@ from everloop.decide.watch.sketch import bins
 
 Scores = npt.NDArray[np.float64]
 
+WINDOWS = 12
+"""How many of the latest labelled windows tell, beside the held-out rows, what scores may be off by: a quarter in weeks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
@@ -38,19 +41,32 @@ class Expected:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far held-out labels lay from the scores: inner cut points (k,), mean residual and its variance by bin (k + 1,)."""
+    """How far labels lay from the scores in each of w windows: inner cut points (k,), mean residuals and variances (w, k + 1)."""
 
     edges: tuple[float, ...]
     bias: Scores
     variance: Scores
 
     @classmethod
-    def of(cls, edges: Sequence[float], residuals: Mapping[str, Sequence[float]]) -> Calibration:
-        """From the release's held-out residuals (`decide.watch.concept`). A bin with fewer than two rows knows nothing: 1/4."""
-        rows, labels, scores, squares = (np.asarray(residuals[name]) for name in ("rows", "labels", "scores", "squares"))
+    def of(cls, edges: Sequence[float], windows: Sequence[Mapping[str, Sequence[float]]]) -> Calibration:
+        """From residuals (`decide.watch.concept`): the release's held-out rows, and the latest windows that have labels.
+
+        A bin with fewer than two rows knows nothing: its variance is the largest that a rate can have, 1/4.
+        """
+        found = [np.asarray([one[name] for one in windows]) for name in ("rows", "labels", "scores", "squares")]
+        rows, labels, scores, squares = found
         bias = (labels - scores) / np.maximum(rows, 1)
         variance = np.maximum(0.0, squares - rows * bias**2) / np.maximum(rows - 1, 1) / np.maximum(rows, 1)
         return cls(tuple(edges), bias, np.where(rows < 2, 0.25, variance))
+
+    def error(self, scores: Scores, gradient: Scores) -> float:
+        """Mean square of what the scores' errors make of a number with this `gradient` (rows,) in the rows' chances.
+
+        In each window the score bins were off by `bias`, known up to `variance`; with G the gradient summed by bin, that is
+        `(sum of G bias)^2 + sum of G^2 variance`, and its mean over the windows is what to expect of the next one.
+        """
+        by_bin = np.bincount(bins(self.edges, scores), weights=gradient, minlength=self.bias.shape[1])
+        return float(np.mean((self.bias @ by_bin) ** 2 + self.variance @ by_bin**2))
 
 
 def expect(
@@ -63,9 +79,9 @@ def expect(
     ratios of expectations, which many rows make the same as the expectation of the ratio.
 
     The intervals hold the spread of labels drawn from the scores, to first order in each label (for the cost exactly: a
-    Poisson-binomial sum), and the calibrator's error as far as the release has seen it: by `calibration`, the residuals of its
-    held-out rows, taken as what the scores may be off by again. Without it they hold the labels' spread alone. Neither knows of a
-    changed relation of inputs and label: `decide.watch.assumptions` does.
+    Poisson-binomial sum), and the calibrator's error as far as labels have shown it: by `calibration`, what scores were off by in
+    held-out rows and in the windows since, taken as what they may be off by again. Without it they hold the labels' spread alone.
+    Neither knows of a relation that moves anew: `decide.watch.assumptions` asks for that.
     """
     if not len(scores):
         return None
@@ -97,16 +113,10 @@ class _Spread:
     confidence: float
 
     def around(self, value: float, gradient: Scores) -> Estimate:
-        """The interval of a number with this `gradient` (rows,) in the rows' chances: label noise, and the calibrator's error.
-
-        The calibrator is off by an unknown amount in each score bin, of which held-out rows gave a mean and its variance; the
-        mean square of what that makes of the number is `(sum of G bias)^2 + sum of G^2 variance`, G being the bin's gradient.
-        """
+        """The interval of a number with this `gradient` (rows,) in the rows' chances: label noise, and the calibrator's error."""
         variance = float(np.sum(gradient**2 * self.scores * (1 - self.scores)))
         if self.calibration is not None:
-            size = len(self.calibration.bias)
-            by_bin = np.bincount(bins(self.calibration.edges, self.scores), weights=gradient, minlength=size)
-            variance += float(by_bin @ self.calibration.bias) ** 2 + float(by_bin**2 @ self.calibration.variance)
+            variance += self.calibration.error(self.scores, gradient)
         return Estimate.normal(value, variance, len(self.scores), self.confidence)
 
 

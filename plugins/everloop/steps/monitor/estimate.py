@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from everloop.decide.verdict import Outcome, Reason, Verdict
@@ -24,14 +24,14 @@ def estimate(
 
     To be run after `drift` and `performance` of the same intervals, whose verdicts say whether the estimate may be believed.
     """
-    found = each_champion(
-        traffic, registry, use_case, intervals, lambda s: _measure(s, use_case, _assumed(s, measurements, use_case))
-    )  # fmt: skip
+    found = each_champion(traffic, registry, use_case, intervals, lambda s: _measure(s, use_case, measurements))
     return write(measurements, use_case, found)
 
 
-def _measure(rows: Scored, use_case: UseCase, assumed: Sequence[Reason]) -> list[Measurement]:
-    expected = estimating.expect(rows.scores, rows.bundle.manifest.threshold, use_case.cost, _calibration(rows.reference))
+def _measure(rows: Scored, use_case: UseCase, measurements: Measurements) -> list[Measurement]:
+    windows = _newest(rows, measurements, use_case, "concept", estimating.WINDOWS)
+    calibration, assumed = _calibration(rows, windows, use_case), _assumed(rows, measurements, windows, use_case)
+    expected = estimating.expect(rows.scores, rows.bundle.manifest.threshold, use_case.cost, calibration)
     if expected is None:
         return []
     found = expected.measures()
@@ -44,13 +44,18 @@ def _measure(rows: Scored, use_case: UseCase, assumed: Sequence[Reason]) -> list
     ]
 
 
-def _calibration(reference: Mapping[str, Any]) -> Calibration | None:
-    """The held-out residuals of the release; `None` for one that was made before they were kept."""
-    score = reference["score"]
-    return Calibration.of(score["edges"], score["residuals"]) if "residuals" in score else None
+def _calibration(rows: Scored, windows: Sequence[Measurement], use_case: UseCase) -> Calibration | None:
+    """Of the held-out residuals and those of earlier windows; `None` for a release from before the former were kept."""
+    score = rows.reference["score"]
+    if "residuals" not in score:
+        return None
+    earlier = [
+        one.detail for one in windows if one.interval < rows.interval and one.detail["labels"] >= use_case.drift.minimum_rows
+    ]
+    return Calibration.of(score["edges"], [score["residuals"], *(one["residuals"] for one in earlier)])
 
 
-def _assumed(rows: Scored, measurements: Measurements, use_case: UseCase) -> tuple[Reason, ...]:
+def _assumed(rows: Scored, measurements: Measurements, windows: Sequence[Measurement], use_case: UseCase) -> tuple[Reason, ...]:
     drift = _newest(rows, measurements, use_case, "drift", 1)
     same = drift[-1] if drift and drift[-1].interval == rows.interval else None
     return assumptions.checked(
@@ -58,14 +63,13 @@ def _assumed(rows: Scored, measurements: Measurements, use_case: UseCase) -> tup
         rows.reference["score"].get("range"),
         _verdict(same) if same else None,
         same.detail["strangers"] if same else {},
-        _relation(rows, measurements, use_case),
+        _relation(rows, windows, use_case),
     )
 
 
-def _relation(rows: Scored, measurements: Measurements, use_case: UseCase) -> Verdict | None:
+def _relation(rows: Scored, windows: Sequence[Measurement], use_case: UseCase) -> Verdict | None:
     """The verdict on the latest labelled windows that together have enough labels, else on the release's held-out rows."""
     held_out = rows.reference["score"].get("residuals")
-    windows = _newest(rows, measurements, use_case, "concept", use_case.retrain.n)
     merged = None
     for measured in reversed(windows):
         sketch = measured.detail["residuals"]
