@@ -107,11 +107,12 @@ FEW_VALUED = (
 
 BEHAVIOUR = BehaviourPolicy(
     # Delays of the morning are passed on through the day; wind and haze slow an airport down; a plane a year older is no other.
+    # Ten models of the year break these rules on 0.7 % of their rows at most, and change 8 % of their decisions in noise.
     tests=(
-        Direction(column="schedule__departure_minute", step=120, tolerance=0.05, share=0.05),
-        Direction(column="weather_hourly__wind_speed", step=10, tolerance=0.05, share=0.05),
-        Direction(column="weather_hourly__visib", step=3, rises=False, tolerance=0.05, share=0.05),
-        Invariance(column="aircraft__year", step=1, tolerance=0.05, share=0.05),
+        Direction(column="schedule__departure_minute", step=120, tolerance=0.05, share=0.02),
+        Direction(column="weather_hourly__wind_speed", step=10, tolerance=0.05, share=0.02),
+        Direction(column="weather_hourly__visib", step=3, rises=False, tolerance=0.05, share=0.02),
+        Invariance(column="aircraft__year", step=1, tolerance=0.05, share=0.02),
     ),
     noise_decisions=0.10,
     noise_cost=0.05,
@@ -149,8 +150,8 @@ USE_CASE = UseCase(
         },
         candidates=({"max_depth": 4}, {"max_depth": 6}),
     ),
-    # The base rate moves from 0.15 to 0.35 with the season, so a month's calibration is off by a tenth in the next.
-    gate=GatePolicy(ece_ceiling=0.15, behaviour=BEHAVIOUR),
+    # The base rate moves from 0.15 to 0.35 with the season, so what is calibrated in one is off by up to 0.17 in the next.
+    gate=GatePolicy(ece_ceiling=0.20, behaviour=BEHAVIOUR),
     # Airlines differ in how often they are late, so in alarms too: reported only.
     fairness=FairnessPolicy(columns=("carrier", "origin"), error_rate_difference=None),
     rollout=RolloutPolicy(
