@@ -32,6 +32,14 @@ EXPLAINED = Path(__file__).parent / "mutants_explained.toml"
 TARGET = 0.9
 """The share of a file's mutants that its tests must kill."""
 
+CONFTEST = """
+from hypothesis import settings
+
+settings.register_profile("mutants", deadline=None, database=None)
+settings.load_profile("mutants")
+"""
+"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one."""
+
 MUTMUT = "from mutmut.__main__ import cli; cli()"
 SURVIVED, NO_TESTS, SKIPPED, TIMED_OUT = {0}, {5, 33}, {34}, {24, 36, 152, -24, 255}
 """mutmut's exit codes by mutant (`mutmut.stats.status_by_exit_code`); every other one is a kill."""
@@ -97,6 +105,7 @@ def lay_out(work: Path, file: Path) -> list[str]:
     shutil.copytree(DECIDE.parent, work / "src" / "everloop", ignore=ignore)
     for name in ("decide", "fakes"):
         shutil.copytree(TESTS / name, work / "tests" / name, ignore=ignore)
+    (work / "tests" / "conftest.py").write_text(CONFTEST)
     tests = own_tests(file)
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
     settings |= {
