@@ -155,5 +155,5 @@ USE_CASE = UseCase(
     retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=84)),
 )
 
-# The six DAGs of this loop.
+# The seven DAGs of this loop.
 globals().update(airflow_graphs(USE_CASE))

@@ -94,6 +94,13 @@ def test_a_rollout_is_read_by_wall_clock_from_a_moment_on_in_order(traffic: Traf
     assert traffic.since("flights", "t1", START, ("label",))["label"].to_pylist() == [None, None, None]
 
 
+def test_request_fields_are_read_as_text(traffic: TrafficLog, log: Log):
+    requests = ['{"request": {"carrier": "UA", "it\'s": 4}, "vector": {}}', '{"request": {"carrier": null}, "vector": {}}']
+    log(*[prediction(str(n), rollout="t1", at=START, features=text) for n, text in enumerate(requests)])
+    found = traffic.since("flights", "t1", START, ("key",), ("carrier", "it's"))
+    assert found.to_pydict() == {"key": ["0", "1"], "request.carrier": ["UA", None], "request.it's": ["4", None]}
+
+
 def test_use_cases_do_not_see_each_other(traffic: TrafficLog, log: Log):
     log(prediction("a"), use_case="claims")
     traffic.record_outcomes("claims", [("a", True, START)])

@@ -57,7 +57,7 @@ def shoot(page, name: str) -> None:
 
 def test_airflow_lists_every_graph(page, env):
     page.goto(f"{env['EVERLOOP_AIRFLOW']}/dags?tags=everloop")
-    for dag in ("ingest", "retrain", "rollout", "monitor", "score", "rollback"):
+    for dag in ("ingest", "retrain", "rollout", "experiment", "monitor", "score", "rollback"):
         page.wait_for_selector(f"text=flights_{dag}")
     shoot(page, "airflow-dags")
 

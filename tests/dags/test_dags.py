@@ -13,7 +13,8 @@ from everloop.settings import PROJECT
 from workflow.shapes import shape
 
 DAG_FILES = {"flights.py", "everloop_upkeep.py"}
-GRAPHS = [f"flights_{name}" for name in ("ingest", "retrain", "rollout", "monitor", "score", "rollback")] + ["everloop_upkeep"]
+GRAPHS = [f"flights_{name}" for name in ("ingest", "retrain", "rollout", "experiment", "monitor", "score", "rollback")]
+GRAPHS += ["everloop_upkeep"]
 GOLDEN = PROJECT / "tests" / "golden" / "dags"
 HEAVY = ("boto3", "duckdb", "deltalake", "feast", "great_expectations", "matplotlib", "mlflow", "numpy", "pandas", "polars")
 HEAVY += ("psycopg", "asyncpg", "pyarrow", "scipy", "sklearn", "xgboost")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from everloop.decide.policy import RetrainPolicy, TrainingPolicy
+from everloop.decide.policy import ExperimentPlan, Metric, RetrainPolicy, TrainingPolicy
 from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 
 
@@ -36,6 +36,34 @@ def test_a_sound_search_has_no_problem() -> None:
     search = {"max_depth": Integers(2, 4), "eta": LogUniform(0.01, 1), "grow_policy": Choice(("depthwise", "lossguide"))}
     sound = TrainingPolicy(search=search, parameters={"eta": 0.1}, candidates=({"max_depth": 2},), workers=2, spark_rows=1)
     assert sound.problems() == []
+
+
+def plan(**changes: object) -> ExperimentPlan:
+    given = {"name": "ab", "control": "aaaa", "treatment": "bbbb", "metric": Metric.COST, "effect": 0.1}
+    return ExperimentPlan(**(given | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": "A/B"}, 'name is "A/B": lower-case letters'),
+        ({"treatment": "aaaa"}, "treatment is aaaa, which is the control"),
+        ({"weight": 1.0}, "weight is 1.0: it must lie between 0 and 1"),
+        ({"power": 0.04}, "power is 0.04: it must be above alpha"),
+        ({"effect": 0.0}, "effect is 0.0: the smallest difference that matters must be above 0"),
+        ({"minimum_entities": 1}, "minimum_entities is 1: it must be 2 or more"),
+        ({"segment_limit": 0}, "segment_limit is 0: it must be 1 or more"),
+        ({"minimum_time": timedelta(days=30)}, "must not exceed maximum_time"),
+        ({"metric": Metric.LATENCY_MS}, "cuped is set for latency_ms"),
+    ],
+)
+def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: dict[str, object], told: str) -> None:
+    (problem,) = plan(**changes).problems()
+    assert told in problem
+
+
+def test_a_sound_plan_has_no_problem_sized_or_not() -> None:
+    assert plan().problems() == plan(entities=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
 
 
 @pytest.mark.parametrize(

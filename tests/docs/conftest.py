@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import airflow_home  # noqa: F401
@@ -16,16 +17,31 @@ from everloop.settings import PROJECT
 from everloop.stack.environment import read_env
 from everloop.stack.home import Home
 from fakes.flights_release import TRAINED_THROUGH, bundle
+from fakes.traffic import prediction, ship
 from running_stack import command
 
 
 @pytest.fixture(scope="session")
 def seeded_stack(shared_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Up, with two releases of the flights that were champions and a third one in its canary."""
+    """Up, with two releases of the flights that were champions, requests that they answered, and a third one in its canary."""
     done = command(shared_home, "up")
     assert done.returncode == 0, done.stdout + done.stderr
     seed(read_env(shared_home.env_file), tmp_path_factory.mktemp("features"))
     return shared_home
+
+
+def answered(database: str, release: str) -> None:
+    """A week of requests that `release` answered, each with its outcome."""
+    from everloop.adapters.traffic import PostgresTraffic
+
+    random = np.random.default_rng(1)
+    rows = [
+        prediction(f"q{n}", entity=f"e{n % 300}", as_of=TRAINED_THROUGH + n * timedelta(minutes=10), release=release, score=score)
+        for n, score in enumerate(random.random(1_000))
+    ]
+    ship(database, "flights", rows)
+    outcomes = [(row["key"], bool(random.random() < row["score"]), TRAINED_THROUGH + timedelta(days=8)) for row in rows]
+    PostgresTraffic(database).record_outcomes("flights", outcomes)
 
 
 def seed(variables: Mapping[str, str], folder: Path) -> None:
@@ -43,6 +59,7 @@ def seed(variables: Mapping[str, str], folder: Path) -> None:
         champion=second, previous=first, challenger=third, rollout="r1", stage=Stage.CANARY, weight=0.05, since=TRAINED_THROUGH
     )
     steps = (("promoted", first, ReleaseState(champion=first)), ("promoted", second, ReleaseState(champion=second)))
+    answered(variables["EVERLOOP_DATABASE"], second)
     ledger = PostgresLedger(variables["EVERLOOP_DATABASE"])
     for number, (action, subject, after) in enumerate((*steps, ("advanced", third, canary))):
         decision = Decision(actor="tests", action=action, subject=subject, after=after, reason="for the documentation")

@@ -26,12 +26,14 @@ ELSEWHERE = {
     "make install-spark": "`make install-dev`, which `make test` begins with, installs the same lock",
     "make bench": "minutes to an hour: run by hand, its results are in benchmarks/results; tests/benchmarks runs the parts",
     ".venv/bin/everloop down": "would end the stack of the tests that follow: tests/stack runs it, `--forget` too",
+    ".venv/bin/everloop ab start": "needs examples in the lake and that no rollout is under way: tests/cli runs it, plan to stop",
     "cp docker/env.example": "the production layout needs Docker: tests/docker reads its files",
     "docker compose": "the production layout needs Docker: tests/docker reads its files",
 }
 """Commands by how they begin."""
 
 SHOWS = {
+    "experiments.md": ("days of such traffic", "no experiment was ever started", "no experiment is under way"),
     "features.md": ("carrier_delay", "weather_hourly", "was replayed yet"),
     "ingest.md": ("2013-01-01", "2013-01-08"),
     "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from everloop.adapters.database import connect
 from everloop.adapters.traffic import SCHEMA
 from everloop.interval import Interval
 
@@ -39,6 +41,14 @@ def prediction(request_id: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def ship(database: str, use_case: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows of `prediction` into PostgreSQL, where the scoring service's shipper would."""
+    names = ["use_case", "row_number", *rows[0]]
+    statement = f"INSERT INTO prediction ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    with connect(database) as connection:
+        connection.cursor().executemany(statement, [(use_case, 0, *row.values()) for row in rows])
+
+
 class InMemoryTraffic:
     """`ports.TrafficLog` over lists; `log` puts in what the scoring service would have."""
 
@@ -51,13 +61,27 @@ class InMemoryTraffic:
     def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.predictions.setdefault(use_case, []).extend(dict(row) for row in rows)
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        return self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
+        table = self._table(use_case, [row for row in self._rows(use_case) if interval.holds(row["as_of"])])
+        return table if columns is None else table.select(list(columns))
 
-    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
+    def since(
+        self,
+        use_case: str,
+        rollout: str,
+        since: datetime,
+        columns: Sequence[str] | None = None,
+        fields: Sequence[str] = (),
+    ) -> pa.Table:
         rows = [row for row in self._rows(use_case) if row["rollout"] == rollout and row["at"] >= since]
         table = self._table(use_case, rows)
-        return table if columns is None else table.select(list(columns))
+        if columns is not None:
+            table = table.select(list(columns))
+        requests = [json.loads(row["features"]).get("request", {}) for row in rows]
+        for name in fields:
+            found = [None if (value := request.get(name)) is None else _text(value) for request in requests]
+            table = table.append_column(f"request.{name}", pa.array(found, pa.string()))
+        return table
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         known = self.outcomes.get(use_case, {})
@@ -119,3 +143,8 @@ class InMemoryTraffic:
         known = self.outcomes.get(use_case, {})
         joined = [row | dict(zip(("label", "known_at"), known.get(row["key"], (None, None)), strict=True)) for row in rows]
         return pa.Table.from_pylist(joined, schema=SCHEMA)
+
+
+def _text(value: Any) -> str:
+    """As PostgreSQL's `->>` gives a JSON value."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 
+from everloop.decide.experiment.course import name_of
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.serve.arms import CHALLENGER, CHAMPION, assign, bucket
 
+ARMS = (CHAMPION, CHALLENGER)
 ENTITIES = [f"AA|{n}" for n in range(20_000)]
 
 
@@ -50,3 +56,25 @@ def test_in_shadow_and_watch_the_champion_answers_and_the_other_is_scored_beside
 def test_weights_of_nought_and_one_are_exact() -> None:
     assert {assign(state(weight=0.0), e, "k", 0).arm for e in ENTITIES} == {CHAMPION}
     assert {assign(state(weight=1.0), e, "k", 0).arm for e in ENTITIES} == {CHALLENGER}
+
+
+def test_an_experiment_assigns_its_weight_and_keeps_each_entity_where_it_is() -> None:
+    there = state(stage=Stage.EXPERIMENT, weight=0.3, rollout="toys/20260301T120000-lower")
+    treated = {e for e in ENTITIES if assign(there, e, "k", 0).arm == CHALLENGER}
+    assert len(treated) / len(ENTITIES) == pytest.approx(0.3, abs=0.01)
+    assert treated == {e for e in ENTITIES if assign(there, e, "other key", 0).arm == CHALLENGER}
+
+
+def test_experiments_in_two_layers_and_two_runs_of_one_are_independent() -> None:
+    """Chi-squared of the two by two tables of entities: no more mismatch than chance gives (p above 0.001)."""
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    salts = [
+        name_of(layer, name, moment + n * timedelta(days=1))
+        for layer in ("flights", "claims")
+        for name in ("lower", "higher")
+        for n in range(2)
+    ]
+    arms = [[assign(state(stage=Stage.EXPERIMENT, rollout=salt), e, "k", 0).arm for e in ENTITIES] for salt in salts]
+    for first, second in itertools.combinations(arms, 2):
+        table = [[sum(a == i and b == j for a, b in zip(first, second, strict=True)) for j in ARMS] for i in ARMS]
+        assert chi2_contingency(table).pvalue > 0.001

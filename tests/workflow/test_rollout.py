@@ -25,6 +25,8 @@ def state(stage: Stage, rollout: str | None = "r1", resume: Stage | None = None)
         (Stage.WATCH, state(Stage.WATCH), False),
         (Stage.WATCH, state(Stage.IDLE, rollout=None), True),
         (Stage.CHECK, state(Stage.CHECK, rollout="r2"), True),
+        (Stage.CHECK, state(Stage.EXPERIMENT), False),
+        (Stage.CHECK, state(Stage.EXPERIMENT, rollout="r2"), True),
     ],
 )
 def test_a_stage_is_left_when_the_rollout_is_further_or_over_or_replaced(stage: Stage, now: ReleaseState, answer: bool) -> None:

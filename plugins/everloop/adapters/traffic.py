@@ -39,6 +39,9 @@ SCHEMA = pa.schema(
 )
 """The columns of `ports.TrafficLog`."""
 
+FIELD = "request."
+"""What the columns of request fields begin with."""
+
 _FROM_OUTCOME = ("label", "known_at")
 _JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"
 _DELETE_BATCH = 20_000
@@ -52,16 +55,24 @@ class PostgresTraffic:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
         """Predictions with `as_of` (data time) in `interval`, outcomes joined, in the order in which they were answered."""
         condition = "p.as_of >= %(start)s AND p.as_of < %(end)s"
-        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, SCHEMA)
+        return self._read(condition, {"use_case": use_case, "start": interval.start, "end": interval.end}, _of(columns))
 
-    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
+    def since(
+        self,
+        use_case: str,
+        rollout: str,
+        since: datetime,
+        columns: Sequence[str] | None = None,
+        fields: Sequence[str] = (),
+    ) -> pa.Table:
         """Predictions of a rollout answered since `since` (wall clock), outcomes joined, in that order."""
         condition = "p.rollout = %(rollout)s AND p.at >= %(since)s"
-        schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-        return self._read(condition, {"use_case": use_case, "rollout": rollout, "since": since}, schema)
+        schema = pa.schema([*_of(columns), *(pa.field(f"{FIELD}{name}", pa.string()) for name in fields)])
+        values = {"use_case": use_case, "rollout": rollout, "since": since}
+        return self._read(condition, values | {f"{FIELD}{name}": name for name in fields}, schema)
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         """Keys predicted for `interval` whose outcome is not known yet, sorted."""
@@ -180,7 +191,13 @@ class PostgresTraffic:
         return _parse(content.getbuffer(), schema)
 
 
+def _of(columns: Sequence[str] | None) -> pa.Schema:
+    return SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+
+
 def _expression(name: str) -> str:
+    if name.startswith(FIELD):
+        return f"p.features -> 'request' ->> %({name})s"
     return "array_to_json(p.flags)" if name == "flags" else f"{'o' if name in _FROM_OUTCOME else 'p'}.{name}"
 
 

@@ -71,11 +71,21 @@ class TrafficLog(Protocol):
     null when unknown), known_at (data time).
     """
 
-    def served(self, use_case: str, interval: Interval) -> pa.Table:
-        """Predictions with `as_of` (data time) in `interval`, outcomes joined."""
+    def served(self, use_case: str, interval: Interval, columns: Sequence[str] | None = None) -> pa.Table:
+        """Predictions with `as_of` (data time) in `interval`, outcomes joined; all columns, or only `columns`."""
 
-    def since(self, use_case: str, rollout: str, since: datetime, columns: Sequence[str] | None = None) -> pa.Table:
-        """Predictions of a rollout answered since `since` (wall clock), outcomes joined; all columns, or only `columns`."""
+    def since(
+        self,
+        use_case: str,
+        rollout: str,
+        since: datetime,
+        columns: Sequence[str] | None = None,
+        fields: Sequence[str] = (),
+    ) -> pa.Table:
+        """Predictions of a rollout answered since `since` (wall clock), outcomes joined; all columns, or only `columns`.
+
+        Each of `fields`, fields of the requests, is a further column `request.<field>` of text, null where a request lacked it.
+        """
 
     def keys_without_outcome(self, use_case: str, interval: Interval) -> list[str]:
         """Keys predicted for `interval` whose outcome is not known yet."""

@@ -11,7 +11,7 @@ from everloop.decide.release.state import ReleaseState, Stage
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-_IN_SHADOW = frozenset({Stage.SHADOW, Stage.CANARY, Stage.WATCH, Stage.PAUSED})
+_IN_SHADOW = frozenset({Stage.SHADOW, Stage.CANARY, Stage.WATCH, Stage.PAUSED, Stage.EXPERIMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def bucket(salt: str, entity: str) -> float:
 
 
 def assign(state: ReleaseState, entity: str, key: str, shadow_share: float) -> Assignment:
-    """The arm of an entity (sticky within a rollout) and whether this key is in the shadow sample.
+    """The arm of an entity (sticky within a rollout or experiment) and whether this key is in the shadow sample.
 
     In CHECK nothing but the champion sees traffic: the challenger has not yet shown that it loads and answers.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from everloop.decide.release import rollout
 from everloop.decide.release.evidence import trial
 from everloop.decide.release.rollout import Action, Kind
-from everloop.decide.release.state import ReleaseState
+from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.ports import Decision, Entry, Ledger, Registry
 from everloop.steps.deciding import act, decide_and_append, mirror
@@ -150,8 +150,9 @@ def _unproven(ledger: Ledger, use_case: UseCase, release_id: str) -> Reason | No
 
 
 def ended(entry: Entry) -> bool:
-    """Whether the row ended a rollout."""
-    return entry.before.rollout is not None and entry.after.rollout != entry.before.rollout
+    """Whether the row ended a rollout. An experiment is none: what it compared may go on trial."""
+    before = entry.before
+    return before.rollout is not None and before.stage is not Stage.EXPERIMENT and entry.after.rollout != before.rollout
 
 
 def _latest(ledger: Ledger, use_case: str, release_id: str, *actions: str) -> Entry | None:

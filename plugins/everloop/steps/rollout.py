@@ -44,7 +44,8 @@ def step(
 
     def look(state: ReleaseState) -> Action:
         seen = _evidence(traffic, registry, scorer, lake, use_case, state)
-        return advance(state, replace(seen, parity=standings(measurements, use_case, state)), use_case.rollout, now)
+        found = replace(seen, parity=standings(measurements, use_case, state))
+        return advance(state, found, use_case.rollout, now, use_case.fairness)
 
     acted = act(ledger, use_case.name, None, look, now)
     if acted.entry is None:
@@ -56,16 +57,17 @@ def _evidence(
     traffic: TrafficLog, registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, state: ReleaseState
 ) -> Evidence:
     """What the stage is judged by: the scorer's word in CHECK, the rollout's traffic from then on."""
-    if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED):
+    if state.rollout is None or state.stage in (Stage.IDLE, Stage.PAUSED, Stage.EXPERIMENT):
         return Evidence()
     if state.stage is Stage.CHECK:
-        return Evidence(check=_load_check(registry, scorer, lake, use_case, str(state.challenger)))
-    rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS)
+        return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))
+    groups = use_case.fairness.columns if use_case.fairness.judges else ()
+    rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS, groups)
     thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
-    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds)
+    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds, groups=groups)
 
 
-def _load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
+def load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
     """What the real scorer makes of the release and a few recent examples of the lake."""
     try:
         fields = list(registry.get(release).manifest.plan.request)

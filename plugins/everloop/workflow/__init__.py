@@ -5,10 +5,10 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from everloop.use_case import UseCase
-from everloop.workflow import ingest, monitor, retrain, rollback, rollout, score
+from everloop.workflow import experiment, ingest, monitor, retrain, rollback, rollout, score
 
 
 def airflow_graphs(use_case: UseCase) -> dict[str, DAG]:
-    """The six graphs of `use_case` by DAG id: put them into a DAG file's globals."""
-    makers = (ingest.graph, retrain.graph, rollout.graph, monitor.graph, score.graph, rollback.graph)
+    """The seven graphs of `use_case` by DAG id: put them into a DAG file's globals."""
+    makers = (ingest.graph, retrain.graph, rollout.graph, experiment.graph, monitor.graph, score.graph, rollback.graph)
     return {dag.dag_id: dag for dag in (make(use_case) for make in makers)}

@@ -29,7 +29,8 @@ PAGE = """
 - **conclude**: what came of it.
 
 The ledger holds the state, so this run may be killed and started again: it goes on where the rollout stands, and two runs
-cannot both decide. A paused rollout waits for a person: resume or abort it on the loop's page.
+cannot both decide. A paused rollout waits for a person: resume or abort it on the loop's page. While an experiment is under way
+**check** waits for its end.
 """
 
 _ORDER = (Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH)
@@ -99,8 +100,11 @@ class RolloutTasks:
 def left(stage: Stage, rollout: str | None, state: ReleaseState) -> bool:
     """Whether `rollout` has left `stage`: it is over, another one took its place, or it is in a later stage.
 
-    A paused rollout is still in the stage that the pause interrupted.
+    A paused rollout is still in the stage that the pause interrupted. An experiment is left when it has ended, so that a run
+    which finds one waits for what comes after it.
     """
+    if state.stage is Stage.EXPERIMENT and state.rollout == rollout:
+        return False
     now = state.resume if state.stage is Stage.PAUSED else state.stage
     if rollout is None or state.rollout != rollout or now not in _ORDER:
         return True

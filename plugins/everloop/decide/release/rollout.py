@@ -8,17 +8,28 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from everloop.decide import parity_verdict
-from everloop.decide.policy import RolloutPolicy
+from everloop.decide import fairness, parity_verdict
+from everloop.decide.policy import FairnessPolicy, RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import Evidence
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 UNDER_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH})
-"""The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts."""
-GUARDRAILS = 5
-"""Errors, missing features, latency, estimated and labelled cost; the others judge effect sizes or have their own alpha."""
+"""The stages that `advance` judges. IDLE and PAUSED stay as they are until somebody begins, resumes, aborts or reverts; an
+EXPERIMENT has a course of its own."""
+
+_WAITS_FOR = {
+    Stage.IDLE: "nothing is on trial",
+    Stage.PAUSED: "paused: a person has to resume, abort or revert",
+    Stage.EXPERIMENT: "an experiment is under way: a rollout can begin when it has ended",
+}
+
+GUARDRAILS = 6
+"""Errors, missing features, latency, estimated and labelled cost, fairness; the others judge effect sizes or by their own."""
+
+UNJUDGED = FairnessPolicy(error_rate_difference=None)
+"""Groups are not looked at."""
 
 
 class Kind(StrEnum):
@@ -36,6 +47,9 @@ class Kind(StrEnum):
     FORCE = "forced"
     REVERT = "reverted"
     REFUSE = "refused"
+    EXPERIMENT = "experiment_started"
+    CONCLUDE_EXPERIMENT = "experiment_concluded"
+    STOP = "experiment_stopped"
 
 
 @dataclass(frozen=True)
@@ -60,8 +74,10 @@ class Judged(NamedTuple):
     required: bool = True
 
 
-def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Action:
-    """The next action of the rollout that `state` is in, at wall-clock time `now`.
+def advance(
+    state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime, groups: FairnessPolicy = UNJUDGED
+) -> Action:
+    """The next action of the rollout that `state` is in, at wall-clock time `now`; `groups`: how unequal groups may be treated.
 
     Fail: all traffic back to the champion (in WATCH to the previous one), at once. Pass: the next step. Else wait; a stage
     that has traffic but no verdict after `policy.patience` pauses, with no traffic for the challenger, and asks a person.
@@ -70,9 +86,8 @@ def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now:
     guardrails that test, and of those that begin anew with each stage over the stages too.
     """
     if state.stage not in UNDER_TRIAL:
-        text = "nothing is on trial" if state.stage is Stage.IDLE else "paused: a person has to resume, abort or revert"
-        return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, text)]))
-    verdict = _verdict(tuple(_judgements(state, evidence, policy, now)))
+        return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, _WAITS_FOR[state.stage])]))
+    verdict = _verdict((*_judgements(state, evidence, policy, now), *_fairness(state, evidence, policy, groups)))
     if verdict.outcome is Outcome.FAIL:
         return Action(Kind.ROLL_BACK, _withdrawn(state, now), verdict)
     if verdict.passed:
@@ -96,7 +111,7 @@ def begin(
     """Put `release` on trial at CHECK, under the name `rollout`.
 
     Waits when it already serves or is on trial; refuses while another release is under way, unless `supersede` replaces it
-    (in WATCH the promoted release stays champion, and its watch ends).
+    (in WATCH the promoted release stays champion, and its watch ends). Refuses in any case while an experiment is under way.
     """
     if (stop := _obstacle(state, release, supersede)) is not None:
         return _worded(stop[0], state, stop[1], actor)
@@ -129,6 +144,10 @@ def pause(state: ReleaseState, now: datetime, *, actor: str, reason: str) -> Act
     if state.stage is Stage.WATCH:
         text = f"{state.champion} already serves all traffic, so there is nothing to hold: revert, or let the watch go on"
         return _worded(Kind.REFUSE, state, text, actor)
+    if state.stage is Stage.EXPERIMENT:
+        return _worded(
+            Kind.REFUSE, state, "an experiment cannot be held, since its arms would no longer be alike: stop it", actor
+        )
     if state.stage not in UNDER_TRIAL:
         return _worded(Kind.WAIT, state, f"the rollout is {state.stage} already", actor)
     return _worded(Kind.PAUSE, _paused(state, now), f"{actor}: {reason}", actor)
@@ -203,6 +222,16 @@ def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, 
     yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)
 
 
+def _fairness(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, groups: FairnessPolicy) -> Iterator[Judged]:
+    """The same rule as in the gate and in monitoring, by intervals that hold at every look. Few rows hold up nothing."""
+    if state.stage is Stage.CHECK or not groups.judges:
+        return
+    for column, counts in evidence.groups.items():
+        alpha = policy.alpha / GUARDRAILS / len(evidence.groups)
+        verdict = fairness.judge(column, counts, groups, alpha=alpha, intervals=fairness.ALWAYS_VALID)
+        yield from (Judged(reason, required=False) for reason in verdict.reasons)
+
+
 def _verdict(judged: tuple[Judged, ...]) -> Verdict:
     """The worst of what is required; a failure of anything is a failure."""
     counted = [j.reason for j in judged if j.required or j.reason.outcome is Outcome.FAIL]
@@ -264,6 +293,8 @@ def _obstacle(state: ReleaseState, release: str, supersede: bool) -> tuple[Kind,
         return Kind.WAIT, f"{release} is the champion already"
     if release == state.challenger:
         return Kind.WAIT, f"{release} is on trial already (stage {state.stage})"
+    if state.stage is Stage.EXPERIMENT:
+        return Kind.REFUSE, f"experiment {state.rollout} is under way: stop it (`everloop ab stop`), or wait until it has ended"
     if state.stage is not Stage.IDLE and not supersede:
         trial = state.challenger or state.champion
         return Kind.REFUSE, f"{trial} is under way (stage {state.stage}): wait, abort it, or ask to supersede it"

@@ -8,7 +8,10 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """The stages of a rollout, in order; `IDLE` when nothing is on trial, `PAUSED` when a person is asked."""
+    """The stages of a rollout, in order; `IDLE` when nothing is on trial, `PAUSED` when a person is asked.
+
+    `EXPERIMENT` is no stage of a rollout: two releases are compared, and neither is promoted by it.
+    """
 
     IDLE = "idle"
     CHECK = "check"
@@ -16,6 +19,7 @@ class Stage(StrEnum):
     CANARY = "canary"
     WATCH = "watch"
     PAUSED = "paused"
+    EXPERIMENT = "experiment"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +27,9 @@ class ReleaseState:
     """Who serves and who is on trial.
 
     `champion` serves; in `WATCH` it is the newly promoted release and `previous` is scored in its shadow.
-    `challenger` is on trial in CHECK, SHADOW, CANARY and PAUSED and gets `weight` of the traffic (0 to 1).
-    `rollout` names the trial and salts the assignment of entities to arms. `step` indexes `RolloutPolicy.steps` in CANARY.
+    `challenger` is on trial in CHECK, SHADOW, CANARY and PAUSED and gets `weight` of the traffic (0 to 1); in EXPERIMENT it is
+    the treatment, and the champion the control. `rollout` names the trial, rollout or experiment, and salts the assignment of
+    entities to arms. `step` indexes `RolloutPolicy.steps` in CANARY.
     `since`: when the stage (or step) began, wall clock, UTC. `resume` remembers the stage that a pause interrupted.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy.stats import chisquare
+from scipy.special import chdtrc
 
 from everloop.decide.release.evidence import Assigned
 from everloop.decide.statistics.intervals import split_evidence
@@ -20,7 +20,7 @@ def sample_ratio(assigned: Assigned, weight: float, alpha: float) -> Reason:
     if min(expected) < 5:
         return Reason(name, Outcome.INCONCLUSIVE, f"{seen} entities are too few to judge the split at weight {weight:g}")
     observed = (assigned.candidate, assigned.baseline)
-    p = float(chisquare(observed, expected).pvalue)
+    p = float(chdtrc(1, sum((seen - wanted) ** 2 / wanted for seen, wanted in zip(observed, expected, strict=True))))
     always = 1 / max(1.0, split_evidence(observed, weight))
     numbers = {"candidate": observed[0], "baseline": observed[1], "weight": weight, "p": p, "p_always": always, "alpha": alpha}
     text = f"{observed[0]} of {seen} entities met the challenger, {weight:.1%} expected (p={p:.2g})"

@@ -5,29 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner
-
-import airflow_home  # noqa: F401
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.measurements import PostgresMeasurements
-from everloop.cli import app
 from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
 from everloop.ports import Decision, Measurement
 
 WEEK = Interval(datetime(2013, 4, 2, tzinfo=UTC), datetime(2013, 4, 9, tzinfo=UTC))
-
-
-@pytest.fixture
-def run(everloop_database: str, tmp_path: Path) -> object:
-    settings = {"EVERLOOP_HOME": str(tmp_path), "EVERLOOP_DATABASE": everloop_database, "EVERLOOP_MLFLOW": "sqlite://"}
-
-    def command(*words: str) -> tuple[int, str]:
-        answer = CliRunner(env=settings).invoke(app, list(words), catch_exceptions=False)
-        return answer.exit_code, answer.output.strip()
-
-    return command
 
 
 def test_an_empty_lake_has_accounts_that_add_up_and_nothing_in_quarantine(run, tmp_path: Path) -> None:

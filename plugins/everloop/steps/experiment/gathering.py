@@ -1,0 +1,65 @@
+"""From the prediction log to what an experiment has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from everloop.decide.experiment.observed import COLUMNS, Observed, Rows, observe
+from everloop.decide.policy import ExperimentPlan
+from everloop.errors import ConfigurationError
+from everloop.ports import Lake, Registry, TrafficLog
+from everloop.steps.evolution import TYPES
+from everloop.use_case import UseCase
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def gather(
+    traffic: TrafficLog, registry: Registry, lake: Lake, use_case: UseCase, plan: ExperimentPlan, experiment: str
+) -> Observed:
+    """All rows of `experiment` with the outcomes that are known by now; each look reads them all, since labels ripen late."""
+    control = registry.get(plan.control).manifest
+    fields = control.plan.request if plan.segments else {}
+    rows = traffic.since(use_case.name, experiment, _BEGINNING, COLUMNS, tuple(fields))
+    return observe(
+        arrays(rows.select(list(COLUMNS))),
+        plan.metric,
+        cuped=plan.cuped,
+        cost=use_case.cost,
+        threshold=control.threshold,
+        segments=_segments(lake, use_case, plan.segments, rows, fields),
+    )
+
+
+def arrays(rows: pa.Table) -> Rows:
+    """Columns as numpy arrays: names as numbers, which sort fast; absent numbers as NaN, absent text and labels as None."""
+    coded = {name: rows[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in ("entity", "request_id")}
+    return {name: coded[name] if name in coded else rows[name].to_numpy() for name in rows.column_names}
+
+
+def check_segments(use_case: UseCase, names: Sequence[str]) -> None:
+    """Raise `ConfigurationError` unless all are slices of the use case."""
+    if unknown := sorted(set(names) - use_case.slices.keys()):
+        raise ConfigurationError(f"{use_case.name} has no slices {unknown}: it has {sorted(use_case.slices)}")
+
+
+def _segments(
+    lake: Lake, use_case: UseCase, names: Sequence[str], rows: pa.Table, fields: Mapping[str, str]
+) -> Mapping[str, npt.NDArray[Any]]:
+    """The value of each row in each of the use case's slices, as its SQL gives it over the fields of the request."""
+    if not names:
+        return {}
+    check_segments(use_case, names)
+    requests = pa.table({name: rows[f"request.{name}"].cast(TYPES[kind]) for name, kind in fields.items()})
+    numbered = requests.append_column("_row", pa.array(np.arange(rows.num_rows)))
+    chosen = ", ".join(f"coalesce(CAST({use_case.slices[name]} AS VARCHAR), '(missing)') AS \"{name}\"" for name in names)
+    found = lake.query_rows(f"SELECT {chosen} FROM requests ORDER BY _row", {"requests": numbered})
+    return {name: found[name].to_numpy().astype(str) for name in names}

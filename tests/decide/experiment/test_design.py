@@ -1,0 +1,132 @@
+"""Sizes: equal to statsmodels', and large enough for a sequence that is looked at often."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_effectsize
+
+from decide.experiment.worlds import arm_of, costs, plan
+from everloop.decide.experiment.design import (
+    Past,
+    chance,
+    design,
+    detectable,
+    explained,
+    fixed_boundary,
+    proportion_effect,
+    sequential_boundary,
+    units,
+)
+from everloop.decide.experiment.effect import effect
+from everloop.decide.experiment.sums import Sums
+from everloop.decide.policy import ExperimentPlan, Metric
+
+
+def question(**changes: Any) -> ExperimentPlan:
+    return plan(**({"metric": Metric.COST, "effect": 0.1} | changes))
+
+
+def past(count: int = 2_000, **changes: Any) -> Past:
+    return Past(**({"sums": arm_of(costs(count, 0.2, 1)), "requests": 2 * count, "days": 7.0} | changes))
+
+
+@pytest.mark.parametrize(
+    ("size", "weight", "alpha", "power"), [(0.1, 0.5, 0.05, 0.8), (0.02, 0.1, 0.01, 0.9), (0.5, 0.3, 0.05, 0.8)]
+)
+def test_the_size_for_one_look_equals_statsmodels(size: float, weight: float, alpha: float, power: float) -> None:
+    ours = units(size, 1.0, question(weight=weight, alpha=alpha, power=power), fixed_boundary(alpha))
+    theirs = NormalIndPower().solve_power(size, alpha=alpha, power=power, ratio=(1 - weight) / weight)
+    assert ours * weight == pytest.approx(theirs, rel=1e-6)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_the_size_of_a_difference_of_shares_equals_statsmodels(first: float, second: float) -> None:
+    assert proportion_effect(first, second) == pytest.approx(proportion_effectsize(first, second), abs=1e-12)
+
+
+def test_a_share_is_sized_by_cohens_h() -> None:
+    asked = question(metric=Metric.SELECTION_RATE, effect=0.02, relative=False)
+    values = np.zeros(10_000)
+    values[:1_000] = 1.0
+    found = design(past(sums=arm_of(values)), asked)
+    size = proportion_effectsize(0.12, 0.10)
+    theirs = 2 * NormalIndPower().solve_power(size, alpha=0.05, power=0.8)
+    # One row an entity: the design effect is that of a variance with a degree of freedom less.
+    assert found.fixed_rows == pytest.approx(theirs * 10_000 / 9_999, abs=1)
+
+
+@given(st.floats(0.001, 0.2), st.floats(0.5, 0.95))
+@settings(max_examples=25)
+def test_looking_at_any_time_costs_the_same_factor_whatever_the_effect(effect: float, power: float) -> None:
+    asked = question(power=power)
+    more = units(effect, 1.0, asked, sequential_boundary(0.05)) / units(effect, 1.0, asked, fixed_boundary(0.05))
+    wanted = units(1.0, 1.0, asked, sequential_boundary(0.05)) / units(1.0, 1.0, asked, fixed_boundary(0.05))
+    assert more == pytest.approx(wanted, rel=1e-6)
+    assert 1.5 < more < 3.5
+
+
+def test_the_detectable_effect_is_the_one_that_the_size_was_made_for() -> None:
+    asked = question(weight=0.2)
+    rows = units(0.07, 1.3, asked, sequential_boundary(0.05))
+    assert detectable(rows, 1.3, asked) == pytest.approx(0.07, rel=1e-6)
+
+
+def test_what_is_planned_for_has_the_power_that_was_asked_for() -> None:
+    """Looked at ten times up to the planned number of rows, the effect is shown in the wanted share of experiments."""
+    rng, asked = np.random.default_rng(6), question(power=0.8)
+    half = math.ceil(units(0.3, 1.0, asked, sequential_boundary(0.05)) / 2)
+    shown = 0
+    for _ in range(300):
+        old, new = rng.normal(0, 1, half), rng.normal(0.3, 1, half)
+        arms = ((arm_of(old[:count]), arm_of(new[:count])) for count in range(half // 10, half + 1, half // 10))
+        shown += any(effect(*pair, cuped=False).sequence(0.05, 2 * half).low > 0 for pair in arms)
+    assert 0.76 < shown / 300 < 0.88
+
+
+@given(st.floats(0.01, 0.5), st.floats(0.05, 0.5))
+@settings(max_examples=25)
+def test_a_smaller_effect_never_needs_fewer_rows(effect: float, weight: float) -> None:
+    smaller, larger = (design(past(), question(effect=share * effect, weight=weight)) for share in (0.5, 1.0))
+    assert smaller.rows > larger.rows
+    assert smaller.days > larger.days
+
+
+def test_labels_that_half_of_the_requests_get_double_the_requests() -> None:
+    found = design(past(), question())
+    assert found.requests == pytest.approx(2 * found.rows, abs=1)
+    assert found.detectable[28] < found.detectable[14] < found.detectable[7]
+    assert found.entities == pytest.approx(found.rows, abs=1)
+
+
+def test_rows_that_go_together_need_more_of_them() -> None:
+    sums = past().sums
+    together = Sums(sums.entities, 4 * sums.sums, 16 * sums.products)
+    found = design(past(sums=together), question())
+    assert found.rows == pytest.approx(4 * design(past(), question()).rows, rel=0.01)
+
+
+def test_what_cuped_explains_is_taken_off() -> None:
+    rng = np.random.default_rng(7)
+    covariate = rng.normal(0, 1, 4_000)
+    values = np.column_stack([np.ones(4_000), covariate + rng.normal(0, 1, 4_000), covariate, np.ones(4_000)])
+    assert explained(Sums.of(values)) == pytest.approx(0.5, abs=0.05)
+    assert design(past(explained=0.5), question()).rows == pytest.approx(design(past(), question()).rows / 2, rel=0.01)
+
+
+def test_a_log_that_shows_nothing_gives_no_design() -> None:
+    assert design(past(sums=Sums()), question()) is None
+    assert design(past(sums=arm_of(np.zeros(500))), question()) is None
+    assert explained(Sums()) == 0
+
+
+def test_a_larger_effect_is_seen_more_often() -> None:
+    powers = [chance(500, difference, 1.0, 0.5, 1.96) for difference in (0.0, 0.1, 0.2, 0.4)]
+    assert powers == sorted(powers)
+    assert powers[0] == pytest.approx(0.05, abs=1e-4)

@@ -1,0 +1,94 @@
+"""Sums and effects: equal to tea-tasting's at a fixed horizon, whatever the order of the batches; valid at every look."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import tea_tasting
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from decide.experiment.worlds import Floats, arm_of
+from everloop.decide.experiment.effect import effect
+from everloop.decide.experiment.sums import Sums
+
+
+def entities(count: int, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """What entities of one to five rows add up to, some rows without a covariate; and which of them are treated."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(1, 6, count).astype(float)
+    covered = rng.binomial(rows.astype(int), 0.6).astype(float)
+    covariate = covered * rng.normal(1, 0.4, count)
+    return np.column_stack([rows, rows * rng.normal(1, 0.3, count) + 0.5 * covariate, covariate, covered]), rng.random(
+        count
+    ) < 0.3
+
+
+def fixed(found: object, confidence: float = 0.95) -> tuple[float, float, float]:
+    half = norm.ppf((1 + confidence) / 2) * found.variance**0.5
+    return found.difference, found.difference - half, found.difference + half
+
+
+def theirs(metric: object, values: Floats, treated: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    names = ("rows", "metric", "covariate", "covered")
+    frame = pd.DataFrame(values, columns=names).assign(variant=treated.astype(int))
+    found = tea_tasting.Experiment({"m": metric}).analyze(frame)["m"]
+    return found.effect_size, found.effect_size_ci_lower, found.effect_size_ci_upper
+
+
+def test_a_mean_over_rows_of_assigned_entities_with_cuped_equals_tea_tasting() -> None:
+    values, treated = entities(3_000, 1)
+    ours = effect(Sums.of(values[~treated]), Sums.of(values[treated]), cuped=True)
+    metric = tea_tasting.RatioOfMeans("metric", "rows", numer_covariate="covariate", denom_covariate="covered", use_t=False)
+    assert fixed(ours) == pytest.approx(theirs(metric, values, treated), abs=1e-6)
+    assert ours.explained > 0.05
+
+
+def test_entities_of_one_row_each_with_cuped_equal_tea_tastings_mean() -> None:
+    values, treated = entities(2_000, 2)
+    values[:, [0, 3]] = 1.0
+    ours = effect(Sums.of(values[~treated]), Sums.of(values[treated]), cuped=True)
+    metric = tea_tasting.Mean("metric", covariate="covariate", use_t=False)
+    assert fixed(ours) == pytest.approx(theirs(metric, values, treated), abs=1e-6)
+
+
+def test_without_cuped_the_effect_is_that_of_plain_means() -> None:
+    values, treated = entities(500, 3)
+    ours = effect(Sums.of(values[~treated]), Sums.of(values[treated]), cuped=False)
+    metric = tea_tasting.RatioOfMeans("metric", "rows", use_t=False)
+    assert fixed(ours) == pytest.approx(theirs(metric, values, treated), abs=1e-6)
+    assert ours.theta == ours.explained == 0
+
+
+@given(st.integers(0, 1_000), st.permutations(range(6)))
+@settings(max_examples=25)
+def test_the_order_of_batches_does_not_matter(seed: int, order: list[int]) -> None:
+    values, _ = entities(60, seed)
+    whole = Sums.of(values)
+    merged = sum((Sums.of(values[i::6]) for i in order), Sums())
+    assert merged.entities == whole.entities
+    assert merged.spread == pytest.approx(whole.spread, rel=1e-9, abs=1e-12)
+
+
+def test_rows_of_one_entity_are_no_independent_evidence() -> None:
+    once = arm_of(np.random.default_rng(4).normal(1, 1, 400))
+    repeated = Sums(once.entities, 10 * once.sums, 100 * once.products)
+    plain, dependent = effect(once, once, cuped=False), effect(repeated, repeated, cuped=False)
+    assert dependent.variance == pytest.approx(plain.variance)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_without_two_entities_of_each_arm_there_is_no_effect(count: int) -> None:
+    assert effect(arm_of(np.ones(count)), arm_of(np.ones(100)), cuped=True) is None
+    assert effect(arm_of(np.ones(100)), arm_of(np.ones(count)), cuped=True) is None
+
+
+def test_a_relative_margin_widens_with_what_is_known_of_the_control() -> None:
+    rng = np.random.default_rng(5)
+    found = effect(arm_of(rng.normal(1, 1, 900)), arm_of(rng.normal(1, 1, 900)), cuped=False)
+    plain, scaled = found.sequence(0.05, 1_800), found.sequence(0.05, 1_800, 1.5)
+    assert scaled.high - scaled.low > plain.high - plain.low
+    assert (scaled.low + scaled.high) / 2 == pytest.approx(found.treatment.value - 1.5 * found.control.value)
