@@ -74,7 +74,7 @@ def files(names: Sequence[str]) -> Iterator[Path]:
 
 def measure(file: Path) -> dict[str, Any]:
     """Mutate one file and run its tests on each mutant: counts, seconds, every survivor with its explanation if it has one."""
-    began = time.monotonic()
+    began, digest = time.monotonic(), sha256(file.read_bytes())
     with tempfile.TemporaryDirectory(prefix="everloop-mutants-") as folder:
         work = Path(folder)
         tests = lay_out(work, file)
@@ -87,7 +87,7 @@ def measure(file: Path) -> dict[str, Any]:
         survivors = [_survivor(work, name) for name, code in codes.items() if code in SURVIVED | NO_TESTS]
     counts = Counter("survived" if code in SURVIVED | NO_TESTS else "killed" for code in codes.values())
     return {
-        "sha256": sha256(file.read_bytes()),
+        "sha256": digest,
         "tests": tests,
         "mutants": len(codes),
         "killed": counts["killed"],
