@@ -61,7 +61,7 @@ def sentences() -> list[str]:
         f"in {len(facts['weeks in which it fails'])} of {facts['weeks']} weeks",
         f"said not to be believed in {facts['failing weeks that it said not to believe']} of these",
         f"doubted {facts['weeks that it doubted although it was right']} weeks in which it was right",
-        f"the AUC in {held['auc']}, of the cost in {held['cost']}",
+        f"held the AUC in {held['auc']}, the cost in {held['cost']}",
         f"Drift told {told['drift'][0]} of the {len(drift['facts']['losses of performance'])} losses a week or more before",
         f"drawn by lot would have told {told['drift'][1]:.0%}",
         f"concept told {told['concept'][0]}, where chance tells {told['concept'][1]:.0%}",
