@@ -1,1 +1,1 @@
-"""What is watched of a release that serves: drift, the relation of inputs and label, performance estimated and labelled, retraining."""
+"""What is watched of a release that serves: drift, the relation of inputs and label, performance, and when to train again."""
