@@ -63,7 +63,7 @@ def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: di
 
 
 def test_a_sound_plan_has_no_problem_sized_or_not() -> None:
-    assert plan().problems() == plan(entities=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
+    assert plan().problems() == plan(rows=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def lake() -> MemoryLake:
 
 
 def start(world: World, control: str, treatment: str, scorer: Any) -> dict[str, Any]:
-    plan = ExperimentPlan(name="ab", control=control, treatment=treatment, metric=Metric.SELECTION_RATE, effect=0.1, entities=500)
+    plan = ExperimentPlan(name="ab", control=control, treatment=treatment, metric=Metric.SELECTION_RATE, effect=0.1, rows=500)
     ports: tuple[Any, ...] = (world.ledger, Files(world.releases), scorer, lake(), TRIPS)
     return experiment.start(*ports, plan, actor="ann", reason="try", now=NOW)
 

@@ -54,7 +54,7 @@ def plan(
     for line in _told(draft, found, days):
         typer.echo(line)
     if save:
-        save.write_bytes(steps.text(replace(draft, entities=found.entities)))
+        save.write_bytes(steps.text(replace(draft, rows=found.rows)))
         typer.echo(f"Written to {save}: read it, then everloop ab start {use_case} {save} --reason ...")
 
 
@@ -115,7 +115,7 @@ def _told(draft: ExperimentPlan, found: Design, days: int) -> Iterator[str]:
     of_what = "rows with a label" if draft.metric.labelled else "rows"
     yield f"treatment {draft.treatment} at {draft.weight:.0%} against control {draft.control}, {draft.metric}"
     yield f"the last {days} days show a mean of {found.mean:.4g}; a difference of {found.effect:.4g} is to be shown"
-    yield f"{found.rows} {of_what}, {found.requests} requests, {found.entities} entities, {found.days:.1f} days of such traffic"
+    yield f"{found.rows} {of_what}, {found.requests} requests, {found.days:.1f} days of such traffic"
     yield f"looked at once only it would be {found.fixed_rows}: to look at any time costs {found.inflation:.2f} times as many"
     for horizon, least in found.detectable.items():
         yield f"in {horizon} days a difference of {least:.4g} ({least / abs(found.mean):.1%} of the mean) can be shown"

@@ -59,7 +59,7 @@ class World:
     def plan(self, **changes: Any) -> ExperimentPlan:
         values = {
             "name": "ab", "control": self.ids["old"], "treatment": self.ids["new"], "metric": Metric.COST, "effect": 0.2,
-            "entities": 1_000, "minimum_entities": 100,
+            "rows": 1_000, "minimum_entities": 100,
         }  # fmt: skip
         return ExperimentPlan(**(values | changes))
 

@@ -40,8 +40,8 @@ class ExperimentPlan:
     `control` serves; `treatment` answers the share `weight` of the entities. `effect`: the smallest difference that matters,
     as a share of the control's mean when `relative`, else in the metric's own unit; it sizes the experiment, and is the
     margin within which the releases count as alike. `alpha`, `power`: 0.05 and 0.8 are the industry's standard (Kohavi, Tang
-    & Xu 2020, Trustworthy Online Controlled Experiments, ch. 17). `entities`: how many it is planned for, both arms together;
-    there the intervals are tightest. 0: not sized yet.
+    & Xu 2020, Trustworthy Online Controlled Experiments, ch. 17). `rows`: how many rows with a metric it is planned for,
+    of both arms together; there the intervals are tightest. 0: not sized yet.
 
     `minimum_time`: a week sees every weekday (ibid., ch. 2); shown harm does not wait for it. `maximum_time`: whatever is shown
     by then is the result. `minimum_entities`: of each arm before anything is concluded; 355 times the squared skewness
@@ -55,7 +55,7 @@ class ExperimentPlan:
     treatment: str
     metric: Metric
     effect: float
-    entities: int = 0
+    rows: int = 0
     relative: bool = True
     higher_is_better: bool = False
     weight: float = 0.5
@@ -87,7 +87,7 @@ class ExperimentPlan:
         found += [
             f"ExperimentPlan.{name} is {value}: it must be {least} or more"
             for name, value, least in (
-                ("entities", self.entities, 0),
+                ("rows", self.rows, 0),
                 ("minimum_entities", self.minimum_entities, 2),
                 ("segment_limit", self.segment_limit, 1),
             )
