@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.cli.arguments import UseCaseName, Why, loop_of
-from everloop.decide.policy import ExperimentPlan, Metric
+from everloop.decide.policy import Covariate, ExperimentPlan, Metric
 from everloop.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def plan(
     alpha: Annotated[float, typer.Option(help="The chance of a difference where there is none.")] = 0.05,
     power: Annotated[float, typer.Option(help="The chance to show the effect where there is one.")] = 0.8,
     segments: Annotated[str, typer.Option(help="Slices of the use case to tell apart, joined by commas.")] = "",
-    cuped: Annotated[bool, typer.Option(help="Take out what the control's own score explains.")] = True,
+    covariate: Annotated[
+        Covariate | None, typer.Option(help="What CUPED takes out; control by default, of latency before.")
+    ] = None,
     days: Annotated[int, typer.Option(help="How much of the log, in days, shows the traffic.")] = 14,
     name: Annotated[str, typer.Option(help="What to call it.")] = "ab",
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file, for `start`.")] = None,
@@ -48,7 +50,8 @@ def plan(
     draft = ExperimentPlan(
         name=name, control=control, treatment=tried, metric=metric, effect=effect, relative=not absolute,
         higher_is_better=higher_is_better, weight=weight, alpha=alpha, power=power,
-        cuped=cuped and metric is not Metric.LATENCY_MS, segments=tuple(part for part in segments.split(",") if part),
+        covariate=covariate or (Covariate.BEFORE if metric is Metric.LATENCY_MS else Covariate.CONTROL),
+        segments=tuple(part for part in segments.split(",") if part),
     )  # fmt: skip
     found = steps.size(loop.traffic, loop.registry, loop.use_case, draft, days=days)
     for line in _told(draft, found, days):

@@ -10,7 +10,7 @@ from typing import Any
 from everloop.decide.experiment.effect import Effect, effect
 from everloop.decide.experiment.observed import Observed
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import ExperimentPlan, RolloutPolicy
+from everloop.decide.policy import Covariate, ExperimentPlan, RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
@@ -129,7 +129,7 @@ def compare(
     counted = Comparison(
         name=name, value=value, rows=(control.rows, treatment.rows), entities=(control.entities, treatment.entities)
     )
-    found = effect(control, treatment, cuped=plan.cuped)
+    found = effect(control, treatment, cuped=plan.covariate is not Covariate.NONE)
     # Nothing that varies has no standard error, and its interval of no width would claim certainty.
     if found is None or not found.variance or min(counted.entities) < plan.minimum_entities:
         return counted

@@ -4,7 +4,7 @@ Nothing heavy is imported here, since every DAG file builds these at parse time.
 """
 
 from everloop.decide.policy.cost import CostMatrix
-from everloop.decide.policy.experiment import ExperimentPlan, Metric
+from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
 from everloop.decide.policy.rollout import RolloutPolicy
@@ -14,6 +14,7 @@ from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolic
 
 __all__ = [
     "CostMatrix",
+    "Covariate",
     "DriftPolicy",
     "ExperimentPlan",
     "FairnessPolicy",
