@@ -125,7 +125,8 @@ def fit(year: Year, cut: datetime, policy: TrainingPolicy | None = None, *, shuf
     scores = model.score(model.encoder.table(year.rows.filter(pa.array(holdout))))
     metrics = measure(year.labels[holdout], scores, threshold, year.case.cost)
     learnt_rows = divided.filter(pa.array(np.isin(parts.names, LEARNT)))
-    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], scores, metrics)
+    held_out = (year.labels[holdout], scores, metrics)
+    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out)
     through = _moments(rows, "label_time")[parts.learnt].max()
     return Trained2013(name, model, threshold, through, metrics, reference, holdout, len(content) / 1e6)
 

@@ -43,7 +43,7 @@ def release(lake: Lake, features: Features, case: UseCase, span: Interval) -> Bu
     given, columns = scores(rows), model_columns(plan, case.categories)
     categories = {name: tuple(sorted(set(rows[name].to_pylist()))) for name in case.categories}
     found = measure(labels, given, given >= THRESHOLD, case.cost)
-    told = describe(rows, columns, categories, labels, given, {name: one.value for name, one in found.items()})
+    told = describe(rows, columns, categories, labels, labels, given, {name: one.value for name, one in found.items()})
     content = json.dumps(told).encode()
     return Bundle(_manifest(case, plan, columns, categories, span, sha256(content)), {REFERENCE: content})
 

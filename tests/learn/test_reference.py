@@ -6,12 +6,13 @@ import pyarrow as pa
 from everloop.learn.reference import describe, quantile_edges
 
 LABELS = np.array([True, False, False, False])
+ONE, ALL = LABELS[:1], np.ones(500, dtype=bool)
 
 
 def test_every_row_is_in_exactly_one_bin_or_missing() -> None:
     values = [*range(100), None, None]
     rows = pa.table({"x": pa.array(values, pa.float64()), "carrier": ["AA"] * 90 + ["ZZ"] * 10 + [None, "UA"]})
-    found = describe(rows, ("carrier", "x"), {"carrier": ("AA", "UA")}, np.ones(102, dtype=bool), np.array([0.5]), {"auc": 0.7})
+    found = describe(rows, ("carrier", "x"), {"carrier": ("AA", "UA")}, ALL[:102], ONE, np.array([0.5]), {"auc": 0.7})
     assert list(found["columns"]) == ["carrier", "x"]
     assert found["columns"]["carrier"] == {
         "kind": "category",
@@ -28,14 +29,14 @@ def test_every_row_is_in_exactly_one_bin_or_missing() -> None:
 
 def test_counts_are_those_of_searchsorted_from_the_left() -> None:
     values = np.random.default_rng(1).gamma(1.0, 3.0, 500).round(1).astype(np.float32).astype(float)
-    found = describe(pa.table({"x": values}), ("x",), {}, np.ones(500, dtype=bool), values, {})["columns"]["x"]
+    found = describe(pa.table({"x": values}), ("x",), {}, ALL, ALL, values, {})["columns"]["x"]
     bins = np.searchsorted(found["edges"], values, side="left")
     assert found["counts"] == np.bincount(bins, minlength=len(found["edges"]) + 1).tolist()
 
 
 def test_a_constant_column_and_an_empty_one_have_all_rows_in_place() -> None:
     rows = pa.table({"one": [2.0] * 4, "none": pa.array([None] * 4, pa.float64()), "flag": [True, False, None, True]})
-    found = describe(rows, ("one", "none", "flag"), {}, LABELS, np.array([0.1, 0.2]), {})
+    found = describe(rows, ("one", "none", "flag"), {}, LABELS, LABELS[:2], np.array([0.1, 0.2]), {})
     assert found["columns"]["one"] == {"kind": "numeric", "edges": [2.0], "counts": [4, 0], "missing": 0}
     assert found["columns"]["none"] == {"kind": "numeric", "edges": [], "counts": [0], "missing": 4}
     assert found["columns"]["flag"]["missing"] == 1

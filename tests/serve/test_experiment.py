@@ -8,7 +8,7 @@ from typing import Any
 from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.scorer import HttpScorer
 from everloop.adapters.traffic import PostgresTraffic
-from everloop.decide.policy import ExperimentPlan, Metric
+from everloop.decide.policy import ExperimentPlan, Metric, RolloutPolicy
 from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
 from everloop.steps import experiment
@@ -34,6 +34,8 @@ TRIPS = UseCase(
     ),
     feature_service="trips",
     entity=("carrier", "flight"),
+    # How fast a busy machine answers is not the question here.
+    rollout=RolloutPolicy(check_latency_ms=60_000, latency_floor_ms=60_000),
 )
 
 

@@ -8,7 +8,9 @@
         "weather_hourly__temp": {"kind": "numeric", "edges": [...], "counts": [...], "missing": 12},
         "carrier": {"kind": "category", "values": ["AA", ...], "counts": [...], "other": 0, "missing": 0}
       },
-      "score": {"edges": [...], "counts": [...]},       calibrated scores of the held-out rows
+      "score": {"edges": [...], "counts": [...],        calibrated scores of the held-out rows
+                "range": [0.03, 0.91],                  the lowest and the highest of them
+                "residuals": {"rows": [...], ...}},     their labels against them, by bin: `decide.watch.concept.residuals`
       "label_rate": 0.24,                               share of positive labels among the rows learnt from
       "metrics": {"auc": 0.72, "cost": 0.51, ...}       `learn.metrics.measure` of the held-out rows
     }
@@ -27,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.decide.watch.concept import residuals
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
@@ -40,6 +44,7 @@ def describe(
     columns: Sequence[str],
     categories: Mapping[str, Sequence[str]],
     labels: npt.NDArray[np.bool_],
+    holdout_labels: npt.NDArray[np.bool_],
     holdout_scores: npt.NDArray[np.float64],
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def describe(
         "columns": {
             name: _category(learnt[name], categories[name]) if name in categories else _numeric(learnt[name]) for name in columns
         },
-        "score": _histogram(holdout_scores, quantile_edges(holdout_scores)),
+        "score": _scores(holdout_labels, holdout_scores),
         "label_rate": float(labels.mean()),
         "metrics": dict(metrics),
     }
@@ -60,6 +65,12 @@ def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     if not values.size:
         return np.empty(0)
     return np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
+
+
+def _scores(labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> dict[str, Any]:
+    edges = quantile_edges(scores)
+    span = {"range": [float(scores.min()), float(scores.max())]} if scores.size else {}
+    return {**_histogram(scores, edges), **span, "residuals": residuals(edges.tolist(), labels, scores)}
 
 
 def _histogram(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> dict[str, Any]:

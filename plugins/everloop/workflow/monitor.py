@@ -25,6 +25,7 @@ PAGE = """
 - **drift**, **performance**, **estimate**, **fairness**, **parity**, **service**: one number each a subject and interval,
   with its verdict. Measuring again gives the same rows. What differs between served features and history is in the log of
   **parity**; while it fails, the gate refuses and a rollout holds or goes back.
+- **estimate** comes after **drift** and **performance**, which say whether what it assumes holds.
 - **decide**: k of the last n windows, and the latest, must violate; or enough new labels, or time. Says yes or no with reasons;
   yes rings `retrain`.
 
@@ -61,16 +62,19 @@ class MonitorTasks:
         return self._measure("drift", intervals)
 
     def performance(self, intervals: runs.Intervals) -> Json:
-        """AUC, cost and calibration on labelled rows."""
+        """What labels say: AUC, cost, calibration, whether they follow the scores, how frequent they are."""
         return self._measure("performance", intervals)
 
     def estimate(self, intervals: runs.Intervals) -> Json:
-        """Performance expected from the calibrated scores, before labels are known."""
+        """Performance expected from the calibrated scores, before labels are known, and whether to believe it."""
         return self._measure("estimate", intervals)
 
     def fairness(self, intervals: runs.Intervals) -> Json:
         """Groups against the whole."""
-        return self._measure("fairness", intervals)
+        from everloop.steps import monitor
+
+        loop, worked = connect(self.use_case), runs.from_json(intervals)
+        return monitor.fairness(loop.lake, loop.traffic, loop.registry, loop.measurements, self.use_case, worked)
 
     def parity(self, intervals: runs.Intervals) -> Json:
         """Features as served against the point-in-time join."""
@@ -128,7 +132,10 @@ def graph(use_case: UseCase) -> DAG:
     ) as dag:
         intervals: Any = task.short_circuit(tasks.plan)()
         outcomes = task(tasks.outcomes)(intervals)
-        measures = (tasks.drift, tasks.performance, tasks.estimate, tasks.fairness, tasks.parity, tasks.service)
+        measures = (tasks.fairness, tasks.parity, tasks.service)
         decide = task(outlets=[assets.sometimes(assets.retrain(use_case))])(tasks.decide)(intervals)
+        # Whether an estimate may be believed, the other two say.
+        drift, performance, estimate = (task(measure)(intervals) for measure in (tasks.drift, tasks.performance, tasks.estimate))
+        outcomes >> [drift, performance] >> estimate >> decide
         outcomes >> [task(measure)(intervals) for measure in measures] >> decide
     return dag

@@ -2,12 +2,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import entropy, wasserstein_distance
 
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.verdict import Outcome
-from everloop.decide.watch.drift import Shift, compare, count, judge, merge, population_stability, unknown_ignored
+from everloop.decide.watch.drift import (
+    LabelShift,
+    Shift,
+    compare,
+    compare_labels,
+    judge,
+    judge_labels,
+    moved,
+    strangers,
+    unknown_ignored,
+)
+from everloop.decide.watch.sketch import count
 
 RNG = np.random.default_rng(5)
 
@@ -21,33 +30,9 @@ REFERENCE = numeric(RNG.normal(size=20_000))
 CARRIERS = {"kind": "category", "values": ["AA", "B6", "UA"], "counts": [500, 300, 200], "other": 0, "missing": 0}
 
 
-def shift(psi, rows=1000):
-    return Shift(
-        rows=rows, psi=psi, jensen_shannon=0, wasserstein=None, missing_rate=0, reference_missing_rate=0, unknown_rate=0
-    )  # fmt: skip
-
-
-@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8), st.data())
-def test_psi_is_the_symmetric_kullback_leibler_divergence(first, data):
-    second = data.draw(st.lists(st.floats(0.01, 1), min_size=len(first), max_size=len(first)))
-    p, q = np.array(first) / sum(first), np.array(second) / sum(second)
-    assert population_stability(p, q) == pytest.approx(entropy(p, q) + entropy(q, p), abs=1e-9)
-
-
-def test_psi_by_hand():
-    # (0.6 - 0.5) ln(0.6 / 0.5) + (0.4 - 0.5) ln(0.4 / 0.5)
-    assert population_stability(np.array([0.5, 0.5]), np.array([0.6, 0.4])) == pytest.approx(0.0182321557 + 0.0223143551)
-
-
-def test_values_fall_into_the_bins_of_the_reference():
-    column = {"kind": "numeric", "edges": [1.0, 2.0]}
-    assert count(column, [0.5, 1.0, 1.5, 2.0, 9.0, None, float("nan")]) == {"counts": [2, 2, 1], "missing": 2}
-    assert count(CARRIERS, ["AA", "ZZ", None, "UA"]) == {"counts": [1, 0, 1], "other": 1, "missing": 1}
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(-5, 5)), max_size=50), st.lists(st.floats(-5, 5), max_size=50))
-def test_counts_of_two_windows_add_up(first, second):
-    assert merge(count(REFERENCE, first), count(REFERENCE, second)) == count(REFERENCE, first + second)
+def shift(psi=0.0, rows=1000, **changes):
+    still = {"jensen_shannon": 0, "wasserstein": None, "missing_rate": 0, "reference_missing_rate": 0, "unknown_rate": 0}
+    return Shift(rows=rows, psi=psi, **(still | changes))
 
 
 def test_the_same_distribution_has_no_shift_at_any_window_size():
@@ -65,6 +50,17 @@ def test_a_moved_column_has_the_same_shift_at_any_window_size():
     assert values[-1] > 0.25
 
 
+def test_the_verdict_does_not_depend_on_how_many_rows_there_are():
+    """At a shift a little below or above the limits, from small windows to large ones."""
+    for mean, outcome in ((0.35, Outcome.PASS), (0.7, Outcome.FAIL)):
+        for rows in (400, 4000, 40_000):
+            verdicts = []
+            for _ in range(20):
+                found = compare(REFERENCE, count(REFERENCE, list(RNG.normal(mean, 1, rows))))
+                verdicts.append(judge({"x": found}, found, DriftPolicy()).outcome)
+            assert verdicts.count(outcome) >= 19, (mean, rows)
+
+
 def test_a_rich_category_does_not_drift_because_the_window_is_small():
     names = [f"airport {i}" for i in range(100)]
     weights = RNG.dirichlet(np.ones(100))
@@ -77,19 +73,15 @@ def test_a_rich_category_does_not_drift_because_the_window_is_small():
 def test_missing_and_unknown_values_are_a_shift():
     nulls = compare(REFERENCE, count(REFERENCE, [*RNG.normal(size=600), *[None] * 400]))
     assert (nulls.missing_rate, nulls.psi > 0.25) == (0.4, True)
-    strangers = compare(CARRIERS, count(CARRIERS, ["AA"] * 250 + ["B6"] * 150 + ["UA"] * 100 + ["XX"] * 200))
-    assert (round(strangers.unknown_rate, 3), strangers.psi > 0.25) == (0.286, True)
+    found = compare(CARRIERS, count(CARRIERS, ["AA"] * 250 + ["B6"] * 150 + ["UA"] * 100 + ["XX"] * 200))
+    assert (round(found.unknown_rate, 3), found.psi > 0.25) == (0.286, True)
 
 
-def test_distances_equal_scipy():
-    counts = count(REFERENCE, list(RNG.normal(0.5, 2, 5000)))
-    found = compare(REFERENCE, counts)
-    before, after = [*REFERENCE["counts"], 0, REFERENCE["missing"]], [*counts["counts"], 0, counts["missing"]]
-    assert found.jensen_shannon == pytest.approx(jensenshannon(before, after, base=2))
-    edges = np.array(REFERENCE["edges"])
-    places = [*edges, edges[-1]]
-    expected = wasserstein_distance(places, places, REFERENCE["counts"], counts["counts"]) / (edges[-1] - edges[0])
-    assert found.wasserstein == pytest.approx(expected)
+def test_mass_that_moves_far_is_seen_where_little_of_it_moves():
+    reference = {"kind": "numeric", "edges": [0.0, 1.0, 100.0], "counts": [400, 400, 100, 100], "missing": 0}
+    found = compare(reference, {"counts": [400, 280, 220, 100], "missing": 0})
+    assert found.psi < 0.25
+    assert set(found.beyond(DriftPolicy(wasserstein=0.1))) == {"wasserstein"}
 
 
 def test_an_empty_window_has_no_shift_to_speak_of():
@@ -100,6 +92,26 @@ def test_a_constant_column_is_compared_without_edges():
     constant = {"kind": "numeric", "edges": [], "counts": [100], "missing": 0}
     found = compare(constant, count(constant, [1.0] * 50))
     assert (found.psi, found.wasserstein) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "measures"),
+    [
+        ({"psi": 0.24, "jensen_shannon": 0.9}, set()),
+        ({"psi": 0.25}, {"psi"}),
+        ({"wasserstein": 0.2}, {"wasserstein"}),
+        ({"missing_rate": 0.3, "reference_missing_rate": 0.25}, set()),
+        ({"missing_rate": 0.3, "reference_missing_rate": 0.1}, {"missing_rate"}),
+        ({"missing_rate": 0.0, "reference_missing_rate": 0.9}, set()),
+        ({"unknown_rate": 0.2}, {"unknown_rate"}),
+        ({"unknown_rate": 0.2, "reference_unknown_rate": 0.15}, set()),
+    ],
+)
+def test_a_column_moves_by_every_measure_with_a_limit_and_by_no_other(changes, measures):
+    found = shift(**changes)
+    assert set(found.beyond(DriftPolicy())) == measures
+    assert bool(measures) == bool(moved({"x": found}, DriftPolicy()))
+    assert judge({"x": shift()}, found, DriftPolicy()).outcome is (Outcome.FAIL if measures else Outcome.PASS)
 
 
 POLICY = DriftPolicy(psi=0.25, share=0.5, minimum_rows=200, ignore=("season",))
@@ -133,10 +145,47 @@ def test_more_drift_never_improves_the_verdict(psi, position, more):
     assert before >= after
 
 
-def test_the_verdict_names_the_columns_that_moved_most():
-    verdict = judge({"temp": shift(0.4), "wind": shift(0.9)}, shift(0.0), POLICY)
-    assert "wind 0.90, temp 0.40" in verdict.because()
+def test_the_verdict_names_the_columns_that_moved_most_and_by_what():
+    columns = {"temp": shift(0.4), "wind": shift(0.9), "gust": shift(missing_rate=0.5)}
+    assert "wind psi 0.90, temp psi 0.40, gust missing_rate 0.50" in judge(columns, shift(0.0), POLICY).because()
 
 
 def test_ignored_names_that_no_column_has_are_found():
     assert unknown_ignored({"a": 1}, POLICY) == ["season"]
+
+
+def test_unknown_values_of_an_ignored_column_are_told_too():
+    assert strangers({"season": shift(unknown_rate=0.4), "a": shift(unknown_rate=0.05)}, POLICY) == {"season": 0.4}
+
+
+LEARNT = {"rows": 50_000, "label_rate": 0.24}
+
+
+def test_labels_that_became_more_frequent_fail_and_say_so():
+    found = compare_labels(LEARNT, 360, 1000)
+    assert (found.rate, found.reference_rate, found.rows) == (0.36, 0.24, 1000)
+    reason = judge_labels(found, DriftPolicy())
+    assert reason.outcome is Outcome.FAIL
+    assert "36.0% of 1000 labels are positive, 24.0%" in reason.text
+
+
+@pytest.mark.parametrize(
+    ("found", "policy", "outcome"),
+    [
+        (compare_labels(LEARNT, 270, 1000), DriftPolicy(), Outcome.PASS),
+        (compare_labels(LEARNT, 150, 1000), DriftPolicy(), Outcome.FAIL),
+        (compare_labels(LEARNT, 100, 199), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (compare_labels(LEARNT, 0, 0), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (compare_labels({"label_rate": 0.2}, 5, 9), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (LabelShift(rows=900, rate=0.9, reference_rate=0.1, effect=1.9), DriftPolicy(label=None), Outcome.INCONCLUSIVE),
+    ],
+)
+def test_few_labels_or_no_limit_are_no_pass(found, policy, outcome):
+    assert judge_labels(found, policy).outcome is outcome
+
+
+def test_limits_that_nothing_could_keep_are_refused():
+    assert DriftPolicy().problems() == []
+    (problem, other) = DriftPolicy(wasserstein=0.0, share=3).problems()
+    assert "share is 3" in problem
+    assert "DriftPolicy.wasserstein is 0.0: a limit must be above 0, or None" in other

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
 
 from everloop.decide.policy import CostMatrix
 from everloop.decide.statistics.compare import costs
-from everloop.decide.watch.estimate import expect, expected_auc
+from everloop.decide.watch.concept import residuals
+from everloop.decide.watch.estimate import Calibration, expect, expected_auc
+from everloop.decide.watch.performance import measure
 
 COST = CostMatrix(false_positive=1, false_negative=3)
 
@@ -35,8 +37,9 @@ def test_expectations_match_what_calibrated_scores_turn_out_to_be():
         [tn, fp, fn, tp], rel=0.03
     )
     assert found.auc.value == pytest.approx(roc_auc_score(labels, scores), abs=0.006)
-    assert found.precision == pytest.approx(precision_score(labels, alarm), abs=0.01)
-    assert found.recall == pytest.approx(recall_score(labels, alarm), abs=0.01)
+    assert found.precision.value == pytest.approx(precision_score(labels, alarm), abs=0.01)
+    assert found.recall.value == pytest.approx(recall_score(labels, alarm), abs=0.01)
+    assert found.f1.value == pytest.approx(f1_score(labels, alarm), abs=0.01)
     assert found.cost.low <= costs(labels, alarm, COST).mean() <= found.cost.high
 
 
@@ -60,11 +63,111 @@ def test_nothing_is_expected_of_no_rows_and_no_alarm_has_no_precision():
     assert expect(np.array([0.1, 0.2]), 0.5, COST).precision is None
 
 
-def test_expected_auc_holds_the_true_one_about_as_often_as_promised():
-    random = np.random.default_rng(11)
-    held = 0
-    for _ in range(400):
-        scores = random.beta(2, 4, 600)
-        found = expect(scores, 0.5, COST).auc
-        held += found.low <= roc_auc_score(random.random(600) < scores, scores) <= found.high
-    assert 0.92 <= held / 400 <= 0.99
+def actual(labels, scores, alarm):
+    """Each measure once the labels are known; `test_performance` holds them against scikit-learn."""
+    return {name: one.value for name, one in measure(labels, scores, alarm, COST).items()}
+
+
+def coverage(found, seen):
+    return {name: np.mean([one.low <= each[name] <= one.high for each in seen]) for name, one in found.measures().items()}
+
+
+def test_every_interval_holds_the_true_value_about_as_often_as_promised():
+    rng = np.random.default_rng(11)
+    scores = rng.beta(2, 4, 600)
+    found = expect(scores, COST.threshold, COST)
+    seen = [actual(rng.random(600) < scores, scores, scores >= COST.threshold) for _ in range(400)]
+    held = coverage(found, seen)
+    assert set(held) == {"auc", "cost", "precision", "recall", "f1"}
+    assert all(0.92 <= share <= 0.98 for share in held.values()), held
+
+
+def test_values_are_the_means_over_all_labels_that_the_scores_allow():
+    """Brute force over every labelling of ten rows, each with its chance."""
+    scores = np.array([0.05, 0.1, 0.2, 0.2, 0.3, 0.45, 0.5, 0.6, 0.8, 0.95])
+    alarm = scores >= COST.threshold
+    found = expect(scores, COST.threshold, COST)
+    every = ((np.arange(2**10)[:, None] >> np.arange(10)) & 1).astype(bool)
+    chance = np.where(every, scores, 1 - scores).prod(axis=1)
+    hits, spent = (every & alarm).sum(axis=1), np.array([costs(labels, alarm, COST).mean() for labels in every])
+    assert found.true_positives == pytest.approx(chance @ hits, abs=1e-6)
+    assert found.false_negatives == pytest.approx(chance @ (every & ~alarm).sum(axis=1), abs=1e-6)
+    assert found.precision.value == pytest.approx(chance @ (hits / alarm.sum()), abs=1e-6)
+    assert found.cost.value == pytest.approx(chance @ spent, abs=1e-6)
+    spread = np.sqrt(chance @ (spent - chance @ spent) ** 2)
+    assert (found.cost.high - found.cost.low) / 2 == pytest.approx(1.959964 * spread, abs=1e-6)
+
+
+def test_values_are_those_of_rows_split_by_their_probability():
+    """Scikit-learn's measures of each row twice, as a positive of weight p and a negative of weight 1 - p."""
+    scores = np.random.default_rng(4).beta(2, 5, 300)
+    found, labels = expect(scores, COST.threshold, COST), np.repeat([1, 0], 300)
+    weights, alarm = np.concatenate([scores, 1 - scores]), np.tile(scores >= COST.threshold, 2)
+    for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert getattr(found, name).value == pytest.approx(score(labels, alarm, sample_weight=weights), abs=1e-9)
+
+
+def test_values_are_those_of_nannyml():
+    """NannyML 0.13.1's own functions gave these of the same scores; its AUC counts each row as a pair with itself, a tie."""
+    scores = np.random.default_rng(0).beta(2, 4, 3000)
+    found = expect(scores, COST.threshold, COST)
+    assert found.precision.value == pytest.approx(0.43738693100619824, abs=1e-12)
+    assert found.recall.value == pytest.approx(0.8368673365109675, abs=1e-12)
+    assert found.f1.value == pytest.approx(0.5745083148735579, abs=1e-12)
+    itself, pairs = np.sum(scores * (1 - scores)), scores.sum() * (1 - scores).sum()
+    assert (found.auc.value * (pairs - itself) + itself / 2) / pairs == pytest.approx(0.7250477694958283, abs=1e-6)
+
+
+def world(rng, rows, off):
+    """Scores, and labels whose chance is off by `off` in the logit."""
+    scores = rng.beta(2, 4, rows)
+    return scores, rng.random(rows) < 1 / (1 + np.exp(-(np.log(scores / (1 - scores)) + off)))
+
+
+def test_what_the_calibrator_was_off_by_at_release_widens_the_interval():
+    """Each time another calibrator, off in its own direction; only the held-out rows show by how much."""
+    rng = np.random.default_rng(12)
+    edges = [0.15, 0.25, 0.35, 0.5]
+    with_it, without = [], []
+    for _ in range(200):
+        off = rng.normal(0, 0.25)
+        held_scores, held_labels = world(rng, 2000, off)
+        calibration = Calibration.of(edges, [residuals(edges, held_labels, held_scores)])
+        scores, labels = world(rng, 2000, off)
+        truth = actual(labels, scores, scores >= COST.threshold)
+        with_it.append(coverage(expect(scores, COST.threshold, COST, calibration), [truth]))
+        without.append(coverage(expect(scores, COST.threshold, COST), [truth]))
+    held, bare = ({name: np.mean([each[name] for each in side]) for name in side[0]} for side in (with_it, without))
+    assert min(held.values()) > 0.93, held
+    assert max(bare["precision"], bare["f1"]) < 0.6, bare
+
+
+def test_a_perfect_calibrator_known_by_few_rows_widens_it_too():
+    rng = np.random.default_rng(13)
+    scores = rng.beta(2, 4, 20_000)
+    bare = expect(scores, COST.threshold, COST).cost
+    held = rng.beta(2, 4, 300)
+    few = Calibration.of([0.3], [residuals([0.3], rng.random(300) < held, held)])
+    known = expect(scores, COST.threshold, COST, few).cost
+    assert known.value == bare.value
+    assert known.high - known.low > 3 * (bare.high - bare.low)
+
+
+def test_a_score_bin_without_held_out_rows_is_not_taken_as_right():
+    empty = Calibration.of([0.5], [{"rows": [100, 0], "labels": [30, 0], "scores": [30, 0], "squares": [20, 0]}])
+    low, high = (expect(np.full(50, p), 0.25, COST, empty).cost for p in (0.4, 0.6))
+    assert high.high - high.low > 2 * (low.high - low.low)
+
+
+def test_where_the_scores_are_off_anew_in_each_window_earlier_windows_show_by_how_much():
+    rng = np.random.default_rng(14)
+    edges = [0.15, 0.25, 0.35, 0.5]
+    one, several = [], []
+    for _ in range(150):
+        windows = [world(rng, 1000, rng.normal(0, 0.25)) for _ in range(9)]
+        sketches = [residuals(edges, labels, scores) for scores, labels in windows]
+        scores, labels = windows[-1]
+        truth = actual(labels, scores, scores >= COST.threshold)
+        for seen, held in ((one, sketches[:1]), (several, sketches[:-1])):
+            seen.append(coverage(expect(scores, COST.threshold, COST, Calibration.of(edges, held)), [truth])["precision"])
+    assert np.mean(one) < 0.9 < 0.93 < np.mean(several)

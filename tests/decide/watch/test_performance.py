@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
 from everloop.decide.verdict import Outcome
@@ -51,3 +51,26 @@ def test_few_labels_one_class_or_no_released_metrics_never_pass():
     assert judge(window(3000)[2], {}, POLICY, 200).outcome is Outcome.INCONCLUSIVE
     one_class = measure(np.zeros(500, bool), np.full(500, 0.2), np.zeros(500, bool), COST)
     assert judge(one_class, RELEASED, POLICY, 200).outcome is Outcome.INCONCLUSIVE
+
+
+def test_precision_recall_and_f1_equal_sklearn_with_intervals_around_them():
+    labels, scores, found = window(3000)
+    alarm = scores >= COST.threshold
+    for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert found[name].value == pytest.approx(score(labels, alarm), abs=1e-12)
+        assert found[name].low < found[name].value < found[name].high
+
+
+def test_the_interval_of_f1_covers_about_as_often_as_promised():
+    truth = window(500_000, seed=9)[2]
+    found = [window(400, seed=seed)[2] for seed in range(400)]
+    for name in ("precision", "recall", "f1"):
+        covered = np.mean([one[name].low <= truth[name].value <= one[name].high for one in found])
+        assert 0.92 <= covered <= 0.98, name
+
+
+def test_without_an_alarm_there_is_no_precision_and_without_a_positive_no_recall():
+    quiet = measure(np.array([True, False, True]), np.array([0.1, 0.2, 0.1]), np.zeros(3, bool), COST)
+    assert ("precision" in quiet, quiet["recall"].value, quiet["f1"].value) == (False, 0, 0)
+    nothing = measure(np.zeros(3, bool), np.array([0.1, 0.2, 0.1]), np.zeros(3, bool), COST)
+    assert not {"precision", "recall", "f1"} & set(nothing)

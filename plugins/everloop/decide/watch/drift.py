@@ -1,33 +1,26 @@
-"""How far a window of served rows has moved from what the release learnt from: effect sizes over fixed bins, and a verdict.
-
-A window's counts use the bins of the release's reference statistics (`learn.reference`), so the counts of any windows add up, and
-a day costs a day whatever the history.
-"""
+"""How far a window of served rows has moved from what the release learnt from: effect sizes over fixed bins, and a verdict."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from everloop.decide.policy import DriftPolicy
-from everloop.decide.statistics.distance import jensen_shannon
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
-
-Counts = dict[str, Any]
-"""`{"counts": [...], "missing": n}`, with `"other": n` for a category: the bins and values are those of the reference."""
+from everloop.decide.watch import distances
+from everloop.decide.watch.sketch import Counts, cells
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shift:
-    """One column's distance from its reference, over `rows` rows.
+    """One column's distance from its reference, over `rows` rows, each measure less what sampling alone gives.
 
-    `psi`: population stability index, less what sampling alone gives. `jensen_shannon`: distance, 0 to 1. `wasserstein`: in
-    shares of the range between the outer cut points, `None` for categories. Rates are shares of the rows.
+    `psi`: population stability index. `jensen_shannon`: distance, 0 to 1. `wasserstein`: in shares of the range between the
+    outer cut points, `None` for categories. Rates are shares of the rows; unknown ones are category values that the model
+    does not know.
     """
 
     rows: int
@@ -37,55 +30,63 @@ class Shift:
     missing_rate: float
     reference_missing_rate: float
     unknown_rate: float
+    reference_unknown_rate: float = 0.0
+
+    def beyond(self, policy: DriftPolicy) -> dict[str, float]:
+        """The measures that reach a limit of the policy, with their values; of the two rates, the rise over the reference."""
+        measured = {
+            "psi": (self.psi, policy.psi),
+            "jensen_shannon": (self.jensen_shannon, policy.jensen_shannon),
+            "wasserstein": (self.wasserstein, policy.wasserstein),
+            "missing_rate": (self.missing_rate - self.reference_missing_rate, policy.missing_rate),
+            "unknown_rate": (self.unknown_rate - self.reference_unknown_rate, policy.unknown_rate),
+        }
+        return {
+            name: value for name, (value, limit) in measured.items() if value is not None and limit is not None and value >= limit
+        }
 
 
-def count(column: Mapping[str, Any], values: Sequence[Any]) -> Counts:
-    """Count `values` into the bins of the reference `column`; null and NaN are missing."""
-    present = [value for value in values if value is not None and value == value]
-    missing = len(values) - len(present)
-    if column.get("kind") == "category":
-        position = {value: i for i, value in enumerate(column["values"])}
-        codes = [position[value] for value in present if value in position]
-        counts = np.bincount(np.asarray(codes, dtype=int), minlength=len(position)).tolist()
-        return {"counts": counts, "other": len(present) - len(codes), "missing": missing}
-    # The model sees float32, and the cut points are float32 values.
-    bins = np.searchsorted(np.asarray(column["edges"]), np.asarray(present, dtype=np.float32).astype(float), side="left")
-    return {"counts": np.bincount(bins, minlength=len(column["edges"]) + 1).tolist(), "missing": missing}
+@dataclass(frozen=True, kw_only=True)
+class LabelShift:
+    """The label rate of `rows` labelled rows against the reference's: `effect` is Cohen's h, less the sampling part."""
 
-
-def merge(first: Counts, second: Counts) -> Counts:
-    """The counts of both windows together."""
-    merged: Counts = {"counts": [a + b for a, b in zip(first["counts"], second["counts"], strict=True)]}
-    return merged | {name: first[name] + second[name] for name in ("other", "missing") if name in first}
+    rows: int
+    rate: float
+    reference_rate: float
+    effect: float
 
 
 def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
     """The shift of a window's counts from the reference `column`; `None` when either holds no row."""
-    before, after = _cells(column), _cells(counts)
+    before, after = cells(column), cells(counts)
     if not before.sum() or not after.sum():
         return None
-    used = before + after > 0
-    # Expectation under no shift: PSI / (1/n + 1/m) is chi-squared with cells - 1 degrees of freedom (Yurdakul & Naranjo 2020,
-    # Statistical properties of the population stability index). Without this a small window or a rich category always "drifts".
-    chance = float((used.sum() - 1) * (1 / before.sum() + 1 / after.sum()))
+    edges, bins = np.asarray(column.get("edges", ()), dtype=float), len(column["counts"])
     return Shift(
         rows=int(after.sum()),
-        psi=max(0.0, population_stability(_shares(before[used]), _shares(after[used])) - chance),
-        jensen_shannon=jensen_shannon(tuple(before), tuple(after)),
-        wasserstein=_wasserstein(column, counts) if "edges" in column else None,
+        psi=distances.stability(before, after),
+        jensen_shannon=distances.jensen_shannon(before, after),
+        wasserstein=distances.wasserstein(edges, before[:bins], after[:bins]) if "edges" in column else None,
         missing_rate=float(counts["missing"] / after.sum()),
         reference_missing_rate=float(column.get("missing", 0) / before.sum()),
         unknown_rate=float(counts.get("other", 0) / after.sum()),
+        reference_unknown_rate=float(column.get("other", 0) / before.sum()),
     )
 
 
-def population_stability(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
-    """PSI of two sets of shares, each above 0: sum of (after - before) ln(after / before) (Siddiqi 2006, ch. 9)."""
-    return float(np.sum((after - before) * np.log(after / before)))
+def compare_labels(reference: Mapping[str, Any], positives: float, rows: int) -> LabelShift | None:
+    """The shift of the labels from those that the release learnt from; `None` without a label on either side."""
+    learnt = reference.get("rows", 0)
+    if not rows or not learnt:
+        return None
+    before, after = reference["label_rate"], positives / rows
+    return LabelShift(
+        rows=rows, rate=after, reference_rate=before, effect=distances.cohen_h((before, learnt), (after, rows))
+    )  # fmt: skip
 
 
 def judge(columns: Mapping[str, Shift], score: Shift | None, policy: DriftPolicy) -> Verdict:
-    """Fail when the score, or `share` of the watched columns, reach a PSI of `psi`. Ignored columns are not watched.
+    """Fail when the score, or `share` of the watched columns, reach a limit. Ignored columns are not watched.
 
     The shifts are effect sizes, so above `minimum_rows` more rows make the verdict surer, not stricter.
     """
@@ -96,47 +97,68 @@ def judge(columns: Mapping[str, Shift], score: Shift | None, policy: DriftPolicy
     return combine([_columns(columns, policy), _score(score, policy)])
 
 
+def judge_labels(shift: LabelShift | None, policy: DriftPolicy) -> Reason:
+    """Fail when the label rate has moved by `label`. Judged apart from the columns, since labels ripen later."""
+    rows = shift.rows if shift else 0
+    if shift is None or rows < policy.minimum_rows:
+        text = f"{rows} labels are too few to judge their rate: {policy.minimum_rows} wanted"
+        return Reason("drift.label", Outcome.INCONCLUSIVE, text, {"rows": rows})
+    numbers = {"rate": shift.rate, "reference": shift.reference_rate, "effect": shift.effect, "limit": policy.label, "rows": rows}
+    text = f"{shift.rate:.1%} of {rows} labels are positive, {shift.reference_rate:.1%} of those learnt (h {shift.effect:+.2f}"
+    if policy.label is None:
+        return Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}); no limit is set", numbers)
+    outcome = Outcome.FAIL if abs(shift.effect) >= policy.label else Outcome.PASS
+    return Reason("drift.label", outcome, f"{text}, limit {policy.label:g})", numbers)
+
+
+def strangers(columns: Mapping[str, Shift], policy: DriftPolicy) -> dict[str, float]:
+    """The columns in which values that the model does not know reach `unknown_rate`, ignored ones too, with their rates."""
+    return {name: shift.unknown_rate for name, shift in columns.items() if "unknown_rate" in shift.beyond(policy)}
+
+
 def unknown_ignored(columns: Mapping[str, Any], policy: DriftPolicy) -> list[str]:
     """The names in `policy.ignore` that no column has: most likely misspelt."""
     return [name for name in policy.ignore if name not in columns]
 
 
+def moved(columns: Mapping[str, Shift], policy: DriftPolicy) -> dict[str, dict[str, float]]:
+    """The watched columns that reach a limit, by falling PSI, each with the measures that do."""
+    found = {name: shift.beyond(policy) for name, shift in columns.items() if name not in policy.ignore}
+    return {name: found[name] for name in sorted(found, key=lambda name: -columns[name].psi) if found[name]}
+
+
+def moved_share(columns: Mapping[str, Shift], policy: DriftPolicy) -> float:
+    """Share of the watched columns that reach a limit; 0 when none is watched."""
+    watched = [name for name in columns if name not in policy.ignore]
+    return len(moved(columns, policy)) / len(watched) if watched else 0.0
+
+
 def _columns(columns: Mapping[str, Shift], policy: DriftPolicy) -> Reason:
-    watched = {name: shift.psi for name, shift in columns.items() if name not in policy.ignore}
-    moved = sorted((name for name in watched if watched[name] >= policy.psi), key=lambda name: -watched[name])
-    share = len(moved) / len(watched) if watched else 0.0
-    numbers = {"share": share, "limit": policy.share, "psi": policy.psi, "moved": {name: watched[name] for name in moved}}
+    watched, found = [name for name in columns if name not in policy.ignore], moved(columns, policy)
+    share = moved_share(columns, policy)
+    numbers = {"share": share, "limit": policy.share, "limits": limits(policy), "moved": found}
     if not watched:
         return Reason("drift.columns", Outcome.INCONCLUSIVE, "no column is watched", numbers)
-    most = ", ".join(f"{name} {watched[name]:.2f}" for name in moved[:3])
-    text = f"{len(moved)} of {len(watched)} columns moved by a PSI of {policy.psi:g} or more{f' (most: {most})' if most else ''}"
-    return Reason("drift.columns", Outcome.FAIL if moved and share >= policy.share else Outcome.PASS, text, numbers)
+    most = ", ".join(f"{name} {_told(measures)}" for name, measures in list(found.items())[:3])
+    text = f"{len(found)} of {len(watched)} columns moved{f' (most: {most})' if most else ''}"
+    failed = bool(found) and share >= policy.share
+    return Reason("drift.columns", Outcome.FAIL if failed else Outcome.PASS, text, numbers)
 
 
 def _score(score: Shift | None, policy: DriftPolicy) -> Reason:
     if score is None:
         return Reason("drift.score", Outcome.INCONCLUSIVE, "no score to compare")
-    outcome = Outcome.FAIL if score.psi >= policy.psi else Outcome.PASS
-    text = f"the scores moved by a PSI of {score.psi:.2f}, limit {policy.psi:g}"
-    return Reason("drift.score", outcome, text, {"psi": score.psi, "limit": policy.psi})
+    found = score.beyond(policy)
+    text = f"the scores moved by {_told(found or {'psi': score.psi})}, limit of the PSI {policy.psi:g}"
+    numbers = {"psi": score.psi, "limit": policy.psi, "limits": limits(policy), "beyond": found}
+    return Reason("drift.score", Outcome.FAIL if found else Outcome.PASS, text, numbers)
 
 
-def _cells(counts: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Bins, unknown values and missing ones: a surge of nulls is a shift too."""
-    return np.array([*counts["counts"], counts.get("other", 0), counts.get("missing", 0)], dtype=float)
+def limits(policy: DriftPolicy) -> dict[str, float]:
+    """The limits that are set, by measure."""
+    names = ("psi", "jensen_shannon", "wasserstein", "missing_rate", "unknown_rate")
+    return {name: value for name in names if (value := getattr(policy, name)) is not None}
 
 
-def _shares(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Shares with half a row added to each cell (Jeffreys' prior), since PSI has no value for an empty one."""
-    shares: npt.NDArray[np.float64] = (cells + 0.5) / (cells.sum() + 0.5 * len(cells))
-    return shares
-
-
-def _wasserstein(column: Mapping[str, Any], counts: Counts) -> float | None:
-    """Area between both cumulative distributions between the outer cut points, where they are known at each cut point."""
-    edges = np.asarray(column["edges"], dtype=float)
-    before, after = np.asarray(column["counts"], dtype=float), np.asarray(counts["counts"], dtype=float)
-    if len(edges) < 2 or not before.sum() or not after.sum() or math.isclose(edges[0], edges[-1]):
-        return None
-    gap = np.abs(np.cumsum(before) / before.sum() - np.cumsum(after) / after.sum())[:-2]
-    return float(np.sum(gap * np.diff(edges)) / (edges[-1] - edges[0]))
+def _told(measures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in measures.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,17 @@ import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix
 from everloop.decide.statistics.compare import Estimate
+from everloop.decide.watch.sketch import bins
 
 Scores = npt.NDArray[np.float64]
+
+WINDOWS = 12
+"""How many of the latest labelled windows tell, beside the held-out rows, what scores may be off by: a quarter in weeks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """Performance expected of `rows` scored rows. `auc`, `precision`, `recall` are `None` where they are undefined."""
+    """Performance expected of `rows` scored rows. `auc`, `precision`, `recall`, `f1` are `None` where they are undefined."""
 
     rows: int
     true_positives: float
@@ -23,52 +28,123 @@ class Expected:
     false_negatives: float
     true_negatives: float
     auc: Estimate | None
-    precision: float | None
-    recall: float | None
+    precision: Estimate | None
+    recall: Estimate | None
+    f1: Estimate | None
     cost: Estimate
 
+    def measures(self) -> dict[str, Estimate]:
+        """The measures that are defined, by name."""
+        found = {"auc": self.auc, "cost": self.cost, "precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {name: value for name, value in found.items() if value is not None}
 
-def expect(scores: Scores, threshold: float, cost: CostMatrix, confidence: float = 0.95) -> Expected | None:
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far labels lay from the scores in each of w windows: inner cut points (k,), mean residuals and variances (w, k + 1)."""
+
+    edges: tuple[float, ...]
+    bias: Scores
+    variance: Scores
+
+    @classmethod
+    def of(cls, edges: Sequence[float], windows: Sequence[Mapping[str, Sequence[float]]]) -> Calibration:
+        """From residuals (`decide.watch.concept`): the release's held-out rows, and the latest windows that have labels.
+
+        A bin with fewer than two rows knows nothing: its variance is the largest that a rate can have, 1/4.
+        """
+        found = [np.asarray([one[name] for one in windows]) for name in ("rows", "labels", "scores", "squares")]
+        rows, labels, scores, squares = found
+        bias = (labels - scores) / np.maximum(rows, 1)
+        variance = np.maximum(0.0, squares - rows * bias**2) / np.maximum(rows - 1, 1) / np.maximum(rows, 1)
+        return cls(tuple(edges), bias, np.where(rows < 2, 0.25, variance))
+
+    def error(self, scores: Scores, gradient: Scores) -> float:
+        """Mean square of what the scores' errors make of a number with this `gradient` (rows,) in the rows' chances.
+
+        In each window the score bins were off by `bias`, known up to `variance`; with G the gradient summed by bin, that is
+        `(sum of G bias)^2 + sum of G^2 variance`, and its mean over the windows is what to expect of the next one.
+        """
+        by_bin = np.bincount(bins(self.edges, scores), weights=gradient, minlength=self.bias.shape[1])
+        return float(np.mean((self.bias @ by_bin) ** 2 + self.variance @ by_bin**2))
+
+
+def expect(
+    scores: Scores, threshold: float, cost: CostMatrix, calibration: Calibration | None = None, confidence: float = 0.95
+) -> Expected | None:
     """Performance expected of calibrated `scores` (rows,) when nobody knows the labels; `None` without rows.
 
     Confidence-based performance estimation (Kivimäki, Białek, Kuberski & Nurminen 2025, Performance estimation in binary
-    classification using calibrated confidence, arXiv 2505.05295): a row of score p is positive with probability p. Holds while
-    the scores stay calibrated, so under covariate shift within what was learnt; a changed relation of features and label
-    (concept drift) does not show. Precision and recall are ratios of expectations. The intervals are the spread that labels drawn
-    from the scores would have (the cost's is a Poisson-binomial sum), not that of the calibrator.
+    classification using calibrated confidence, arXiv 2505.05295): a row of score p is positive with probability p. Ratios are
+    ratios of expectations, which many rows make the same as the expectation of the ratio.
+
+    The intervals hold the spread of labels drawn from the scores, to first order in each label (for the cost exactly: a
+    Poisson-binomial sum), and the calibrator's error as far as labels have shown it: by `calibration`, what scores were off by in
+    held-out rows and in the windows since, taken as what they may be off by again. Without it they hold the labels' spread alone.
+    Neither knows of a relation that moves anew: `decide.watch.assumptions` asks for that.
     """
     if not len(scores):
         return None
     alarm = scores >= threshold
     hits, misses = float(scores[alarm].sum()), float(scores[~alarm].sum())
     false_alarms, rest = float((1 - scores[alarm]).sum()), float((1 - scores[~alarm]).sum())
-    weight = np.where(alarm, cost.false_positive, cost.false_negative)
-    variance = float(np.sum(weight**2 * scores * (1 - scores))) / len(scores) ** 2
-    average = (false_alarms * cost.false_positive + misses * cost.false_negative) / len(scores)
+    spread = _Spread(scores, calibration, confidence)
     return Expected(
         rows=len(scores),
         true_positives=hits,
         false_positives=false_alarms,
         false_negatives=misses,
         true_negatives=rest,
-        auc=_auc(scores, confidence),
-        precision=hits / int(alarm.sum()) if alarm.any() else None,
-        recall=hits / (hits + misses) if hits + misses else None,
-        cost=Estimate.normal(average, variance, len(scores), confidence),
+        auc=_auc(scores, spread),
+        **_ratios(alarm, hits, misses, spread),
+        cost=spread.around(
+            (false_alarms * cost.false_positive + misses * cost.false_negative) / len(scores),
+            np.where(alarm, -cost.false_positive, cost.false_negative) / len(scores),
+        ),
     )
 
 
-def _auc(scores: Scores, confidence: float) -> Estimate | None:
-    """`expected_auc` with the interval of Hanley & McNeil (1982), The meaning and use of the area under a ROC curve, eq. 1, for
-    the expected numbers of positives and negatives.
-    """
-    area = expected_auc(scores)
-    positives, negatives = float(scores.sum()), float((1 - scores).sum())
+@dataclass(frozen=True)
+class _Spread:
+    """What a number may be off by, given how it changes with each row's chance."""
+
+    scores: Scores
+    calibration: Calibration | None
+    confidence: float
+
+    def around(self, value: float, gradient: Scores) -> Estimate:
+        """The interval of a number with this `gradient` (rows,) in the rows' chances: label noise, and the calibrator's error."""
+        variance = float(np.sum(gradient**2 * self.scores * (1 - self.scores)))
+        if self.calibration is not None:
+            variance += self.calibration.error(self.scores, gradient)
+        return Estimate.normal(value, variance, len(self.scores), self.confidence)
+
+
+def _ratios(alarm: npt.NDArray[np.bool_], hits: float, misses: float, spread: _Spread) -> dict[str, Estimate | None]:
+    """Precision, recall and F1, `2 hits / (alarms + positives)`."""
+    alarmed = alarm.astype(float)
+    alarms, positives = float(alarmed.sum()), hits + misses
+    found: dict[str, Estimate | None] = dict.fromkeys(("precision", "recall", "f1"))
+    if alarms:
+        found["precision"] = spread.around(hits / alarms, alarmed / alarms)
+    if positives:
+        recall = hits / positives
+        found["recall"] = spread.around(recall, (alarmed - recall) / positives)
+    if alarms + positives:
+        f1 = 2 * hits / (alarms + positives)
+        found["f1"] = spread.around(f1, (2 * alarmed - f1) / (alarms + positives))
+    return found
+
+
+def _auc(scores: Scores, spread: _Spread) -> Estimate | None:
+    """`expected_auc`; a row that turns positive adds its ordered pairs with negatives and takes away those with positives."""
+    area, positives, negatives = expected_auc(scores), float(scores.sum()), float((1 - scores).sum())
     if area is None or min(positives, negatives) < 1:
         return None
-    above, below = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
-    variance = (area * (1 - area) + (positives - 1) * above + (negatives - 1) * below) / (positives * negatives)
-    return Estimate.normal(area, variance, len(scores), confidence)
+    group, positive, negative = _by_value(scores)
+    above_negatives = ((np.cumsum(negative) - negative / 2) / negatives)[group]
+    below_positives = 1 - ((np.cumsum(positive) - positive / 2) / positives)[group]
+    return spread.around(area, (above_negatives - area) / positives - (below_positives - area) / negatives)
 
 
 def expected_auc(scores: Scores) -> float | None:
@@ -76,10 +152,17 @@ def expected_auc(scores: Scores) -> float | None:
 
     The sum over pairs i != j of p_i (1 - p_j) ([s_i > s_j] + [s_i = s_j] / 2), over the sum of p_i (1 - p_j).
     """
-    values, group = np.unique(scores, return_inverse=True)
-    positive, negative = np.bincount(group, weights=scores), np.bincount(group, weights=1 - scores)
+    _, positive, negative = _by_value(scores)
     itself = float(np.sum(scores * (1 - scores)))
     below = np.cumsum(negative) - negative
     ordered = float(np.sum(positive * (below + negative / 2))) - itself / 2
     pairs = float(positive.sum() * negative.sum()) - itself
-    return ordered / pairs if len(values) and pairs > 1e-12 else None
+    return ordered / pairs if len(scores) and pairs > 1e-12 else None
+
+
+def _by_value(scores: Scores) -> tuple[npt.NDArray[np.intp], Scores, Scores]:
+    """Each row's place among the distinct scores (n,), and the expected positives and negatives at each of them, ascending."""
+    _, group = np.unique(scores, return_inverse=True)
+    positive: Scores = np.asarray(np.bincount(group, weights=scores), dtype=np.float64)
+    negative: Scores = np.asarray(np.bincount(group, weights=1 - scores), dtype=np.float64)
+    return group, positive, negative

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
 from everloop.decide.statistics.compare import Estimate, auc, costs, mean_difference
+from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 Labels = npt.NDArray[np.bool_]
@@ -17,10 +18,32 @@ Scores = npt.NDArray[np.float64]
 
 
 def measure(labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix) -> dict[str, Estimate]:
-    """`auc` (DeLong's interval) and `cost` per row (normal interval) of labelled rows, each where it is defined."""
+    """`auc` (DeLong's interval), `cost` per row (normal interval), `precision`, `recall`, `f1`, each where it is defined."""
     spent = costs(labels, decisions, cost)
     found = {"auc": auc(labels, scores), "cost": mean_difference(spent, np.zeros_like(spent))}
+    found |= _ratios(int((labels & decisions).sum()), int(decisions.sum()), int(labels.sum()))
     return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _ratios(hits: int, alarms: int, positives: int) -> dict[str, Estimate | None]:
+    """Precision, recall and F1 with Wilson's intervals.
+
+    F1 is `2 J / (1 + J)` of the Jaccard index J, the share of hits among the rows that are an alarm, a positive or both: a rate
+    of independent rows like the other two, and F1 rises with it, so its interval is that of J carried over.
+    """
+    either = alarms + positives - hits
+    jaccard = _rate(hits, either)
+    if jaccard is not None:
+        value, low, high = (2 * each / (1 + each) for each in (jaccard.value, jaccard.low, jaccard.high))
+        jaccard = Estimate(value=value, low=low, high=high, rows=either)
+    return {"precision": _rate(hits, alarms), "recall": _rate(hits, positives), "f1": jaccard}
+
+
+def _rate(part: int, whole: int) -> Estimate | None:
+    if not whole:
+        return None
+    interval = wilson(part, whole)
+    return Estimate(value=part / whole, low=interval.low, high=interval.high, rows=whole)
 
 
 def judge(found: Mapping[str, Estimate], released: Mapping[str, Any], policy: RetrainPolicy, minimum_rows: int) -> Verdict:
@@ -49,6 +72,6 @@ def _against(what: str, found: Estimate | None, released: float | None, limit: f
     rising = limit > released
     beyond = found.value > limit if rising else found.value < limit
     shown = found.low > released if rising else found.high < released
-    text = f"{what} {found} on {rows} labels, {released:.4f} at release, limit {limit:.4f}"
+    text = f"{what} {found} on {rows} rows, {released:.4f} at release, limit {limit:.4f}"
     numbers = {"value": found.value, "low": found.low, "high": found.high, "rows": rows, "released": released, "limit": limit}
     return Reason(check, (Outcome.FAIL if shown else Outcome.INCONCLUSIVE) if beyond else Outcome.PASS, text, numbers)

@@ -1,0 +1,106 @@
+"""How often drift is told of the real year's rows when their order is drawn by lot, so that nothing has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmarks.flights_year import Scores, Trained2013, Year
+from everloop.decide.policy import DriftPolicy
+from everloop.decide.verdict import Outcome
+from everloop.decide.watch import drift
+from everloop.decide.watch.sketch import bins
+from everloop.learn.reference import describe
+
+Codes = npt.NDArray[np.int64]
+SCORE = "score"
+
+
+@dataclass
+class Alarms:
+    """Windows of `size` rows, and how many of them, of their columns and of their label rates were told to have moved."""
+
+    size: int
+    windows: int = 0
+    drifted: int = 0
+    labels: int = 0
+    columns: int = 0
+    columns_moved: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: Alarms) -> None:
+        """The windows of both."""
+        for name in ("windows", "drifted", "labels", "columns"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, count in other.columns_moved.items():
+            self.columns_moved[name] = self.columns_moved.get(name, 0) + count
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Every row's place among the cells of each column: bins, then unknown, then missing. `columns`: the bins without counts."""
+
+    columns: Mapping[str, Mapping[str, Any]]
+    codes: Mapping[str, Codes]
+    labels: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, year: Year, model: Trained2013, scores: Scores, seed: int) -> Binned:
+        """The bins are those that a reference of as many rows as the model's would have, of rows drawn by lot."""
+        chosen = np.random.default_rng(seed).permutation(len(scores))[: model.reference["rows"]]
+        rows, categories = year.rows.take(pa.array(chosen)), model.model.encoder.categories
+        columns = list(model.reference["columns"])
+        told = describe(rows, columns, categories, year.labels[chosen], year.labels[chosen], scores[chosen], {})
+        found = {**told["columns"], SCORE: {"kind": "numeric", **told[SCORE]}}
+        codes = {name: _codes(found[name], year.rows[name]) for name in columns}
+        return cls(found, codes | {SCORE: bins(found[SCORE]["edges"], scores)}, year.labels)
+
+    def counts(self, name: str, rows: Codes) -> dict[str, Any]:
+        """The counts of one column in these rows, as `sketch.count` gives them."""
+        size = len(self.columns[name]["counts"])
+        found = np.bincount(self.codes[name][rows], minlength=size + 2).tolist()
+        return {"counts": found[:size], "other": found[size], "missing": found[size + 1]}
+
+
+def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repetitions: int, seed: int) -> Alarms:
+    """All windows of `size` rows of every order, each order with a reference of its own first `reference` rows."""
+    rng, total = np.random.default_rng(seed), Alarms(size)
+    for _ in range(repetitions):
+        order = rng.permutation(len(binned.labels))
+        before, after = order[:reference], order[reference:]
+        learnt = {name: {**column, **binned.counts(name, before)} for name, column in binned.columns.items()}
+        rates = {"rows": reference, "label_rate": float(binned.labels[before].mean())}
+        for start in range(0, len(after) - size + 1, size):
+            total.add(_window(binned, learnt, rates, after[start : start + size], policy))
+    return total
+
+
+def _window(
+    binned: Binned, learnt: Mapping[str, Mapping[str, Any]], rates: Mapping[str, Any], rows: Codes, policy: DriftPolicy
+) -> Alarms:
+    shifts = {name: found for name in learnt if (found := drift.compare(learnt[name], binned.counts(name, rows)))}
+    score = shifts.pop(SCORE)
+    label = drift.judge_labels(drift.compare_labels(rates, float(binned.labels[rows].sum()), len(rows)), policy)
+    moved = [name for name, shift in [*shifts.items(), (SCORE, score)] if shift.beyond(policy)]
+    return Alarms(
+        size=len(rows),
+        windows=1,
+        drifted=drift.judge(shifts, score, policy).outcome is Outcome.FAIL,
+        labels=label.outcome is Outcome.FAIL,
+        columns=len(shifts) + 1,
+        columns_moved=dict.fromkeys(moved, 1),
+    )
+
+
+def _codes(column: Mapping[str, Any], values: pa.ChunkedArray) -> Codes:
+    size = len(column["counts"])
+    if column["kind"] == "category":
+        place = {value: i for i, value in enumerate(column["values"])} | {None: size + 1}
+        return np.array([place.get(value, size) for value in values.to_pylist()])
+    numbers = values.cast("float64").to_numpy().astype(np.float32).astype(float)
+    found: Codes = np.where(np.isnan(numbers), size + 1, bins(column["edges"], numbers))
+    return found

@@ -1,0 +1,102 @@
+"""What the monitor's decisions say of a window of the real year, from its rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pyarrow as pa
+
+from benchmarks.flights_year import Flags, Scores, Trained2013, Year
+from everloop.decide.statistics.compare import Estimate
+from everloop.decide.verdict import Outcome, Reason, Verdict
+from everloop.decide.watch import concept, drift, performance, sketch
+from everloop.decide.watch.concept import Relation, Residuals
+from everloop.decide.watch.drift import LabelShift, Shift
+from everloop.interval import Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """One window: what moved, and once labels are there how they lie to the scores and what the decisions were worth."""
+
+    window: Interval
+    rows: int
+    shifts: Mapping[str, Shift]
+    score: Shift
+    drift: Verdict
+    strangers: Mapping[str, float]
+    label: LabelShift
+    label_reason: Reason
+    residuals: Residuals
+    relation: Relation
+    concept: Verdict
+    found: Mapping[str, Estimate]
+    performance: Verdict
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """What failed: `drift`, `label`, `concept`, `performance`."""
+        outcomes = {
+            "drift": self.drift.outcome,
+            "label": self.label_reason.outcome,
+            "concept": self.concept.outcome,
+            "performance": self.performance.outcome,
+        }
+        return tuple(name for name, outcome in outcomes.items() if outcome is Outcome.FAIL)
+
+
+def watch(year: Year, model: Trained2013, scores: Scores, window: Interval) -> Watched:
+    """The window's rows against the model's reference; `scores` are those of all the year's rows (n,)."""
+    mask, case = year.between(window.start, window.end), year.case
+    labels, given = year.labels[mask], scores[mask]
+    shifts = columns(year, mask, model.reference["columns"])
+    score = shift(model.reference["score"], given.tolist())
+    label = drift.compare_labels(model.reference, float(labels.sum()), len(labels))
+    residuals = concept.residuals(model.reference["score"]["edges"], labels, given)
+    relation = concept.measure(residuals)
+    if label is None or relation is None:
+        raise ValueError(f"{window.label} has no labelled rows: choose windows that have some")
+    found = performance.measure(labels, given, given >= model.threshold, case.cost)
+    return Watched(
+        window=window,
+        rows=len(labels),
+        shifts=shifts,
+        score=score,
+        drift=drift.judge(shifts, score, case.drift),
+        strangers=drift.strangers(shifts, case.drift),
+        label=label,
+        label_reason=drift.judge_labels(label, case.drift),
+        residuals=residuals,
+        relation=relation,
+        concept=concept.judge(relation, case.drift),
+        found=found,
+        performance=performance.judge(found, model.metrics, case.retrain, case.drift.minimum_rows),
+    )
+
+
+def columns(year: Year, mask: Flags, reference: Mapping[str, Mapping[str, object]]) -> dict[str, Shift]:
+    """The shift of each model input in the rows of `mask`."""
+    rows = year.rows.filter(pa.array(mask))
+    return {name: shift(column, rows[name].to_pylist()) for name, column in reference.items()}
+
+
+def shift(column: Mapping[str, object], values: Sequence[object]) -> Shift:
+    """The shift of values, of which there must be some."""
+    found = drift.compare(column, sketch.count(column, values))
+    if found is None:
+        raise ValueError("no value to compare: choose a window that has rows")
+    return found
+
+
+def months(year: int, first: int, last: int) -> list[Interval]:
+    """The calendar months, UTC, the last one too."""
+    starts = [datetime(year + (each - 1) // 12, (each - 1) % 12 + 1, 1, tzinfo=UTC) for each in range(first, last + 2)]
+    return [Interval(start, end) for start, end in pairwise(starts)]
+
+
+def spans(first: datetime, end: datetime, length: timedelta) -> list[Interval]:
+    """Windows of one length from `first` on, whole ones only."""
+    return [Interval(first + i * length, first + (i + 1) * length) for i in range((end - first) // length)]

@@ -1,0 +1,47 @@
+"""A window of one column as counts over the bins of its reference: sketches that add up in any order.
+
+The bins are those of the release's reference statistics (`learn.reference`), so a day costs a day whatever the history, and the
+sketches of any windows together equal the sketch of all their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = dict[str, Any]
+"""`{"counts": [...], "missing": n}`, with `"other": n` for a category: the bins and values are those of the reference."""
+
+
+def count(column: Mapping[str, Any], values: Sequence[Any]) -> Counts:
+    """Count `values` into the bins of the reference `column`; null and NaN are missing."""
+    present = [value for value in values if value is not None and value == value]
+    missing = len(values) - len(present)
+    if column.get("kind") == "category":
+        position = {value: i for i, value in enumerate(column["values"])}
+        codes = [position[value] for value in present if value in position]
+        counts = np.bincount(np.asarray(codes, dtype=int), minlength=len(position)).tolist()
+        return {"counts": counts, "other": len(present) - len(codes), "missing": missing}
+    # The model sees float32, and the cut points are float32 values.
+    found = bins(column["edges"], np.asarray(present, dtype=np.float32).astype(float))
+    return {"counts": np.bincount(found, minlength=len(column["edges"]) + 1).tolist(), "missing": missing}
+
+
+def bins(edges: Sequence[float], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The bin of each value: bin i holds `edges[i-1] < x <= edges[i]`."""
+    found: npt.NDArray[np.int64] = np.searchsorted(np.asarray(edges, dtype=float), values, side="left")
+    return found
+
+
+def merge(first: Counts, second: Counts) -> Counts:
+    """The counts of both windows together."""
+    merged: Counts = {"counts": [a + b for a, b in zip(first["counts"], second["counts"], strict=True)]}
+    return merged | {name: first[name] + second[name] for name in ("other", "missing") if name in first}
+
+
+def cells(counts: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    """Bins, unknown values and missing ones: a surge of nulls is a shift too."""
+    return np.array([*counts["counts"], counts.get("other", 0), counts.get("missing", 0)], dtype=float)

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from everloop.decide.verdict import Outcome, Reason, Verdict, combine
+from everloop.decide.watch.assumptions import checked, weigh
+
+SCORES = np.linspace(0.1, 0.8, 100)
+SPAN = (0.05, 0.9)
+
+
+def verdict(outcome, text="it moved"):
+    return combine([Reason("x", outcome, text)])
+
+
+SOUND = {"span": SPAN, "drift": verdict(Outcome.PASS), "strangers": {}, "relation": verdict(Outcome.PASS)}
+
+
+@pytest.mark.parametrize("measured", list(Outcome))
+def test_what_is_estimated_counts_while_every_assumption_holds(measured):
+    found = weigh(verdict(measured), checked(SCORES, **SOUND))
+    assert found.outcome is measured
+
+
+@pytest.mark.parametrize("measured", list(Outcome))
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ({"span": (0.2, 0.9)}, "of the scores lie outside of [0.200, 0.900]"),
+        ({"span": None}, "does not say"),
+        ({"drift": verdict(Outcome.FAIL, "5 of 9 columns moved")}, "5 of 9 columns moved"),
+        ({"drift": verdict(Outcome.INCONCLUSIVE, "too few rows")}, "too few rows"),
+        ({"drift": None}, "was not measured"),
+        ({"strangers": {"carrier": 0.4}}, "carrier 40%"),
+        ({"relation": verdict(Outcome.FAIL, "labels lie above the scores")}, "labels lie above the scores"),
+        ({"relation": None}, "no label shows"),
+    ],
+)
+def test_one_broken_assumption_makes_any_verdict_inconclusive_and_says_why(measured, broken, told):
+    found = weigh(verdict(measured, "AUC fell"), checked(SCORES, **(SOUND | broken)))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert told in found.because()
+
+
+def test_a_few_scores_beyond_the_held_out_ones_are_to_be_expected():
+    assert weigh(verdict(Outcome.PASS), checked(np.append(SCORES, 0.95), **SOUND)).passed
+    assert not weigh(verdict(Outcome.PASS), checked(np.append(SCORES, [0.95] * 3), **SOUND)).passed
+
+
+def test_no_score_supports_nothing():
+    assert not weigh(verdict(Outcome.PASS), checked(np.array([]), **SOUND)).passed
+
+
+def test_every_assumption_is_told_the_passed_ones_too():
+    found = weigh(Verdict(Outcome.PASS, ()), checked(SCORES, **SOUND))
+    assert [reason.check for reason in found.reasons] == [
+        "estimate.range", "estimate.inputs", "estimate.categories", "estimate.relation",
+    ]  # fmt: skip

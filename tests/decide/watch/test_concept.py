@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from everloop.decide.policy import DriftPolicy
+from everloop.decide.verdict import Outcome
+from everloop.decide.watch.concept import judge, measure, residuals
+
+EDGES = [0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+def drawn(rng, rows, chance=lambda p: p):
+    scores = rng.beta(2, 5, rows)
+    return rng.random(rows) < chance(scores), scores
+
+
+def relation(rng, rows, chance=lambda p: p):
+    return measure(residuals(EDGES, *drawn(rng, rows, chance)))
+
+
+def test_the_bias_and_its_interval_are_the_mean_residual_and_students_at_many_rows():
+    labels, scores = drawn(np.random.default_rng(0), 50_000)
+    found, expected = measure(residuals(EDGES, labels, scores)).bias, ttest_1samp(labels - scores, 0)
+    assert found.value == pytest.approx((labels - scores).mean(), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()), abs=1e-6)
+
+
+def test_the_error_is_the_debiased_estimator_of_kumar_where_scores_of_a_bin_are_equal():
+    """Kumar, Liang & Ma (2019): by bin, (mean label - score)^2 - mean label (1 - mean label) / (n - 1), weighted by rows."""
+    rng = np.random.default_rng(2)
+    scores = rng.choice([0.05, 0.25, 0.45, 0.8], 3000)
+    labels = rng.random(3000) < scores**1.5
+    squared = 0.0
+    for score in np.unique(scores):
+        held = labels[scores == score]
+        squared += len(held) / 3000 * ((held.mean() - score) ** 2 - held.mean() * (1 - held.mean()) / (len(held) - 1))
+    found = measure(residuals(EDGES, labels, scores)).error.value
+    assert found == pytest.approx(np.sqrt(squared), abs=1e-6)
+    assert found == pytest.approx(0.10565730626794678, abs=1e-6)  # unbiased_l2_ce of their own uncertainty-calibration 0.1.4
+
+
+def test_residuals_by_score_are_the_mean_of_each_bin():
+    labels, scores = drawn(np.random.default_rng(3), 4000)
+    found = measure(residuals(EDGES, labels, scores))
+    place = np.searchsorted(EDGES, scores, side="left")
+    for i, one in enumerate(found.bins):
+        assert one.value == pytest.approx((labels - scores)[place == i].mean())
+        assert one.low < one.value < one.high
+
+
+def test_a_score_that_nobody_had_has_no_residual():
+    found = measure(residuals(EDGES, np.array([True, False, True]), np.array([0.05, 0.06, 0.9])))
+    assert [one is not None for one in found.bins] == [True, False, False, False, False, False]
+
+
+def test_right_scores_have_no_error_and_wrong_ones_the_same_at_any_number_of_rows():
+    rng = np.random.default_rng(4)
+    for rows in (300, 3000, 30_000):
+        squares = [relation(rng, rows).error.value ** 2 for _ in range(60)]
+        assert np.mean(squares) < 0.0012
+    wrong = [
+        np.sqrt(np.mean([relation(rng, rows, lambda p: np.clip(p + 0.15, 0, 1)).error.value ** 2 for _ in range(40)]))
+        for rows in (300, 3000, 30_000)
+    ]
+    assert wrong == pytest.approx([0.15] * 3, rel=0.05)
+
+
+def test_the_intervals_cover_about_as_often_as_promised():
+    rng = np.random.default_rng(5)
+    found = [relation(rng, 2000, lambda p: p**1.6) for _ in range(300)]
+    truth = relation(rng, 4_000_000, lambda p: p**1.6)
+    for name in ("bias", "error"):
+        value = getattr(truth, name).value
+        covered = np.mean([getattr(one, name).low <= value <= getattr(one, name).high for one in found])
+        assert 0.92 <= covered <= 0.99
+
+
+POLICY = DriftPolicy(residual=0.08, minimum_rows=200)
+
+
+@pytest.mark.parametrize(
+    ("rows", "chance", "outcomes"),
+    [
+        (5000, lambda p: p, {"bias": Outcome.PASS, "error": Outcome.PASS}),
+        (5000, lambda p: np.clip(p + 0.12, 0, 1), {"bias": Outcome.FAIL, "error": Outcome.FAIL}),
+        (5000, lambda p: np.clip(p - 0.12, 0, 1), {"bias": Outcome.FAIL, "error": Outcome.FAIL}),
+        # The relation turned round: right on average, wrong at every score.
+        (5000, lambda p: 2 * p.mean() - p, {"bias": Outcome.PASS, "error": Outcome.FAIL}),
+        (5000, lambda p: np.clip(p + 0.03, 0, 1), {"bias": Outcome.PASS, "error": Outcome.PASS}),
+    ],
+)
+def test_the_relation_fails_by_as_much_as_the_policy_says(rows, chance, outcomes):
+    verdict = judge(relation(np.random.default_rng(6), rows, chance), POLICY)
+    assert {reason.check.removeprefix("concept."): reason.outcome for reason in verdict.reasons} == outcomes
+
+
+def test_inputs_that_move_are_no_moved_relation():
+    rng = np.random.default_rng(8)
+    scores = rng.beta(6, 3, 4000)
+    found = measure(residuals(EDGES, rng.random(4000) < scores, scores))
+    assert judge(found, POLICY).passed
+
+
+def test_few_labels_chance_or_no_limit_are_no_pass():
+    rng = np.random.default_rng(7)
+    assert judge(None, POLICY).outcome is Outcome.INCONCLUSIVE
+    assert judge(relation(rng, 199, lambda p: 0 * p), POLICY).outcome is Outcome.INCONCLUSIVE
+    assert judge(relation(rng, 5000), DriftPolicy(residual=None)).outcome is Outcome.INCONCLUSIVE
+    few = measure(residuals([], np.array([True] * 3 + [False] * 3), np.full(6, 0.3)))
+    assert judge(few, DriftPolicy(residual=0.08, minimum_rows=5)).outcome is Outcome.INCONCLUSIVE
+    assert measure(residuals(EDGES, np.array([True]), np.array([0.3]))) is None

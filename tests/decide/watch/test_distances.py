@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy, norm, wasserstein_distance
+
+from everloop.decide.watch.distances import (
+    by_chance,
+    cohen_h,
+    jensen_shannon,
+    population_stability,
+    stability,
+    wasserstein,
+)
+
+DECILES = norm.ppf(np.arange(1, 10) / 10)
+MANY = 10**12
+
+
+def histogram(rng, rows, mean=0.0):
+    return np.bincount(np.searchsorted(DECILES, rng.normal(mean, 1, rows)), minlength=10).astype(float)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8), st.data())
+def test_psi_is_the_symmetric_kullback_leibler_divergence(first, data):
+    second = data.draw(st.lists(st.floats(0.01, 1), min_size=len(first), max_size=len(first)))
+    p, q = np.array(first) / sum(first), np.array(second) / sum(second)
+    assert population_stability(p, q) == pytest.approx(entropy(p, q) + entropy(q, p), abs=1e-9)
+
+
+def test_psi_by_hand():
+    # (0.6 - 0.5) ln(0.6 / 0.5) + (0.4 - 0.5) ln(0.4 / 0.5)
+    assert population_stability(np.array([0.5, 0.5]), np.array([0.6, 0.4])) == pytest.approx(0.0182321557 + 0.0223143551)
+
+
+@given(st.lists(st.integers(0, 40), min_size=3, max_size=9), st.data())
+def test_of_endless_samples_the_distances_are_those_of_scipy(first, data):
+    second = data.draw(st.lists(st.integers(0, 40), min_size=len(first), max_size=len(first)))
+    before, after = (np.array(each, dtype=float) + 1 for each in (first, second))
+    edges = np.cumsum(np.arange(1, len(first), dtype=float))
+    places = [*edges, edges[-1]]
+    expected = wasserstein_distance(places, places, before, after) / (edges[-1] - edges[0])
+    assert jensen_shannon(before * MANY, after * MANY) == pytest.approx(jensenshannon(before, after, base=2), abs=1e-6)
+    assert wasserstein(edges, before * MANY, after * MANY) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_taken_off_is_what_sampling_gives():
+    """Raw statistics of two samples from one distribution, against the expectation that is taken off them."""
+    rng = np.random.default_rng(3)
+    pairs = [(histogram(rng, 2000), histogram(rng, 500)) for _ in range(2000)]
+    chance = by_chance(*pairs[0])
+    assert chance == pytest.approx(9 * (1 / 2000 + 1 / 500))
+    psi = [population_stability(a / 2000, b / 500) for a, b in pairs]
+    divergence = [jensenshannon(a, b, base=2) ** 2 for a, b in pairs]
+    assert np.mean(psi) == pytest.approx(chance, rel=0.05)
+    assert np.mean(divergence) == pytest.approx(chance / (8 * np.log(2)), rel=0.05)
+
+
+@pytest.mark.parametrize("measure", [stability, jensen_shannon, lambda a, b: wasserstein(DECILES, a, b)])
+def test_a_distance_is_the_same_on_few_rows_as_on_many(measure):
+    rng = np.random.default_rng(7)
+    moved = [np.mean([measure(histogram(rng, 20_000), histogram(rng, n, 0.8)) for _ in range(60)]) for n in (250, 2500, 25_000)]
+    assert moved == pytest.approx([moved[-1]] * 3, rel=0.06)
+    same = [np.mean([measure(histogram(rng, 20_000), histogram(rng, n)) for _ in range(60)]) for n in (250, 2500, 25_000)]
+    assert max(same) < 0.12 * moved[-1]
+
+
+def test_half_a_standard_deviation_is_what_the_default_limits_say():
+    shares = np.diff(np.concatenate([[0], norm.cdf(DECILES - 0.5), [1]]))
+    before, after = np.full(10, 0.1) * MANY, shares * MANY
+    assert stability(before, after) == pytest.approx(0.24, abs=0.005)
+    assert jensen_shannon(before, after) == pytest.approx(0.20, abs=0.005)
+    assert wasserstein(DECILES, before, after) == pytest.approx(0.15, abs=0.005)
+
+
+def test_the_distance_of_what_has_no_cut_points_or_no_rows_is_not_known():
+    assert wasserstein(np.array([]), np.array([3.0]), np.array([3.0])) is None
+    assert wasserstein(np.array([1.0]), np.array([3.0, 0]), np.array([3.0, 1])) is None
+    assert wasserstein(np.array([1.0, 2.0]), np.array([3.0, 0, 1]), np.zeros(3)) is None
+
+
+def test_cohens_h_by_a_published_example():
+    # Zaiontz, Real Statistics, Cohen's h effect size, example 1: COHENH(.5, .6) = -.20136.
+    assert cohen_h((0.6, MANY), (0.5, MANY)) == pytest.approx(-0.20136, abs=1e-5)
+
+
+def test_cohens_h_of_few_labels_is_no_larger_than_of_many():
+    rng = np.random.default_rng(1)
+    effects = [np.mean([cohen_h((0.25, 50_000), (rng.binomial(n, 0.4) / n, n)) for _ in range(400)]) for n in (200, 2000, MANY)]
+    assert effects == pytest.approx([effects[-1]] * 3, rel=0.05)
+    assert np.mean([abs(cohen_h((0.25, 50_000), (rng.binomial(200, 0.25) / 200, 200))) for _ in range(400)]) < 0.05

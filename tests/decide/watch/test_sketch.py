@@ -1,0 +1,56 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everloop.decide.watch import concept
+from everloop.decide.watch.sketch import bins, count, merge
+
+NUMERIC = {"kind": "numeric", "edges": [-1.0, 0.0, 0.5, 2.0]}
+CARRIERS = {"kind": "category", "values": ["AA", "B6", "UA"]}
+
+NUMBERS = st.one_of(st.none(), st.just(float("nan")), st.floats(-5, 5, width=32))
+NAMES = st.one_of(st.none(), st.sampled_from(["AA", "B6", "UA", "ZZ"]))
+
+
+def test_values_fall_into_the_bins_of_the_reference():
+    column = {"kind": "numeric", "edges": [1.0, 2.0]}
+    assert count(column, [0.5, 1.0, 1.5, 2.0, 9.0, None, float("nan")]) == {"counts": [2, 2, 1], "missing": 2}
+    assert count(CARRIERS, ["AA", "ZZ", None, "UA"]) == {"counts": [1, 0, 1], "other": 1, "missing": 1}
+
+
+def test_bins_are_closed_above():
+    assert bins([1.0, 2.0], np.array([0.5, 1.0, 1.5, 2.0, 9.0])).tolist() == [0, 0, 1, 1, 2]
+
+
+def folded(sketches, order, join):
+    """The sketches joined in any order, and as a tree or one after another."""
+    waiting = [sketches[place] for place in order]
+    while len(waiting) > 1:
+        first, second = waiting.pop(0), waiting.pop(0)
+        waiting.insert(len(waiting) // 2, join(first, second))
+    return waiting[0]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(NUMBERS, max_size=8), min_size=1), st.lists(st.lists(NAMES, max_size=8), min_size=1), st.data())
+def test_windows_merged_in_any_order_equal_the_count_of_all_rows(numbers, names, data):
+    for column, windows in ((NUMERIC, numbers), (CARRIERS, names)):
+        order = data.draw(st.permutations(range(len(windows))))
+        everything = [value for window in windows for value in window]
+        assert folded([count(column, window) for window in windows], order, merge) == count(column, everything)
+
+
+ROWS = st.tuples(st.booleans(), st.floats(0, 1))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(ROWS, max_size=8), min_size=1, max_size=6), st.data())
+def test_residuals_merged_in_any_order_equal_those_of_all_rows(windows, data):
+    def sketch(rows):
+        return concept.residuals([0.2, 0.6], np.array([y for y, _ in rows], bool), np.array([p for _, p in rows], float))
+
+    order = data.draw(st.permutations(range(len(windows))))
+    merged = folded([sketch(window) for window in windows], order, concept.merge)
+    whole = sketch([row for window in windows for row in window])
+    for name in whole:
+        np.testing.assert_allclose(merged[name], whole[name], atol=1e-9)
