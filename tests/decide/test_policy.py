@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from everloop.decide.policy import ExperimentPlan, FairnessPolicy, Metric, RetrainPolicy, TrainingPolicy
+from everloop.decide.policy import Covariate, ExperimentPlan, FairnessPolicy, Metric, RetrainPolicy, TrainingPolicy
 from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
 
 
@@ -53,8 +53,9 @@ def plan(**changes: object) -> ExperimentPlan:
         ({"effect": 0.0}, "effect is 0.0: the smallest difference that matters must be above 0"),
         ({"minimum_entities": 1}, "minimum_entities is 1: it must be 2 or more"),
         ({"segment_limit": 0}, "segment_limit is 0: it must be 1 or more"),
+        ({"before": timedelta(0)}, "before is 0:00:00: it must be above 0"),
         ({"minimum_time": timedelta(days=30)}, "must not exceed maximum_time"),
-        ({"metric": Metric.LATENCY_MS}, "cuped is set for latency_ms"),
+        ({"metric": Metric.LATENCY_MS}, "no score explains latency_ms"),
     ],
 )
 def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: dict[str, object], told: str) -> None:
@@ -63,7 +64,8 @@ def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: di
 
 
 def test_a_sound_plan_has_no_problem_sized_or_not() -> None:
-    assert plan().problems() == plan(entities=1_000).problems() == plan(metric=Metric.LATENCY_MS, cuped=False).problems() == []
+    sound = (plan(), plan(rows=1_000), plan(metric=Metric.LATENCY_MS, covariate=Covariate.BEFORE))
+    assert [one.problems() for one in sound] == [[], [], []]
 
 
 @pytest.mark.parametrize(

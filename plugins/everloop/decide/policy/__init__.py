@@ -5,7 +5,7 @@ Nothing heavy is imported here, since every DAG file builds these at parse time.
 
 from everloop.decide.policy.behaviour import BehaviourPolicy, Direction, Invariance
 from everloop.decide.policy.cost import CostMatrix
-from everloop.decide.policy.experiment import ExperimentPlan, Metric
+from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
 from everloop.decide.policy.rollout import RolloutPolicy
@@ -16,6 +16,7 @@ from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolic
 __all__ = [
     "BehaviourPolicy",
     "CostMatrix",
+    "Covariate",
     "Direction",
     "DriftPolicy",
     "ExperimentPlan",

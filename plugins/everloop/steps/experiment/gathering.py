@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from everloop.decide.experiment.observed import COLUMNS, Observed, Rows, observe
-from everloop.decide.policy import ExperimentPlan
+from everloop.decide.experiment.measures import COLUMNS, Rows
+from everloop.decide.experiment.observed import Observed, observe
+from everloop.decide.policy import Covariate, ExperimentPlan
 from everloop.errors import ConfigurationError
+from everloop.interval import Interval
 from everloop.ports import Lake, Registry, TrafficLog
 from everloop.steps.evolution import TYPES
 from everloop.use_case import UseCase
@@ -28,13 +31,15 @@ def gather(
     """All rows of `experiment` with the outcomes that are known by now; each look reads them all, since labels ripen late."""
     control = registry.get(plan.control).manifest
     fields = control.plan.request if plan.segments else {}
-    rows = traffic.since(use_case.name, experiment, _BEGINNING, COLUMNS, tuple(fields))
+    rows = traffic.since(use_case.name, experiment, _BEGINNING, (*COLUMNS, "as_of"), tuple(fields))
+    now, before = _with_past(traffic, use_case, plan, rows)
     return observe(
-        arrays(rows.select(list(COLUMNS))),
+        now,
         plan.metric,
-        cuped=plan.cuped,
         cost=use_case.cost,
         threshold=control.threshold,
+        covariate=plan.covariate,
+        before=before,
         segments=_segments(lake, use_case, plan.segments, rows, fields),
     )
 
@@ -43,6 +48,17 @@ def arrays(rows: pa.Table) -> Rows:
     """Columns as numpy arrays: names as numbers, which sort fast; absent numbers as NaN, absent text and labels as None."""
     coded = {name: rows[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in ("entity", "request_id")}
     return {name: coded[name] if name in coded else rows[name].to_numpy() for name in rows.column_names}
+
+
+def _with_past(traffic: TrafficLog, use_case: UseCase, plan: ExperimentPlan, rows: pa.Table) -> tuple[Rows, Rows | None]:
+    """The rows of the experiment, and those before its first one in data time where the plan wants them; names coded alike."""
+    current = rows.select(list(COLUMNS))
+    if plan.covariate is not Covariate.BEFORE or not rows.num_rows:
+        return arrays(current), None
+    first = pc.min(rows["as_of"]).as_py()
+    past = traffic.served(use_case.name, Interval(first - plan.before, first), COLUMNS)
+    both, count = arrays(pa.concat_tables([current, past])), rows.num_rows
+    return {name: values[:count] for name, values in both.items()}, {name: values[count:] for name, values in both.items()}
 
 
 def check_segments(use_case: UseCase, names: Sequence[str]) -> None:
