@@ -43,7 +43,15 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
         training=replace(quicker(shipped.training, 20), parameters={"max_depth": 3}, minimum_rows=500, window=timedelta(days=63)),
         categories=("carrier", "origin"),
         gate=replace(shipped.gate, behaviour=BehaviourPolicy(), ece_ceiling=0.4, minimum_rows=200, slice_minimum=100),
-        rollout=replace(shipped.rollout, minimum_requests=20, shadow_requests=60, watch_labels=300, minimum_labels=60),
+        rollout=replace(
+            shipped.rollout,
+            steps=(0.5,),
+            minimum_requests=20,
+            shadow_requests=60,
+            watch_labels=300,
+            minimum_labels=60,
+            score_shift=1.0,
+        ),
         retrain=replace(shipped.retrain, cooldown=timedelta(days=28)),
     )
     with pytest.MonkeyPatch.context() as patch:
