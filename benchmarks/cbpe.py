@@ -13,7 +13,6 @@ from rich.table import Table
 
 from benchmarks import flights_year
 from benchmarks.flights_year import Scores, Trained2013, Year
-from benchmarks.process import ROOT
 from benchmarks.record import RESULTS, Record
 from benchmarks.watched import Watched, months, spans, watch
 from everloop.decide.policy import RetrainPolicy
@@ -25,7 +24,6 @@ from everloop.decide.watch.estimate import WINDOWS, Calibration, expect
 from everloop.interval import Interval
 
 CUT, END = datetime(2013, 4, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC)
-PICTURE = ROOT / "docs" / "images" / "cbpe.png"
 MEASURES = ("auc", "cost", "precision", "recall", "f1")
 
 
@@ -41,7 +39,6 @@ def compare(
     model: Trained2013,
     by_length: Mapping[str, Sequence[Interval]],
     results: Path = RESULTS,
-    picture: Path = PICTURE,
 ) -> None:
     """Every window of each length; the first length is drawn and shown."""
     record, scores = Record("cbpe", packages=("xgboost", "scikit-learn", "numpy")), model.score(year)
@@ -52,9 +49,9 @@ def compare(
     for each, windows in found.items():
         tell(record, each, windows, model, year.case.retrain)
     first = next(iter(found.values()))
-    draw(first, model, picture)
     show(first, model, year.case.retrain)
     record.finish(results)
+    draw(first, model, results / "cbpe.png")
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,7 @@ def test_estimates_hold_until_the_relation_turns_and_say_so_a_window_later(
 ) -> None:
     made, fitted = small
     windows = spans(START + 4 * WEEK, START + timedelta(days=DAYS), WEEK)
-    picture = tmp_path / "cbpe.png"
-    cbpe.compare(made, fitted, {"week": windows}, tmp_path, picture)
+    cbpe.compare(made, fitted, {"week": windows}, tmp_path)
     told = json.loads((tmp_path / "cbpe.json").read_text())
     first, second = (f"{TURNED + i * WEEK:%Y-%m-%d}" for i in (0, 1))
     assert list(told["facts"]["weeks in which it fails"]) == [first, second]
@@ -53,7 +52,7 @@ def test_estimates_hold_until_the_relation_turns_and_say_so_a_window_later(
     assert told["facts"]["weeks that it said not to believe"][second] == "relation"
     assert told["ratios"]["mean error of auc to that of believing the release, by week"]["value"] < 3
     assert len(told["samples"]["true by week"]["auc"]) == len(windows)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "cbpe.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rows_in_an_order_drawn_by_lot_have_not_drifted(small: tuple[Year, Trained2013]) -> None:

@@ -100,8 +100,12 @@ def test_no_row_tries_nothing(trial: Trial) -> None:
 
 
 def test_a_column_that_is_no_input_is_refused_with_the_inputs(trial: Trial) -> None:
-    with pytest.raises(ConfigurationError, match=r"names age, which the model does not take: its inputs are carrier, v__x"):
+    with pytest.raises(ConfigurationError, match=r"tests names age, which the model does not take: its inputs are carrier, v__x"):
         behave(trial, BehaviourPolicy(tests=(replace(RISES, column="age"),)), [])
+    with pytest.raises(
+        ConfigurationError, match=r"absent_cost names w, which the model does not take: its views are v, every view"
+    ):
+        behave(trial, BehaviourPolicy(absent_cost={"w": 0.1, "every view": 0.2}), ["v"])
 
 
 def test_rows_are_taken_evenly_up_to_a_number(trial: Trial) -> None:

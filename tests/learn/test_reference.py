@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from everloop.learn.reference import describe, quantile_edges
 
@@ -45,3 +46,14 @@ def test_a_constant_column_and_an_empty_one_have_all_rows_in_place() -> None:
 
 def test_edges_of_a_heavy_tie_are_distinct() -> None:
     assert quantile_edges(np.array([0.0] * 95 + [1.0] * 5)).tolist() == [0.0]
+
+
+def test_held_out_scores_keep_their_range_and_how_far_labels_lay_from_them() -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.uniform(0.1, 0.7, 1000)
+    labels = rng.random(1000) < scores
+    found = describe(pa.table({"x": [1.0]}), ("x",), {}, ONE, labels, scores, {})["score"]
+    assert found["range"] == [scores.min(), scores.max()]
+    assert found["residuals"]["rows"] == found["counts"]
+    assert sum(found["residuals"]["labels"]) == labels.sum()
+    assert sum(found["residuals"]["squares"]) == pytest.approx(((labels - scores) ** 2).sum())

@@ -97,9 +97,9 @@ def spread(rows: pa.Table, labels: Labels, most: int) -> tuple[pa.Table, Labels]
 def behave(trial: Trial, policy: BehaviourPolicy, views: Sequence[str]) -> Behaviour:
     """All that the policy asks for; `views` are those of the online store.
 
-    `ConfigurationError` names columns that are no model inputs.
+    `ConfigurationError` names columns that are no model inputs, and views that feed none.
     """
-    check_columns(policy, trial.model.encoder.columns)
+    check_names(policy, trial.model.encoder.columns, views)
     encoder = trial.model.encoder
     away = {view: [view] for view in views} | ({ONLINE: list(views)} if views else {})
     return Behaviour(
@@ -110,9 +110,15 @@ def behave(trial: Trial, policy: BehaviourPolicy, views: Sequence[str]) -> Behav
     )
 
 
-def check_columns(policy: BehaviourPolicy, columns: Sequence[str]) -> None:
-    """`ConfigurationError` when a test names a column that is no model input."""
-    if lost := [test.column for test in policy.tests if test.column not in columns]:
-        raise ConfigurationError(
-            f"BehaviourPolicy.tests names {', '.join(lost)}, which the model does not take: its inputs are {', '.join(columns)}"
-        )
+def check_names(policy: BehaviourPolicy, columns: Sequence[str], views: Sequence[str]) -> None:
+    """`ConfigurationError` when the policy names a column that is no model input, or a view that feeds none."""
+    unknown = {
+        "tests names": ([test.column for test in policy.tests if test.column not in columns], "inputs", columns),
+        "absent_cost names": ([view for view in policy.absent_cost if view not in (*views, ONLINE)], "views", (*views, ONLINE)),
+    }
+    if found := [
+        f"BehaviourPolicy.{where} {', '.join(lost)}, which the model does not take: its {what} are {', '.join(there)}"
+        for where, (lost, what, there) in unknown.items()
+        if lost
+    ]:
+        raise ConfigurationError("; ".join(found))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from everloop.decide.fairness.gaps import Gap, Intervals, family, gaps
 from everloop.decide.fairness.groups import GroupCounts
-from everloop.decide.policy.fairness import GROUPS, FairnessPolicy
+from everloop.decide.policy.fairness import GROUPS, WHOLE, FairnessPolicy
 from everloop.decide.statistics.intervals import Range
 
 
@@ -43,7 +43,8 @@ class Limit:
 
     def tell(self, column: str, gap: Gap) -> str:
         """The gap in words."""
-        return f"{self.name} of {column}={gap.group} is {gap.rate:.1%}, of {gap.against} {gap.other:.1%}"
+        other = "all" if gap.against == WHOLE else f"{column}={gap.against}"
+        return f"{self.name} of {column}={gap.group} is {gap.rate:.1%}, of {other} {gap.other:.1%}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""What is watched of a release that serves: drift, estimated and labelled performance, and when to train again."""
+"""What is watched of a release that serves: drift, the relation of inputs and label, performance, and when to train again."""
