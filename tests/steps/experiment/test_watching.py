@@ -26,6 +26,8 @@ def test_a_better_treatment_is_concluded_after_the_minimum_and_the_control_goes_
     row = world.ledger.entries("toys")[-1]
     assert (row.evidence["conclusion"], row.subject) == ("better", "toys/20260301T120000-ab")
     assert row.evidence["overall"]["difference"] < 0
+    assert row.reason.startswith("the treatment is better: cost")
+    assert "errors in" not in row.reason
     assert world.ledger.verify("toys") is None
 
 

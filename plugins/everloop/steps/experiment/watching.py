@@ -48,16 +48,21 @@ def look(
         chosen.append(action)
         if action.kind is Kind.WAIT:
             return None
-        return replace(decision_of(action, state.rollout), evidence=readout.to_json())
+        return replace(decision_of(action, state.rollout), reason=_why(action), evidence=readout.to_json())
 
     entry = decide_and_append(ledger, use_case.name, decide, now)
     if not chosen:
         return {"action": Kind.WAIT.value, "reason": "no experiment is under way", "experiment": None}
     action = chosen[-1]
-    told = {"action": action.kind.value, "reason": action.verdict.reasons[0].text if entry is None else action.reason}
+    told = {"action": action.kind.value, "reason": _why(action)}
     if entry is None:
         return told | {"experiment": action.after.rollout}
     return told | {"experiment": entry.subject, "mirrored": mirror(registry, use_case.name, action.after)}
+
+
+def _why(action: Action) -> str:
+    """What broke, when that stopped it; else what the metric shows, which the readout puts first."""
+    return action.reason if action.kind is Kind.STOP else action.verdict.reasons[0].text
 
 
 def latest(ledger: Ledger, use_case: str) -> Standing | None:
