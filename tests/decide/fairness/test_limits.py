@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from everloop.decide.fairness import ONE_LOOK, Gap, GroupCounts
+from everloop.decide.fairness.limits import Limit, RatioLimit, limits
+from everloop.decide.policy import FairnessPolicy
+from everloop.decide.statistics.intervals import Range
+
+COUNTS = {
+    "a": GroupCounts(rows=1_000, selected=500, positives=400, true_positives=300, negatives=600, false_positives=200),
+    "b": GroupCounts(rows=1_000, selected=300, positives=400, true_positives=200, negatives=600, false_positives=100),
+    "c": GroupCounts(rows=10, selected=9, positives=5, true_positives=5, negatives=5, false_positives=4),
+}
+GAP = Gap(group="b", against="a", ours=(300, 1_000), theirs=(500, 1_000))
+
+
+def found(**policy) -> dict[str, Limit]:
+    return {one.name: one for one in limits(COUNTS, FairnessPolicy(**{"error_rate_difference": None, **policy}))}
+
+
+@pytest.mark.parametrize(
+    ("policy", "names"),
+    [
+        ({}, set()),
+        ({"selection_difference": 0.1}, {"selection"}),
+        ({"opportunity_difference": 0.1}, {"tpr"}),
+        ({"error_rate_difference": 0.1}, {"tpr", "fpr"}),
+        ({"selection_ratio": 0.8}, {"selection_ratio"}),
+    ],
+)
+def test_each_criterion_judges_its_own_rates(policy, names) -> None:
+    assert set(found(**policy)) == names
+
+
+def test_the_tighter_limit_on_true_positives_stands() -> None:
+    assert found(opportunity_difference=0.1, error_rate_difference=0.3)["tpr"].limit == 0.1
+    assert found(opportunity_difference=0.3, error_rate_difference=0.1)["tpr"].limit == 0.1
+
+
+def test_groups_with_few_rows_are_not_judged_and_count_in_the_family() -> None:
+    to_whole = found(selection_difference=0.1)["selection"]
+    assert ({gap.group for gap in to_whole.gaps}, to_whole.family) == ({"a", "b"}, 3)
+    each_two = found(selection_difference=0.1, against="groups")["selection"]
+    assert ([(gap.group, gap.against) for gap in each_two.gaps], each_two.family) == ([("b", "a")], 3)
+
+
+def test_a_ratio_is_of_what_people_want() -> None:
+    (wanted,) = found(selection_ratio=0.8)["selection_ratio"].gaps
+    assert (wanted.group, wanted.against, wanted.rate) == ("b", "a", 0.3)
+    (unwanted,) = found(selection_ratio=0.8, favourable=False)["selection_ratio"].gaps
+    assert (unwanted.group, unwanted.against, unwanted.rate) == ("a", "b", 0.5)
+
+
+def test_a_difference_is_shown_beyond_its_limit_on_either_side() -> None:
+    limit = Limit(name="tpr", limit=0.1, gaps=(), family=1)
+    assert [limit.shown(Range(*ends)) for ends in ((0.11, 0.3), (-0.3, -0.11), (0.1, 0.3), (-0.3, -0.1), (-0.05, 0.05))] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+    assert limit.span(GAP, 0.05, ONE_LOOK) == GAP.span(0.05)
+    assert (limit.value(GAP), limit.size(GAP)) == (pytest.approx(-0.2), pytest.approx(0.2))
+    assert not limit.allows(GAP)
+    assert Limit(name="tpr", limit=0.2, gaps=(), family=1).allows(GAP)
+    assert limit.tell("sex", GAP) == "tpr of sex=b is 30.0%, of sex=a 50.0%"
+
+
+def test_a_ratio_is_shown_below_its_limit_only() -> None:
+    limit = RatioLimit(name="selection_ratio", limit=0.8, gaps=(), family=1)
+    assert [limit.shown(Range(*ends)) for ends in ((0.2, 0.79), (0.2, 0.8), (0.9, 2.0))] == [True, False, False]
+    assert limit.span(GAP, 0.05, ONE_LOOK) == ONE_LOOK.ratio(GAP.ours, GAP.theirs, 0.05)
+    assert (limit.value(GAP), limit.size(GAP)) == (pytest.approx(0.6), pytest.approx(-0.6))
+    assert not limit.allows(GAP)
+    assert RatioLimit(name="selection_ratio", limit=0.6, gaps=(), family=1).allows(GAP)
+    assert limit.tell("sex", GAP) == "sex=b is selected 0.60 times as often as sex=a"
+
+
+def test_a_group_that_is_told_against_all_rows_says_so() -> None:
+    limit = found(selection_difference=0.1)["selection"]
+    assert "of all" in limit.tell("sex", limit.gaps[0])

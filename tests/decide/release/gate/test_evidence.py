@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+
+from decide.release.gate.candidates import BEHAVIOUR, MARCH, POLICY, evidence
+from everloop.decide.policy import CostMatrix, GatePolicy
+from everloop.decide.release.gate import Champion, Evidence, Scored, alone, compare, judge
+from everloop.decide.verdict import Outcome, Verdict
+
+COST = CostMatrix(false_positive=1.0, false_negative=3.0)
+
+
+def test_evidence_travels_as_json() -> None:
+    sent = msgspec.to_builtins(evidence())
+    assert judge(msgspec.convert(msgspec.json.decode(msgspec.json.encode(sent)), Evidence), POLICY) == judge(evidence(), POLICY)
+
+
+def served(rows: int, quality: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, a good score, and a score that is as good for `quality` 1 and noise for 0."""
+    random = np.random.default_rng(seed)
+    good = random.beta(1, 3, rows)
+    labels = random.uniform(size=rows) < good
+    return labels, good, quality * good + (1 - quality) * random.permutation(good)
+
+
+def through_the_gate(labels, candidate, champion, policy: GatePolicy = POLICY) -> Verdict:
+    slices = {"half": np.where(np.arange(len(labels)) % 2, "odd", "even")}
+    ours, theirs = Scored(candidate, COST.threshold), Scored(champion, COST.threshold)
+    found = Evidence(
+        candidate=alone(labels, ours, 1.0, MARCH + timedelta(days=7), policy),
+        behaviour=BEHAVIOUR,
+        champion=Champion(release="aaaa", trained_through=MARCH),
+        comparison=compare(labels, ours, theirs, slices, COST, policy),
+    )
+    return judge(found, policy)
+
+
+def test_a_model_as_good_as_the_champion_passes_on_real_rows() -> None:
+    labels, good, same = served(20_000, 1.0, seed=1)
+    assert through_the_gate(labels, same, good).passed
+
+
+def test_shuffled_scores_fail_on_cost_auc_and_slices() -> None:
+    labels, good, noise = served(20_000, 0.0, seed=2)
+    verdict = through_the_gate(labels, noise, good)
+    failed = {reason.check for reason in verdict.reasons if reason.outcome is Outcome.FAIL}
+    assert failed == {"gate.auc_floor", "gate.calibration", "gate.auc", "gate.cost", "gate.slice.half"}
+
+
+def test_no_rows_are_inconclusive_and_never_pass() -> None:
+    verdict = through_the_gate(np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_few_rows_do_not_pass_an_equal_model() -> None:
+    labels, good, _ = served(500, 1.0, seed=3)
+    noisy = np.clip(good + np.random.default_rng(4).normal(0, 0.05, 500), 0, 1)
+    assert through_the_gate(labels, noisy, good).outcome is Outcome.INCONCLUSIVE
+
+
+def test_slices_below_the_minimum_are_not_judged() -> None:
+    labels, good, _ = served(1_000, 1.0, seed=5)
+    rare = np.where(np.arange(1_000) < POLICY.slice_minimum - 1, "rare", "common")
+    scored = Scored(good, COST.threshold)
+    assert set(compare(labels, scored, scored, {"kind": rare}, COST, POLICY).slices["kind"]) == {"common"}

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decide.release.gate.candidates import estimate
+from everloop.decide.policy import GatePolicy
+from everloop.decide.release.gate.margins import rows_reason, share_within, within
+from everloop.decide.verdict import Outcome
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (estimate(0.01, 0.01), Outcome.PASS),
+        (estimate(0.02, 0.01), Outcome.INCONCLUSIVE),
+        (estimate(0.03, 0.01), Outcome.INCONCLUSIVE),
+        (estimate(0.031, 0.01), Outcome.FAIL),
+    ],
+)
+def test_a_margin_is_kept_by_the_whole_interval_and_broken_by_the_whole_interval(loss, expected: Outcome) -> None:
+    assert within(loss, 0.02) is expected
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "expected"),
+    [
+        (0, 0, Outcome.INCONCLUSIVE),
+        (1, 10, Outcome.PASS),
+        (2, 10, Outcome.INCONCLUSIVE),
+        (8, 10, Outcome.FAIL),
+        (101, 1_000, Outcome.INCONCLUSIVE),
+        (125, 1_000, Outcome.FAIL),
+    ],
+)
+def test_a_share_fails_only_when_it_is_shown_to_be_beyond_its_limit(hits: int, rows: int, expected: Outcome) -> None:
+    assert share_within(hits, rows, 0.1, 0.95) is expected
+
+
+@given(st.integers(1, 500), st.floats(0, 1), st.floats(0.5, 0.999))
+def test_more_confidence_never_fails_more(rows: int, limit: float, confidence: float) -> None:
+    for hits in (0, rows // 2, rows):
+        sure, less_sure = share_within(hits, rows, limit, 0.999), share_within(hits, rows, limit, confidence)
+        assert sure is not Outcome.FAIL or less_sure is Outcome.FAIL
+
+
+def test_the_minimum_of_rows_is_enough_and_one_less_is_not() -> None:
+    policy = GatePolicy(minimum_rows=10)
+    assert rows_reason("gate.rows", 10, policy).outcome is Outcome.PASS
+    short = rows_reason("gate.rows", 9, policy)
+    assert (short.check, short.outcome) == ("gate.rows", Outcome.INCONCLUSIVE)
+    assert short.text == "9 rows to judge on, at least 10 wanted"
+    assert short.numbers == {"rows": 9, "minimum": 10}
