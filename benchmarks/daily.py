@@ -185,11 +185,14 @@ def ingest_steps(run: str) -> dict[str, Step]:
 
 def monitor_steps() -> dict[str, Step]:
     """The tasks of the graph `flights_monitor`, as `workflow.monitor` calls them."""
-    measures = {name: _measure(name) for name in ("drift", "performance", "estimate", "fairness", "service")}
+    measures = {name: _measure(name) for name in ("drift", "performance", "estimate", "service")}
     return {
         "plan": lambda loop, *_: monitor.pending(loop.measurements, loop.lake, loop.use_case),
         "outcomes": _outcomes,
         **measures,
+        "fairness": lambda loop, days, _: monitor.fairness(
+            loop.lake, loop.traffic, loop.registry, loop.measurements, loop.use_case, days
+        ),
         "parity": lambda loop, days, _: parity.measure(loop.traffic, loop.features, loop.measurements, loop.use_case, days),
         "decide": lambda loop, days, now: monitor.decide(loop.measurements, loop.ledger, loop.use_case, days, now=now),
     }

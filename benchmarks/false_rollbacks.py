@@ -27,25 +27,25 @@ EDGE = replace(EASY, cost_margin=0.0, error_rate_margin=0.0, missing_margin=0.0,
 
 
 def main() -> None:
-    """2,000 rollouts of 50,000 requests under each policy."""
+    """2,000 rollouts of 50,000 requests on the very edge, a quarter as many with margins."""
     run(ROLLOUTS, RESULTS)
 
 
 def run(rollouts: int, results: Path) -> None:
     """Play them, hold the shares of rollbacks against what is promised, and write the result to `results`."""
     record = Record("false_rollbacks", packages=("numpy", "scipy"))
-    record.fact("rollouts a policy", rollouts)
     record.fact("requests a rollout", World().requests * World().minutes)
     record.fact("looks a rollout", World().minutes)
-    for name, policy in (("no margins", EDGE), ("shipped margins", EASY)):
-        found = _played(policy, rollouts)
+    for name, policy, count in (("no margins", EDGE, rollouts), ("shipped margins", EASY, max(1, rollouts // 4))):
+        found = _played(policy, count)
         rolled_back = sum(one.ended is Kind.ROLL_BACK for one in found)
-        _tell(record, f"everloop, {name}", rolled_back, rollouts)
-        record.ratio(f"false rollbacks / promised, {name}", rolled_back / rollouts / policy.alpha, 1.0, "lower")
+        record.fact(f"rollouts, {name}", count)
+        _tell(record, f"everloop, {name}", rolled_back, count)
+        record.ratio(f"false rollbacks / promised, {name}", rolled_back / count / policy.alpha, 1.0, "lower")
         record.fact(f"why, {name}", sorted({one.because.partition(":")[0] for one in found if one.because}))
         if policy is EDGE:
             for what, alarms in _peeked(found).items():
-                _tell(record, what, sum(alarms), rollouts)
+                _tell(record, what, sum(alarms), count)
     record.finish(results)
 
 

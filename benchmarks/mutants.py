@@ -32,6 +32,14 @@ EXPLAINED = Path(__file__).parent / "mutants_explained.toml"
 TARGET = 0.9
 """The share of a file's mutants that its tests must kill."""
 
+CONFTEST = """
+from hypothesis import settings
+
+settings.register_profile("mutants", deadline=None, database=None)
+settings.load_profile("mutants")
+"""
+"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one."""
+
 MUTMUT = "from mutmut.__main__ import cli; cli()"
 SURVIVED, NO_TESTS, SKIPPED, TIMED_OUT = {0}, {5, 33}, {34}, {24, 36, 152, -24, 255}
 """mutmut's exit codes by mutant (`mutmut.stats.status_by_exit_code`); every other one is a kill."""
@@ -43,10 +51,11 @@ def main(names: Sequence[str]) -> int:
     chosen = list(files(names))
     for file in chosen:
         name = str(file.relative_to(DECIDE))
-        told["files"][name] = found = measure(file)
+        told["files"][name] = measure(file)
         told |= {"date": _now(), "machine": machine(), "versions": {"mutmut": version("mutmut")}}
-        told["files"] = dict(sorted(told["files"].items()))
+        told["files"] = explained(told["files"])
         (RESULTS / "mutants.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        found = told["files"][name]
         print(f"{name}: {found['killed']} of {found['mutants']} killed in {found['seconds']:.0f} s")
         for mutant in found["survivors"]:
             print(f"  {mutant['function']}: {mutant['now']}  # {mutant.get('explained') or 'NOT EXPLAINED'}")
@@ -65,7 +74,7 @@ def files(names: Sequence[str]) -> Iterator[Path]:
 
 def measure(file: Path) -> dict[str, Any]:
     """Mutate one file and run its tests on each mutant: counts, seconds, every survivor with its explanation if it has one."""
-    began = time.monotonic()
+    began, digest = time.monotonic(), sha256(file.read_bytes())
     with tempfile.TemporaryDirectory(prefix="everloop-mutants-") as folder:
         work = Path(folder)
         tests = lay_out(work, file)
@@ -75,16 +84,15 @@ def measure(file: Path) -> dict[str, Any]:
         codes: dict[str, int] = {name: code for name, code in meta["exit_code_by_key"].items() if code not in SKIPPED}
         if None in codes.values():
             raise SystemExit(f"{relative}: mutmut left mutants unchecked: run it again")
-        survivors = [_survivor(work, file, name) for name, code in codes.items() if code in SURVIVED | NO_TESTS]
+        survivors = [_survivor(work, name) for name, code in codes.items() if code in SURVIVED | NO_TESTS]
     counts = Counter("survived" if code in SURVIVED | NO_TESTS else "killed" for code in codes.values())
     return {
-        "sha256": sha256(file.read_bytes()),
+        "sha256": digest,
         "tests": tests,
         "mutants": len(codes),
         "killed": counts["killed"],
         "timed_out": sum(code in TIMED_OUT for code in codes.values()),
         "survived": counts["survived"],
-        "explained": sum("explained" in survivor for survivor in survivors),
         "share": round(counts["killed"] / len(codes), 4) if codes else 1.0,
         "seconds": round(time.monotonic() - began, 1),
         "survivors": survivors,
@@ -97,6 +105,7 @@ def lay_out(work: Path, file: Path) -> list[str]:
     shutil.copytree(DECIDE.parent, work / "src" / "everloop", ignore=ignore)
     for name in ("decide", "fakes"):
         shutil.copytree(TESTS / name, work / "tests" / name, ignore=ignore)
+    (work / "tests" / "conftest.py").write_text(CONFTEST)
     tests = own_tests(file)
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
     settings |= {
@@ -118,19 +127,26 @@ def own_tests(file: Path) -> list[str]:
     return [str(test.relative_to(ROOT)) for test in found]
 
 
-def _survivor(work: Path, file: Path, mutant: str) -> dict[str, str]:
+def explained(found: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What was found by file, in order, each survivor with the explanation that `mutants_explained.toml` has of it now."""
+    rows = tomllib.loads(EXPLAINED.read_text()).get("mutant", [])
+    whys = {(row["file"], row["function"], row["now"]): row["why"] for row in rows}
+    told = {}
+    for name, one in sorted(found.items()):
+        plain = [{part: survivor[part] for part in ("function", "was", "now")} for survivor in one["survivors"]]
+        keys = [(name, survivor["function"], survivor["now"]) for survivor in plain]
+        survivors = [
+            survivor | ({"explained": whys[key]} if key in whys else {}) for survivor, key in zip(plain, keys, strict=True)
+        ]
+        told[name] = one | {"explained": sum(key in whys for key in keys), "survivors": survivors}
+    return told
+
+
+def _survivor(work: Path, mutant: str) -> dict[str, str]:
     lines = _mutmut(work, "show", mutant).splitlines()
     was, now = (" ".join(line[1:].strip() for line in lines if line.startswith(sign) and line[:3] != sign * 3) for sign in "-+")
     function = mutant.rpartition(".")[2].partition("__mutmut_")[0].removeprefix("x").strip("_").replace("ǁ", ".").strip(".")
-    told = {"function": function, "was": was, "now": now}
-    why = _explanations().get((str(file.relative_to(DECIDE)), function, now))
-    return told | ({"explained": why} if why else {})
-
-
-def _explanations() -> dict[tuple[str, str, str], str]:
-    """Survivors that no behaviour tells from the code as it is, by file, function and the changed line; with the reason."""
-    rows = tomllib.loads(EXPLAINED.read_text()).get("mutant", [])
-    return {(row["file"], row["function"], row["now"]): row["why"] for row in rows}
+    return {"function": function, "was": was, "now": now}
 
 
 def _mutmut(work: Path, *words: str) -> str:

@@ -18,7 +18,10 @@ from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
+from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
+from everloop.learn.behaviour import Trial, behave, spread
+from everloop.learn.perturb import extents
 from everloop.serve.arms import CHALLENGER, assign
 from everloop.use_case import UseCase
 
@@ -184,11 +187,9 @@ def drifting(rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, An
     """The verdict on a window's inputs and scores."""
     columns = reference["columns"]
     shifts = {
-        name: shift
-        for name, column in columns.items()
-        if (shift := drift.compare(column, drift.count(column, rows[name].to_pylist())))
+        name: shift for name, column in columns.items() if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
     }
-    score = drift.compare(reference["score"], drift.count(reference["score"], scores.tolist()))
+    score = drift.compare(reference["score"], count(reference["score"], scores.tolist()))
     return drift.judge(shifts, score, policy)
 
 
@@ -199,17 +200,35 @@ def judge(releases: Releases, at: datetime, champion: Trained2013, name: str) ->
     ours = gate.Scored(releases.scores(at)[held], candidate.threshold)
     theirs = gate.Scored(releases.scores(_cut(name))[held], champion.threshold)
     slices = {what: _slice(year.rows.filter(held), what) for what in ("carrier", "origin")}
-    alone = gate.alone(
-        year.labels[candidate.holdout],
-        gate.Scored(releases.scores(at)[candidate.holdout], candidate.threshold),
-        candidate.metrics["ece"],
-        candidate.size_mb,
-        _time(candidate.trained_through),
-        case.gate,
+    on_all = gate.Scored(releases.scores(at)[candidate.holdout], candidate.threshold)
+    evidence = gate.Evidence(
+        candidate=gate.alone(
+            year.labels[candidate.holdout], on_all, candidate.size_mb, _time(candidate.trained_through), case.gate
+        ),
+        champion=gate.Champion(release=name, trained_through=_time(champion.trained_through)),
+        comparison=gate.compare(year.labels[held], ours, theirs, slices, case.cost, case.gate),
+        behaviour=_behaviour(releases, candidate),
     )
-    serving = gate.Champion(release=name, trained_through=_time(champion.trained_through))
-    comparison = gate.compare(year.labels[held], ours, theirs, slices, case.cost, case.gate)
-    return gate.judge(gate.Evidence(candidate=alone, champion=serving, comparison=comparison), case.gate)
+    return gate.judge(evidence, case.gate)
+
+
+def _behaviour(releases: Releases, candidate: Trained2013) -> gate.Behaviour:
+    """As evaluation tries it: held-out rows whose inputs are changed on purpose."""
+    year, case = releases.year, releases.year.case
+    policy, learnt = case.gate.behaviour, (year.known <= candidate.trained_through) & ~candidate.holdout
+    rows, labels = spread(year.rows.filter(candidate.holdout), year.labels[candidate.holdout], policy.rows)
+    trial = Trial(
+        model=candidate.model,
+        rows=rows,
+        labels=labels,
+        threshold=candidate.threshold,
+        cost=case.cost,
+        of=extents(year.rows.filter(learnt), candidate.model.encoder),
+        confidence=case.gate.confidence,
+        seed=case.training.seed,
+    )
+    views = dict.fromkeys(name.partition("__")[0] for name in year.columns if "__" in name and not name.startswith("schedule"))
+    return behave(trial, policy, list(views))
 
 
 def played(releases: Releases) -> Loop:

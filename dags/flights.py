@@ -6,10 +6,13 @@ The loop of the shipped use case: real flights of 2013, hourly weather, the airc
 from datetime import UTC, datetime, timedelta
 
 from everloop.decide.policy import (
+    BehaviourPolicy,
     CostMatrix,
+    Direction,
     DriftPolicy,
     FairnessPolicy,
     GatePolicy,
+    Invariance,
     RetrainPolicy,
     RolloutPolicy,
     TrainingPolicy,
@@ -102,6 +105,19 @@ FEW_VALUED = (
 )
 """One value a week for each of 3 airports and 16 carriers: too few for a distribution to be compared."""
 
+BEHAVIOUR = BehaviourPolicy(
+    # Delays of the morning are passed on through the day; wind and haze slow an airport down; a plane a year older is no other.
+    # Ten models of the year break these rules on 0.7 % of their rows at most, and change 8 % of their decisions in noise.
+    tests=(
+        Direction(column="schedule__departure_minute", step=120, tolerance=0.05, share=0.02),
+        Direction(column="weather_hourly__wind_speed", step=10, tolerance=0.05, share=0.02),
+        Direction(column="weather_hourly__visib", step=3, rises=False, tolerance=0.05, share=0.02),
+        Invariance(column="aircraft__year", step=1, tolerance=0.05, share=0.02),
+    ),
+    noise_decisions=0.10,
+    noise_cost=0.05,
+)
+
 USE_CASE = UseCase(
     name="flights",
     description=__doc__,
@@ -134,9 +150,10 @@ USE_CASE = UseCase(
         },
         candidates=({"max_depth": 4}, {"max_depth": 6}),
     ),
-    # The base rate moves from 0.15 to 0.35 with the season, so a month's calibration is off by a tenth in the next.
-    gate=GatePolicy(ece_ceiling=0.15),
-    fairness=FairnessPolicy(columns=("carrier",), error_rate_difference=None),
+    # The base rate moves from 0.15 to 0.35 with the season, so what is calibrated in one is off by up to 0.17 in the next.
+    gate=GatePolicy(ece_ceiling=0.20, behaviour=BEHAVIOUR),
+    # Late flights of one airport are to be foreseen about as often as those of another; airlines differ, which slices tell.
+    fairness=FairnessPolicy(columns=("origin",), error_rate_difference=0.30),
     rollout=RolloutPolicy(
         steps=(0.05, 0.25, 0.5),
         minimum_time=timedelta(seconds=4),

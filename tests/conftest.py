@@ -14,10 +14,14 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from hypothesis import settings
 
 from everloop.stack.home import Home
 from everloop.stack.postgres import PostgresServer, account, create_databases
 from running_stack import command
+
+settings.register_profile("everloop", deadline=None)  # a loaded machine is slow, not wrong
+settings.load_profile("everloop")
 
 SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB", "jit": "off"}
 

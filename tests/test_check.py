@@ -39,6 +39,7 @@ def test_the_shipped_use_case_fits() -> None:
 
 def test_all_findings_are_told_together(checkout: Path, edit: Callable[[str, str, str], None]) -> None:
     edit("dags/flights.py", 'entity=("carrier", "flight", "origin")', 'entity=("carrier", "flight", "year")')
+    edit("dags/flights.py", 'column="aircraft__year"', 'column="aircraft__age"')
     edit("feature_repo/flights.py", "SELECT tailnum, year, engines", "SELECT tailnum, yaer, engines")
     edit("expectations/flights/weather.json", "expect_column_values_to_be_in_set", "expect_column_values_to_be_lovely")
     edit("expectations/flights/planes.json", '"column": "engines"', '"column": "engine"')
@@ -50,9 +51,10 @@ def test_all_findings_are_told_together(checkout: Path, edit: Callable[[str, str
         "expect_column_values_to_be_lovely",
         "speaks of engine, which its rows do not have",
         'no suite "features"',
+        "BehaviourPolicy.tests names aircraft__age",
     ):
         assert any(words in problem for problem in found), (words, found)
-    assert len(found) == 5 + 1  # what a request carries lacks `year` too
+    assert len(found) == 6 + 1  # what a request carries lacks `year` too
 
 
 def test_a_rule_that_the_scorer_cannot_keep_is_told(checkout: Path) -> None:

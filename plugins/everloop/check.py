@@ -30,6 +30,7 @@ def check(name: str, project: Path = PROJECT) -> list[str]:
     plan = _plan(use_case, project / "feature_repo", found)
     examples = _examples(use_case, found)
     found += _fields(use_case, plan, examples)
+    found += _behaviour(use_case, plan)
     found += _suites(use_case, project / "expectations" / name, plan, examples)
     return found
 
@@ -83,6 +84,20 @@ def _fields(use_case: UseCase, plan: FeaturePlan | None, examples: set[str]) -> 
     for who, columns in wanted.items():
         if examples and (lost := [column for column in columns if column not in examples]):
             yield f"Examples.sql does not select {', '.join(lost)}, which {who}: select them"
+
+
+def _behaviour(use_case: UseCase, plan: FeaturePlan | None) -> Iterator[str]:
+    """Behaviour tests of what the model will not take."""
+    from everloop.learn.behaviour import check_names
+    from everloop.learn.encode import model_columns
+
+    if plan is None:
+        return
+    try:
+        views = [view.name for view in plan.views]
+        check_names(use_case.gate.behaviour, model_columns(plan, use_case.categories), views)
+    except ConfigurationError as error:
+        yield str(error)
 
 
 def _suites(use_case: UseCase, folder: Path, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:

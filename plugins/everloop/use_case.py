@@ -150,7 +150,10 @@ class UseCase:
             found.append(f"interval is {self.interval}: it must be an hour, a day or a week")
         for table in self.sources:
             found += _source_problems(table)
-        for policy in (self.cost, self.training, self.gate, self.rollout, self.drift, self.retrain, self.service):
+        policies = (
+            self.cost, self.training, self.gate, self.fairness, self.rollout, self.drift, self.retrain, self.service,
+        )  # fmt: skip
+        for policy in policies:
             found += policy.problems()
         return found
 

@@ -33,3 +33,12 @@ def test_every_explained_survivor_is_of_a_file_that_is_there() -> None:
     rows = tomllib.loads(mutants.EXPLAINED.read_text()).get("mutant", [])
     assert [row["file"] for row in rows if not (mutants.DECIDE / row["file"]).exists()] == []
     assert all(row["why"] for row in rows)
+
+
+def test_a_survivor_is_explained_by_its_file_function_and_changed_line() -> None:
+    row = tomllib.loads(mutants.EXPLAINED.read_text())["mutant"][0]
+    survivor = {"function": row["function"], "was": "-", "now": row["now"]}
+    other = survivor | {"now": "another change", "explained": "by a row that is gone"}
+    found = mutants.explained({row["file"]: {"survivors": [survivor, other]}})[row["file"]]
+    assert found["explained"] == 1
+    assert found["survivors"] == [survivor | {"explained": row["why"]}, {**survivor, "now": "another change"}]

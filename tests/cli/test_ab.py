@@ -108,7 +108,7 @@ def test_from_plan_to_stop(run: Run, releases: tuple[str, str], everloop_databas
     assert code == 0
     assert f"treatment {releases[1]} at 50% against control {releases[0]}, cost" in told
     assert "days of such traffic" in told
-    assert json.loads(plan.read_text())["entities"] > 100
+    assert json.loads(plan.read_text())["rows"] > 100
 
     code, told = run("ab", "start", "flights", str(plan), "--reason", "is it cheaper?")
     assert code == 0

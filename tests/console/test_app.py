@@ -100,6 +100,15 @@ def test_a_paused_rollout_is_shown_where_the_pause_found_it(client: Client, on_t
     assert '<li class="now held">canary 0%, paused' in client("VIEWER").get("/everloop/flights").text
 
 
+def test_an_experiment_is_no_stage_of_a_rollout_and_can_be_ended_here(client: Client, on_trial: PostgresLedger) -> None:
+    experiment = replace(CANARY, stage=Stage.EXPERIMENT, weight=0.5, rollout="flights/20260501T120000-ab")
+    write(on_trial, decision("experiment_started", "flights/20260501T120000-ab", experiment))
+    page = client("OP").get("/everloop/flights").text
+    assert "50% of the traffic, in the experiment <code>flights/20260501T120000-ab</code>" in page
+    assert 'class="now' not in page
+    assert "<button>abort</button>" in page
+
+
 def test_before_the_first_decision_the_page_says_what_to_do(client: Client) -> None:
     assert "trigger <code>flights_retrain</code>" in client("VIEWER").get("/everloop/flights").text
     assert "trigger its <code>_retrain</code>" in client("VIEWER").get("/everloop/").text
@@ -212,7 +221,7 @@ def test_a_form_of_another_site_is_refused(client: Client, on_trial: PostgresLed
 
 
 def test_only_buttons_that_can_work_are_offered(client: Client, on_trial: PostgresLedger) -> None:
-    assert re.findall(r"<button>(\w+)</button>", client("OP").get("/everloop/flights").text) == ["pause", "abort"]
+    assert re.findall(r"<button>(\w+)</button>", client("OP").get("/everloop/flights").text) == ["pause", "skip", "abort"]
 
 
 def test_a_button_writes_the_decision_in_the_name_of_who_pressed_it(client: Client, on_trial: PostgresLedger) -> None:

@@ -1,7 +1,9 @@
 """The chain: one text for one value, and every kind of tampering found."""
 
+import hashlib
 import json
 import math
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -9,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 import pytest
 
-from everloop.decide.chain import GENESIS, broken, canonical, entry_hash
+from everloop.decide.chain import GENESIS, broken, canonical, entry_hash, moment
 from everloop.errors import DataError
 
 
@@ -48,6 +50,28 @@ def test_values_that_jsonb_would_change_or_refuse_are_refused_with_their_place(v
     with pytest.raises(DataError) as raised:
         canonical({"evidence": value})
     assert str(raised.value) == told
+
+
+def test_the_text_of_every_kind_of_value_is_pinned_since_rows_of_years_ago_are_hashed_by_it():
+    value = {"z": None, "yes": True, "no": np.bool_(False), "half": 0.5, "whole": 3.0, "n": 2, "text": "Zoë … ✓", "list": (1, [])}
+    text = '{"half":0.5,"list":[1,[]],"n":2,"no":false,"text":"Zoë … ✓","whole":3,"yes":true,"z":null}'
+    assert canonical(value) == text
+    assert entry_hash(value | {"hash": "left out"}) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_time_without_a_zone_is_refused_by_itself_too():
+    with pytest.raises(DataError, match=r"^\$ is 2013-01-01 00:00:00, which has no time zone"):
+        moment(datetime(2013, 1, 1))
+
+
+def test_times_are_written_in_utc_wherever_the_machine_stands(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert moment(datetime(2013, 1, 1, tzinfo=UTC)) == "2013-01-01T00:00:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_times_are_written_in_utc():
@@ -99,14 +123,19 @@ def test_an_intact_chain_has_nothing_to_report():
 def test_a_changed_row_is_named():
     rows = chain(5)
     rows[2]["reason"] = "better"
-    assert "row 3 of flights was changed" in broken(rows)
+    assert broken(rows) == (
+        f"row 3 of flights was changed: its content has hash {entry_hash(rows[2])[:16]}…, "
+        f"it was written with {rows[2]['hash'][:16]}…"
+    )
 
 
 def test_a_changed_row_with_a_new_hash_breaks_the_row_after_it():
     rows = chain(5)
     rows[2]["reason"] = "better"
     rows[2]["hash"] = entry_hash(rows[2])
-    assert broken(rows).startswith("row 4 of flights follows hash")
+    assert broken(rows) == (
+        f"row 4 of flights follows hash {rows[3]['previous_hash'][:16]}…, the row before it has {rows[2]['hash'][:16]}…"
+    )
 
 
 @pytest.mark.parametrize("remove", [0, 2])

@@ -56,8 +56,8 @@ def test_the_tolerance_is_absolute_near_nothing(right: float, equal: bool) -> No
 
 
 def test_a_view_is_what_stands_before_the_first_double_underscore() -> None:
-    features = {"v__mean__7d": 1.0, "w__x": 1.0}
-    again = {"v__mean__7d": 2.0, "w__x": 1.0}
+    features = {"v__mean__7d": 1.0, "v__x": 1.0, "w__x": 1.0}
+    again = features | {"v__mean__7d": 2.0}
     found = compare([pair(0, 0, served=features, replayed=again, statuses={"v": "fresh", "w": "fresh"})], 1e-9)
     assert found.statuses == {"fresh": Tally(2, 1)}
     assert found.worst[0].differences == (Difference("v__mean__7d", 1.0, 2.0, "fresh"),)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.policy import CostMatrix, FairnessPolicy, GatePolicy, TrainingPolicy
+from everloop.decide.policy import BehaviourPolicy, CostMatrix, Direction, FairnessPolicy, GatePolicy, TrainingPolicy
 from everloop.demo import year
 from everloop.interval import Interval
 from everloop.ports import Lake
@@ -62,7 +62,16 @@ DEPARTURES = UseCase(
     cost=CostMatrix(false_positive=1, false_negative=3),
     training=TrainingPolicy(rounds=40, parameters={"max_depth": 4, "learning_rate": 0.15}, tuning_rounds=5, minimum_rows=1_000),
     gate=GatePolicy(
-        minimum_rows=300, auc_floor=0.52, ece_ceiling=0.2, cost_margin=0.15, auc_margin=0.04, slice_margin=0.3, slice_minimum=50
+        minimum_rows=300,
+        auc_floor=0.52,
+        ece_ceiling=0.2,
+        cost_margin=0.15,
+        auc_margin=0.04,
+        slice_margin=0.3,
+        slice_minimum=50,
+        behaviour=BehaviourPolicy(
+            tests=(Direction(column="schedule__minute", step=60, tolerance=0.05, share=0.2),), noise_decisions=0.3
+        ),
     ),
     fairness=FairnessPolicy(columns=("origin",), minimum=50, error_rate_difference=0.9),
 )

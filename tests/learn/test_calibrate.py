@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
+from everloop.decide.statistics.calibration import calibration_error
 from everloop.decide.statistics.compare import auc
 from everloop.learn.calibrate import calibrate
-from everloop.learn.metrics import calibration_error
 from everloop.learn.scoring import calibrated
 
 

@@ -48,3 +48,17 @@ def test_slices_are_listed_by_size_with_gaps_where_a_measure_is_undefined() -> N
 
 def test_a_drill_says_so_first() -> None:
     assert "**This is a fire drill" in card(bundle(drill="true"), "-", {}, {})
+
+
+def test_the_card_says_what_disturbed_inputs_do() -> None:
+    quiet = {"rows": 1_000, "changed": 20, "cost": {"value": 0.004}, "undisturbed": 0.5}
+    behaviour = {
+        "tests": {"direction.x": {"rows": 900, "broken": 3, "worst": 0.07}},
+        "noise": quiet,
+        "absent": {"weather": quiet | {"changed": 400, "cost": None}, "plane": quiet | {"changed": 100}},
+    }
+    text = card(bundle(), "Toys.", {}, {}, behaviour)
+    assert "| noise | 0.02 | 0.004 | 0.5 |" in text
+    assert "| without plane | 0.1 | 0.004 | 0.5 |" in text
+    assert "| direction.x | 900 | 3 (0.070) |" in text
+    assert "without weather" not in text

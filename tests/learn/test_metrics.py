@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from everloop.decide.policy import CostMatrix
-from everloop.learn.metrics import by_slice, calibration_error, measure
+from everloop.learn.metrics import by_slice, measure
 
 COST = CostMatrix(false_positive=1.0, false_negative=3.0)
 
@@ -41,12 +41,6 @@ def test_measures_of_any_rows_are_finite(rows) -> None:
 def test_what_is_undefined_is_left_out() -> None:
     found = measure(np.zeros(3, dtype=bool), np.full(3, 0.1), 0.5, COST)
     assert not {"auc", "precision", "recall"} & set(found)
-
-
-def test_calibration_error_of_known_bins() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 1, 1, 0], dtype=bool)
-    scores = np.array([0.1, 0.1, 0.1, 0.1, 0.8, 0.8, 0.8, 0.8])
-    assert calibration_error(labels, scores, bins=2) == pytest.approx((abs(0.1 - 0.25) + abs(0.8 - 0.75)) / 2)
 
 
 def test_slices_are_measured_on_their_own_rows() -> None:

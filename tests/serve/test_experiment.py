@@ -8,7 +8,7 @@ from typing import Any
 from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.scorer import HttpScorer
 from everloop.adapters.traffic import PostgresTraffic
-from everloop.decide.policy import ExperimentPlan, Metric
+from everloop.decide.policy import ExperimentPlan, Metric, RolloutPolicy
 from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
 from everloop.steps import experiment
@@ -34,6 +34,8 @@ TRIPS = UseCase(
     ),
     feature_service="trips",
     entity=("carrier", "flight"),
+    # How fast a busy machine answers is not the question here.
+    rollout=RolloutPolicy(check_latency_ms=60_000, latency_floor_ms=60_000),
 )
 
 
@@ -57,7 +59,7 @@ def lake() -> MemoryLake:
 
 
 def start(world: World, control: str, treatment: str, scorer: Any) -> dict[str, Any]:
-    plan = ExperimentPlan(name="ab", control=control, treatment=treatment, metric=Metric.SELECTION_RATE, effect=0.1, entities=500)
+    plan = ExperimentPlan(name="ab", control=control, treatment=treatment, metric=Metric.SELECTION_RATE, effect=0.1, rows=500)
     ports: tuple[Any, ...] = (world.ledger, Files(world.releases), scorer, lake(), TRIPS)
     return experiment.start(*ports, plan, actor="ann", reason="try", now=NOW)
 

@@ -45,7 +45,6 @@ def test_who_asks_by_hand_is_written_once_a_run_with_the_reason_and_what_the_for
     [
         ([{"row": 7, "reason": "drift"}], [7]),
         ([{"row": 9}, {"row": 7}, {"row": 9}], [7, 9]),
-        ([{"reason": "of a version that named no row"}], []),
     ],
 )
 def test_what_the_monitor_asked_for_is_in_the_ledger_already(
@@ -54,6 +53,13 @@ def test_what_the_monitor_asked_for_is_in_the_ledger_already(
     found = asked(ledger, toys, "asset-1", events, {}, actor="dag:toys_retrain", reason="drift", now=NOW)
     assert found == rows
     assert ledger.head("toys")[0] == 1
+
+
+def test_an_event_that_names_no_row_leaves_one(ledger: InMemoryLedger, toys: UseCase):
+    events = [{"reason": "rung by hand in Airflow"}]
+    found = asked(ledger, toys, "asset-1", events, {}, actor="dag:toys_retrain", reason="rung by hand in Airflow", now=NOW)
+    (row,) = ledger.entries("toys", action=ASKED)
+    assert (found, row.actor, row.reason) == ([row.seq], "dag:toys_retrain", "rung by hand in Airflow")
 
 
 def register(ledger: InMemoryLedger, registry: InMemoryRegistry, toys: UseCase, bundle: Bundle, run: str) -> int:

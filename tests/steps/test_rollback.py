@@ -138,6 +138,15 @@ def test_a_pause_takes_the_challenger_out_of_the_traffic_and_a_resume_puts_it_ba
     assert desk.rows == 3
 
 
+def test_a_skip_goes_on_to_the_next_stage_in_the_name_of_who_asked(desk: Desk, ids: dict[str, str]):
+    desk.put(state=canary(ids))
+    skipped = desk.do("skip")
+    assert (skipped["action"], skipped["stage"], skipped["champion"]) == ("skipped", "watch", ids["newer"])
+    final = desk.do("skip")
+    assert (final["action"], final["stage"], final["champion"]) == ("skipped", "idle", ids["newer"])
+    assert desk.do("skip")["action"] == "wait"
+
+
 def test_an_abort_sends_all_traffic_to_the_champion(desk: Desk, ids: dict[str, str]):
     desk.put(state=canary(ids))
     result = desk.do("abort")

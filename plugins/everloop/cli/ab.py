@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.cli.arguments import UseCaseName, Why, loop_of
-from everloop.decide.policy import ExperimentPlan, Metric
+from everloop.decide.policy import Covariate, ExperimentPlan, Metric
 from everloop.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def plan(
     alpha: Annotated[float, typer.Option(help="The chance of a difference where there is none.")] = 0.05,
     power: Annotated[float, typer.Option(help="The chance to show the effect where there is one.")] = 0.8,
     segments: Annotated[str, typer.Option(help="Slices of the use case to tell apart, joined by commas.")] = "",
-    cuped: Annotated[bool, typer.Option(help="Take out what the control's own score explains.")] = True,
+    covariate: Annotated[
+        Covariate | None, typer.Option(help="What CUPED takes out; control by default, of latency before.")
+    ] = None,
     days: Annotated[int, typer.Option(help="How much of the log, in days, shows the traffic.")] = 14,
     name: Annotated[str, typer.Option(help="What to call it.")] = "ab",
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file, for `start`.")] = None,
@@ -48,13 +50,14 @@ def plan(
     draft = ExperimentPlan(
         name=name, control=control, treatment=tried, metric=metric, effect=effect, relative=not absolute,
         higher_is_better=higher_is_better, weight=weight, alpha=alpha, power=power,
-        cuped=cuped and metric is not Metric.LATENCY_MS, segments=tuple(part for part in segments.split(",") if part),
+        covariate=covariate or (Covariate.BEFORE if metric is Metric.LATENCY_MS else Covariate.CONTROL),
+        segments=tuple(part for part in segments.split(",") if part),
     )  # fmt: skip
     found = steps.size(loop.traffic, loop.registry, loop.use_case, draft, days=days)
     for line in _told(draft, found, days):
         typer.echo(line)
     if save:
-        save.write_bytes(steps.text(replace(draft, entities=found.entities)))
+        save.write_bytes(steps.text(replace(draft, rows=found.rows)))
         typer.echo(f"Written to {save}: read it, then everloop ab start {use_case} {save} --reason ...")
 
 
@@ -115,7 +118,7 @@ def _told(draft: ExperimentPlan, found: Design, days: int) -> Iterator[str]:
     of_what = "rows with a label" if draft.metric.labelled else "rows"
     yield f"treatment {draft.treatment} at {draft.weight:.0%} against control {draft.control}, {draft.metric}"
     yield f"the last {days} days show a mean of {found.mean:.4g}; a difference of {found.effect:.4g} is to be shown"
-    yield f"{found.rows} {of_what}, {found.requests} requests, {found.entities} entities, {found.days:.1f} days of such traffic"
+    yield f"{found.rows} {of_what}, {found.requests} requests, {found.days:.1f} days of such traffic"
     yield f"looked at once only it would be {found.fixed_rows}: to look at any time costs {found.inflation:.2f} times as many"
     for horizon, least in found.detectable.items():
         yield f"in {horizon} days a difference of {least:.4g} ({least / abs(found.mean):.1%} of the mean) can be shown"

@@ -35,6 +35,12 @@ def resume(use_case: UseCaseName, reason: Why) -> None:
 
 
 @commands.command()
+def skip(use_case: UseCaseName, reason: Why) -> None:
+    """Go on to the rollout's next stage without this one's verdict; in the watch, make the promotion final."""
+    _decide("skip", use_case, reason)
+
+
+@commands.command()
 def abort(use_case: UseCaseName, reason: Why) -> None:
     """End the rollout under way: all traffic to the champion."""
     _decide("abort", use_case, reason)

@@ -17,7 +17,7 @@ from everloop.settings import Settings
 from everloop.steps import deciding, rollback
 from everloop.wiring import Loop, connect
 
-ACTIONS = ("pause", "resume", "abort", "revert")
+ACTIONS = ("pause", "resume", "skip", "abort", "revert")
 
 
 @dataclass
@@ -73,5 +73,5 @@ def _do(loop: Loop, registry: Registry, action: str, to: str | None, *, actor: s
     asked: dict[str, Any] = {"actor": actor, "reason": reason, "now": datetime.now(UTC)}
     if action == "revert":
         return rollback.revert(loop.ledger, registry, loop.use_case, to=to or None, **asked)
-    step = {"pause": rollback.pause, "resume": rollback.resume, "abort": rollback.abort}[action]
+    step = {"pause": rollback.pause, "resume": rollback.resume, "skip": rollback.skip, "abort": rollback.abort}[action]
     return step(loop.ledger, registry, loop.use_case, **asked)

@@ -83,6 +83,8 @@ class View:
             found.append("pause")
         if stage is Stage.PAUSED:
             found.append("resume")
+        if stage in (Stage.SHADOW, Stage.CANARY, Stage.WATCH):
+            found.append("skip")
         if stage is not Stage.IDLE:
             found.append("abort")
         return (*found, "revert") if self.earlier else tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from everloop.release import Bundle, Manifest
 
@@ -12,8 +13,13 @@ SHOWN = 10
 Slices = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
-def card(bundle: Bundle, description: str, importance: Mapping[str, float], slices: Slices) -> str:
-    """Model card after Mitchell et al. (2019), Model cards for model reporting: use, data, measures, groups, limits."""
+def card(
+    bundle: Bundle, description: str, importance: Mapping[str, float], slices: Slices, behaviour: Mapping[str, Any] | None = None
+) -> str:
+    """Model card after Mitchell et al. (2019), Model cards for model reporting: use, data, measures, groups, limits.
+
+    `behaviour`: the gate's `Behaviour` as JSON.
+    """
     manifest = bundle.manifest
     sections = [
         f"# {manifest.use_case}, release {bundle.id}\n\n{description.strip()}",
@@ -22,6 +28,7 @@ def card(bundle: Bundle, description: str, importance: Mapping[str, float], slic
         "## What moves the score\n\nMean absolute SHAP contribution, log-odds.\n\n"
         + _table(("input", "contribution"), list(importance.items())[:SHOWN]),
         *(_slice(name, values) for name, values in slices.items()),
+        *([_behaviour(behaviour)] if behaviour else []),
         "## Lineage\n\n" + _table(("what", "value"), sorted(manifest.lineage.items())),
     ]
     return "\n\n".join(sections) + "\n"
@@ -44,6 +51,21 @@ def _slice(name: str, values: Mapping[str, Mapping[str, float]]) -> str:
     measures = ("rows", "label_rate", "auc", "ece", "cost")
     rows = [(value, *(found.get(measure, "") for measure in measures)) for value, found in largest]
     return f"## By {name}\n\n" + _table((name, *measures), rows)
+
+
+def _behaviour(found: Mapping[str, Any]) -> str:
+    tests = [(name, one["rows"], f"{one['broken']} ({one['worst']:.3f})") for name, one in found["tests"].items()]
+    disturbed = {"noise": found["noise"], **{f"without {view}": one for view, one in found["absent"].items()}}
+    rows = [
+        (name, one["changed"] / max(1, one["rows"]), one["cost"]["value"], one["undisturbed"])
+        for name, one in disturbed.items()
+        if one["cost"]
+    ]
+    return (
+        "## When inputs are changed\n\n"
+        + _table(("disturbed", "share of decisions that change", "cost per row rises by", "from"), rows)
+        + ("\n\n" + _table(("must hold", "rows", "broken by (worst)"), tests) if tests else "")
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

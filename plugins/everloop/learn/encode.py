@@ -45,6 +45,12 @@ class Encoder:
             matrix[:, position] = self._codes(rows[name], name) if name in self.categories else _numbers(rows[name])
         return matrix
 
+    def code(self, name: str, value: str | float) -> float:
+        """What the model is given for one value of a column; NaN for an unknown category."""
+        if name not in self.categories:
+            return float(value)
+        return self.categories[name].index(str(value)) if value in self.categories[name] else float("nan")
+
     def _codes(self, column: pa.ChunkedArray, name: str) -> npt.NDArray[np.float64]:
         import pyarrow as pa
         import pyarrow.compute as pc

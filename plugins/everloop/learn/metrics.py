@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.calibration import calibration_error
 from everloop.decide.statistics.compare import costs, placements
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.bool_]
     Scores = npt.NDArray[np.float64]
-
-BINS = 10
 
 
 def measure(labels: Labels, scores: Scores, threshold: float, cost: CostMatrix) -> dict[str, float]:
@@ -43,21 +42,6 @@ def measure(labels: Labels, scores: Scores, threshold: float, cost: CostMatrix) 
         "recall": hits / labels.sum() if labels.any() else None,
     }
     return {name: float(value) for name, value in found.items() if value is not None}
-
-
-def calibration_bins(labels: Labels, scores: Scores, bins: int = BINS) -> tuple[Scores, Scores, Scores]:
-    """Mean score, label rate and share of rows of `bins` bins of equal size, by score (fewer when there are fewer rows)."""
-    parts = [part for part in np.array_split(np.argsort(scores, kind="stable"), bins) if part.size]
-    means = np.array([[scores[part].mean(), labels[part].mean(), part.size / len(scores)] for part in parts])
-    return means[:, 0], means[:, 1], means[:, 2]
-
-
-def calibration_error(labels: Labels, scores: Scores, bins: int = BINS) -> float:
-    """Expected calibration error over bins of equal size (Nguyen & O'Connor 2015, Posterior calibration and exploratory
-    analysis for NLP models, sec. 2; equal sizes keep every bin's rate well estimated).
-    """
-    score, rate, share = calibration_bins(labels, scores, bins)
-    return float((share * np.abs(score - rate)).sum())
 
 
 def by_slice(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.learn.metrics import calibration_bins
+from everloop.decide.statistics.calibration import calibration_bins
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -32,17 +32,17 @@ def asked(
 ) -> list[int]:
     """The ledger rows that asked for training run `run`, oldest first.
 
-    The monitor's `events` carry theirs. A run without events was started by hand: `actor`, `reason` and the form's `parameters`
-    are written then, once a run, so asking again only finds the row.
+    The monitor's `events` carry theirs. Any other run was started by hand, or by an event of somebody else: `actor`, `reason` and
+    the form's `parameters` are written then, once a run, so asking again only finds the row.
     """
-    if events:
-        return sorted({int(event["row"]) for event in events if event.get("row")})
+    if told := {int(event["row"]) for event in events if event.get("row")}:
+        return sorted(told)
 
     def by_hand(state: ReleaseState) -> Decision | None:
         if ledger.entries(use_case.name, subject=run, action=ASKED):
             return None
-        told = {name: value for name, value in parameters.items() if value not in (None, False)}
-        return Decision(actor=actor, action=ASKED, subject=run, after=state, reason=reason, evidence={"parameters": told})
+        form = {name: value for name, value in parameters.items() if value not in (None, False)}
+        return Decision(actor=actor, action=ASKED, subject=run, after=state, reason=reason, evidence={"parameters": form})
 
     decide_and_append(ledger, use_case.name, by_hand, now)
     return [entry.seq for entry in ledger.entries(use_case.name, subject=run, action=ASKED)]

@@ -1,4 +1,4 @@
-"""What a person may do to a rollout at any time: revert, pause, resume, abort."""
+"""What a person may do to a rollout at any time: revert, pause, resume, skip, abort."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def resume(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str,
     """Go on with the stage that a pause interrupted, from its beginning."""
     policy = use_case.rollout
     return _by_hand(ledger, registry, use_case, lambda state: rollout.resume(state, policy, now, actor=actor, reason=reason), now)
+
+
+def skip(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
+    """Go on to the next stage without this one's verdict, in WATCH make the promotion final."""
+    policy = use_case.rollout
+    return _by_hand(ledger, registry, use_case, lambda state: rollout.skip(state, policy, now, actor=actor, reason=reason), now)
 
 
 def abort(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def step(
 
     def look(state: ReleaseState) -> Action:
         seen = _evidence(traffic, registry, scorer, lake, use_case, state)
-        return advance(state, replace(seen, parity=standings(measurements, use_case, state)), use_case.rollout, now)
+        found = replace(seen, parity=standings(measurements, use_case, state))
+        return advance(state, found, use_case.rollout, now, use_case.fairness)
 
     acted = act(ledger, use_case.name, None, look, now)
     if acted.entry is None:
@@ -60,9 +61,10 @@ def _evidence(
         return Evidence()
     if state.stage is Stage.CHECK:
         return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))
-    rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS)
+    groups = use_case.fairness.columns if use_case.fairness.judges else ()
+    rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS, groups)
     thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
-    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds)
+    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds, groups=groups)
 
 
 def load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:

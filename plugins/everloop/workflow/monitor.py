@@ -71,7 +71,10 @@ class MonitorTasks:
 
     def fairness(self, intervals: runs.Intervals) -> Json:
         """Groups against the whole."""
-        return self._measure("fairness", intervals)
+        from everloop.steps import monitor
+
+        loop, worked = connect(self.use_case), runs.from_json(intervals)
+        return monitor.fairness(loop.lake, loop.traffic, loop.registry, loop.measurements, self.use_case, worked)
 
     def parity(self, intervals: runs.Intervals) -> Json:
         """Features as served against the point-in-time join."""

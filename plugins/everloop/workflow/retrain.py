@@ -31,8 +31,9 @@ PAGE = """
 - **evaluate**: candidate and champion on the same later-in-time rows that neither has seen.
 - **register**: the release bundle in the store, run and model version in MLflow; a refused candidate can be reviewed there too.
   Its hashes, snapshot, parameters and code go to the ledger, with the rows that asked for it.
-- **gate**: pass or refuse, with reasons, to the ledger; it refuses too while the champion is served other features than those of
-  history. A refusal skips the rest and the run stays green: refusing is its work.
+- **gate**: pass or refuse, with reasons, to the ledger: floors, behaviour, the champion, fairness, and the real scorer where it
+  can be reached; it refuses too while the champion is served other features than those of history. A refusal skips the rest
+  and the run stays green: refusing is its work.
 - **approve**: a person says yes or no under *Required Actions*; the name goes to the ledger.
 - **release**: begins the rollout, unless the candidate is stale or comes of a backfill.
 
@@ -115,6 +116,8 @@ class RetrainTasks:
             loop.ledger,
             loop.registry,
             loop.measurements,
+            loop.scorer,
+            loop.lake,
             self.use_case,
             evaluation,
             registered["release"],

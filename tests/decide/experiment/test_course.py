@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decide.experiment.worlds import BEGAN, DAY, costs, observed, plan
@@ -58,7 +58,7 @@ def test_the_control_must_serve() -> None:
 
 
 def test_a_plan_that_was_not_sized_does_not_begin() -> None:
-    action = course.begin(IDLE, plan(entities=0), "toys", BEGAN, actor="ann", reason="-")
+    action = course.begin(IDLE, plan(rows=0), "toys", BEGAN, actor="ann", reason="-")
     assert action.kind is Kind.REFUSE
     assert "everloop ab plan" in action.reason
 
@@ -123,6 +123,7 @@ def test_a_guardrail_stops_it_at_once(given: Observed, why: str) -> None:
 
 
 @given(st.integers(0, 100))
+@settings(deadline=None)
 def test_no_data_never_passes(days: int) -> None:
     action = look(Observed(), days * DAY)
     assert not action.verdict.passed

@@ -47,6 +47,7 @@ def test_the_size_for_one_look_equals_statsmodels(size: float, weight: float, al
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+@settings(deadline=None)
 def test_the_size_of_a_difference_of_shares_equals_statsmodels(first: float, second: float) -> None:
     assert proportion_effect(first, second) == pytest.approx(proportion_effectsize(first, second), abs=1e-12)
 
@@ -63,7 +64,7 @@ def test_a_share_is_sized_by_cohens_h() -> None:
 
 
 @given(st.floats(0.001, 0.2), st.floats(0.5, 0.95))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_looking_at_any_time_costs_the_same_factor_whatever_the_effect(effect: float, power: float) -> None:
     asked = question(power=power)
     more = units(effect, 1.0, asked, sequential_boundary(0.05)) / units(effect, 1.0, asked, fixed_boundary(0.05))
@@ -91,7 +92,7 @@ def test_what_is_planned_for_has_the_power_that_was_asked_for() -> None:
 
 
 @given(st.floats(0.01, 0.5), st.floats(0.05, 0.5))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_smaller_effect_never_needs_fewer_rows(effect: float, weight: float) -> None:
     smaller, larger = (design(past(), question(effect=share * effect, weight=weight)) for share in (0.5, 1.0))
     assert smaller.rows > larger.rows
@@ -102,7 +103,6 @@ def test_labels_that_half_of_the_requests_get_double_the_requests() -> None:
     found = design(past(), question())
     assert found.requests == pytest.approx(2 * found.rows, abs=1)
     assert found.detectable[28] < found.detectable[14] < found.detectable[7]
-    assert found.entities == pytest.approx(found.rows, abs=1)
 
 
 def test_rows_that_go_together_need_more_of_them() -> None:

@@ -64,7 +64,7 @@ def test_without_cuped_the_effect_is_that_of_plain_means() -> None:
 
 
 @given(st.integers(0, 1_000), st.permutations(range(6)))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_the_order_of_batches_does_not_matter(seed: int, order: list[int]) -> None:
     values, _ = entities(60, seed)
     whole = Sums.of(values)

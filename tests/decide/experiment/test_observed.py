@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from everloop.decide.experiment.observed import Observed, covariate_of, metric_of, observe
-from everloop.decide.policy import CostMatrix, Metric
+from everloop.decide.experiment.measures import covariate_of, metric_of
+from everloop.decide.experiment.observed import Observed, observe
+from everloop.decide.policy import CostMatrix, Covariate, Metric
 
 COST = CostMatrix(false_positive=1.0, false_negative=3.0)
 THRESHOLD = 0.25
@@ -34,7 +35,8 @@ def rows(**changes: Any) -> dict[str, Any]:
 
 
 def seen(given: Mapping[str, Any], **changes: Any) -> Observed:
-    return observe(given, **{"metric": Metric.COST, "cuped": True, "cost": COST, "threshold": THRESHOLD, **changes})
+    asked = {"metric": Metric.COST, "covariate": Covariate.CONTROL, "cost": COST, "threshold": THRESHOLD}
+    return observe(given, **(asked | changes))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,15 @@ def test_rows_are_summed_by_entity_and_only_where_they_have_a_metric() -> None:
     assert (found.control.answers.incomplete, found.treatment.answers.incomplete) == (1, 0)
 
 
+def test_earlier_rows_of_the_same_entities_are_a_covariate_and_of_others_are_none() -> None:
+    past = rows(entity=["ann", "cid", "ann", "cid"], label=[False, True, False, True])
+    found = seen(rows(), covariate=Covariate.BEFORE, before=past)
+    assert found.control.sums.covariate == pytest.approx((0.0 + 1.0) / 2)
+    assert np.isnan(found.treatment.sums.covariate)
+    assert (found.control.sums.mean, found.treatment.sums.mean) == (2.0, 3.0)
+    assert seen(rows(), covariate=Covariate.NONE, before=past).control.sums.sums[2] == 0
+
+
 def test_a_row_that_the_treatment_failed_counts_for_it_with_the_answer_that_was_given() -> None:
     failed = rows(
         error=[None, None, "ValueError: no clock", None],
@@ -89,7 +100,7 @@ def test_a_row_that_nobody_answered_has_no_metric() -> None:
 
 
 def test_rows_of_one_request_share_its_latency_and_count_once() -> None:
-    found = seen(rows(request_id=["q1", "q1", "q3", "q3"]), metric=Metric.LATENCY_MS, cuped=False)
+    found = seen(rows(request_id=["q1", "q1", "q3", "q3"]), metric=Metric.LATENCY_MS, covariate=Covariate.NONE)
     assert (found.control.sums.rows, found.control.sums.mean) == (1, 2.0)
     assert found.treatment.answers.timed == 1
 

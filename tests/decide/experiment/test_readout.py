@@ -58,11 +58,11 @@ def test_a_sample_ratio_mismatch_is_an_error_whatever_the_metric_says() -> None:
     found = read(plan(), observed(costs(2_000, 0.5, 1), costs(1_700, 0.1, 2)), POLICY)
     assert (found.conclusion, found.verdict.outcome, found.trusted) == (Conclusion.ERROR, Outcome.ERROR, False)
     assert "sample ratio mismatch" in found.verdict.because()
-    assert found.overall.conclusion is Conclusion.BETTER
+    assert found.overall.conclusion is Conclusion.ERROR
 
 
 @given(st.integers(200, 4_000), st.integers(200, 4_000), st.sampled_from([0.1, 0.3, 0.5]))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_split_is_judged_as_tea_tasting_does_but_for_looking_often(treated: int, others: int, weight: float) -> None:
     found = read(plan(weight=weight), observed(np.zeros(others), np.zeros(treated)), POLICY)
     (split,) = (reason for reason in found.verdict.reasons if reason.check == "experiment.sample_ratio")
@@ -87,7 +87,7 @@ def test_errors_and_slow_answers_leave_no_result() -> None:
 
 
 @given(st.integers(0, 50), st.lists(st.floats(0.0, 3.0), min_size=2, max_size=2), st.booleans())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_more_harm_never_improves_the_verdict(seed: int, harms: list[float], relative: bool) -> None:
     """Harm is added to the treatment's every row; "better" may turn into no claim, and no claim into "worse", never back."""
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def test_more_harm_never_improves_the_verdict(seed: int, harms: list[float], rel
 
 
 @given(st.permutations(range(5)))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_the_order_of_batches_does_not_change_the_readout(order: list[int]) -> None:
     control, treatment = costs(2_000, 0.2, 1), costs(2_000, 0.15, 2)
     batches = [observed(control[i::5], treatment[i::5]) for i in order]
@@ -112,16 +112,30 @@ def test_the_order_of_batches_does_not_change_the_readout(order: list[int]) -> N
 
 def test_a_release_against_itself_is_seldom_found_to_differ_however_often_one_looks() -> None:
     """300 experiments of entities of one to four alike rows each, looked at 17 times, with what the control's score explains."""
-    rng, asked, alarms = np.random.default_rng(11), plan(entities=4_000, minimum_entities=355), 0
+    rng, asked, alarms = np.random.default_rng(11), plan(rows=10_000, minimum_entities=355), 0
     for _ in range(300):
         rows = rng.integers(1, 5, (2, 2_000))
         expected = rng.beta(2, 6, (2, 2_000))
         cost = 3.0 * rows * (rng.random((2, 2_000)) < expected)
         values = np.stack([rows, cost, rows * expected, rows], axis=2)
         looks = ([Sums.of(arm[:count]) for arm in values] for count in range(400, 2_001, 100))
-        found = {compare(asked, *arms, alpha=asked.alpha, tightest_at=asked.entities).conclusion for arms in looks}
+        found = {compare(asked, *arms, alpha=asked.alpha, tightest_at=asked.rows).conclusion for arms in looks}
         alarms += bool(found & {Conclusion.BETTER, Conclusion.WORSE})
     assert alarms <= 0.05 * 300
+
+
+def test_entities_that_come_back_raise_no_more_alarms() -> None:
+    """The same 400 entities an arm, each with its own rate, once more at every look."""
+    rng, asked, alarms = np.random.default_rng(12), plan(rows=8_000), 0
+    for _ in range(150):
+        rates, rows, cost = rng.beta(1, 4, (2, 400)), np.zeros((2, 400)), np.zeros((2, 400))
+        found = set()
+        for _ in range(20):
+            rows, cost = rows + 1, cost + 3.0 * (rng.random((2, 400)) < rates)
+            arms = (Sums.of(np.column_stack([n, y, 0 * n, 0 * n])) for n, y in zip(rows, cost, strict=True))
+            found.add(compare(asked, *arms, alpha=asked.alpha, tightest_at=asked.rows).conclusion)
+        alarms += bool(found & {Conclusion.BETTER, Conclusion.WORSE})
+    assert alarms <= 0.05 * 150
 
 
 def segmented(values: int) -> Observed:

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 def plan(**changes: Any) -> ExperimentPlan:
     values = {
-        "name": "lower", "control": "aaaa", "treatment": "bbbb", "metric": Metric.COST, "effect": 0.1, "entities": 4_000,
+        "name": "lower", "control": "aaaa", "treatment": "bbbb", "metric": Metric.COST, "effect": 0.1, "rows": 4_000,
         "minimum_entities": 50,
     }  # fmt: skip
     return ExperimentPlan(**(values | changes))

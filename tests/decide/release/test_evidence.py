@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from everloop.decide.fairness import GroupCounts
 from everloop.decide.policy import CostMatrix
 from everloop.decide.release.evidence import COLUMNS, Assigned, Evidence, from_traffic
 from everloop.decide.release.state import ReleaseState, Stage
@@ -133,3 +134,15 @@ def test_arrays_give_the_same_evidence_as_lists():
 def test_a_release_without_threshold_is_an_error():
     with pytest.raises(ConfigurationError, match='release "new"'):
         from_traffic(columns(row(shadow_release="new", shadow_score=0.2)), CANARY, cost=COST, thresholds={"old": 0.5})
+
+
+def test_groups_are_counted_by_what_the_release_on_trial_decides():
+    rows = columns(
+        row(shadow_release="new", shadow_score=0.45, label=True),
+        row(arm="challenger", release="new", score=0.3, label=False),
+        row(arm="challenger", release="new", score=0.9),
+        row(),
+    ) | {"request.sex": ["f", "f", "m", "m"]}
+    found = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["sex"]).groups["sex"]
+    assert found["f"] == GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
+    assert found["m"] == GroupCounts(rows=1, selected=1)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from everloop.decide.fairness import GroupCounts
 from everloop.decide.parity_verdict import Standing, Standings
-from everloop.decide.policy import RolloutPolicy
+from everloop.decide.policy import FairnessPolicy, RolloutPolicy
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
 from everloop.decide.release.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert, skip
 from everloop.decide.release.state import ReleaseState, Stage
@@ -298,6 +299,25 @@ def test_more_harm_never_improves_the_verdict(state, requests, errors, ms, cost,
     worse = base | {kind: min(requests, int(base[kind] * factor) + 1) if kind == "errors" else base[kind] * factor}
     outcomes = [advance(state, evidence(**values), POLICY, LATER).verdict.outcome for values in (base, worse)]
     assert BETTER_FIRST.index(outcomes[0]) <= BETTER_FIRST.index(outcomes[1])
+
+
+def grouped(selected):
+    rows = 4_000
+    return {"sex": {"f": GroupCounts(rows=rows, selected=int(selected * rows)), "m": GroupCounts(rows=rows, selected=1_200)}}
+
+
+def test_a_release_that_selects_one_group_far_less_often_is_rolled_back():
+    rule = FairnessPolicy.four_fifths("sex")
+    action = advance(CANARY, replace(GOOD, groups=grouped(0.15)), POLICY, LATER, rule)
+    assert action.kind is Kind.ROLL_BACK
+    assert "sex" in action.reason
+    assert advance(CANARY, replace(GOOD, groups=grouped(0.29)), POLICY, LATER, rule).kind is Kind.ADVANCE
+    assert advance(CANARY, replace(GOOD, groups=grouped(0.15)), POLICY, LATER).kind is Kind.ADVANCE
+
+
+def test_groups_with_few_rows_hold_up_nothing():
+    few = {"sex": {"f": GroupCounts(rows=9, selected=0), "m": GroupCounts(rows=90, selected=60)}}
+    assert advance(CANARY, replace(GOOD, groups=few), POLICY, LATER, FairnessPolicy.four_fifths("sex")).kind is Kind.ADVANCE
 
 
 def test_an_equal_release_is_rarely_rolled_back_however_often_one_looks():

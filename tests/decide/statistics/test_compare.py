@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from everloop.decide.policy import CostMatrix
-from everloop.decide.statistics.compare import auc, auc_difference, costs, mean_difference, placements
+from everloop.decide.statistics.compare import Estimate, auc, auc_difference, costs, expected_costs, mean_difference, placements
 
 LABELLED = st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40)
 
@@ -94,3 +94,46 @@ def test_the_paired_interval_is_scipys_one_sample_interval_in_large_samples() ->
 
 def test_one_row_has_no_interval() -> None:
     assert mean_difference(np.array([1.0]), np.array([0.0])) is None
+
+
+def test_the_interval_of_an_auc_is_delongs_worked_by_hand() -> None:
+    # Of the positives 0.9 lies above both negatives, 0.4 above one: components 1 and 1/2; the negatives' likewise.
+    labels, scores = np.array([True, True, False, False]), np.array([0.9, 0.4, 0.5, 0.1])
+    half = stats.norm.ppf(0.975) * np.sqrt(0.125 / 2 + 0.125 / 2)
+    found = auc(labels, scores)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75 - half, 0.75 + half))
+    assert found.rows == 4
+    assert auc(labels[:3], scores[:3]) is None
+    assert auc(labels[1:], scores[1:]) is None
+
+
+def test_the_interval_of_a_mean_difference_is_the_normal_one_worked_by_hand() -> None:
+    found = mean_difference(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 3.0]))
+    half = stats.norm.ppf(0.975) * np.sqrt(7 / 3)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((3, 3 - half, 3 + half))
+    assert found.rows == 3
+    assert mean_difference(np.array([2.0, 4.0]), np.array([1.0, 2.0])) is not None
+
+
+def test_intervals_are_at_ninety_five_percent_unless_said_otherwise() -> None:
+    labels, first, second = correlated(80, seed=4)
+    assert auc(labels, first) == auc(labels, first, 0.95) != auc(labels, first, 0.9)
+    assert auc_difference(labels, first, second) == auc_difference(labels, first, second, 0.95)
+    assert mean_difference(first, second) == mean_difference(first, second, 0.95) != mean_difference(first, second, 0.9)
+
+
+def test_an_estimate_reads_as_its_value_and_interval() -> None:
+    assert str(Estimate(value=0.71, low=0.69444, high=0.7, rows=9)) == "0.7100 [0.6944, 0.7000]"
+
+
+def test_expected_costs_weigh_both_mistakes_by_their_chance() -> None:
+    chances, decisions = np.array([0.3, 0.3]), np.array([True, False])
+    assert expected_costs(chances, decisions, CostMatrix(false_positive=2, false_negative=5)) == pytest.approx([1.4, 1.5])
+
+
+@given(LABELLED)
+def test_a_difference_is_undefined_where_either_auc_is(rows) -> None:
+    labels, first, second = columns(rows)
+    assert (auc_difference(labels, first, second) is None) is (auc(labels, first) is None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from everloop.decide.statistics.intervals import mean, mean_sequence, newcombe, rate_sequence, split_evidence, wilson
 
@@ -97,3 +97,53 @@ def test_split_evidence_is_rarely_large_under_the_right_share_and_soon_large_und
     )
     assert alarms / 500 < 0.05
     assert split_evidence((90, 510), 0.25) > 1000
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.data())
+def test_newcombe_is_method_ten_at_any_confidence(first, second, data):
+    a, b, level = data.draw(st.integers(0, first)), data.draw(st.integers(0, second)), data.draw(st.sampled_from([0.8, 0.95]))
+    p, q = a / first, b / second
+    one = binomtest(a, first).proportion_ci(confidence_level=level, method="wilson")
+    other = binomtest(b, second).proportion_ci(confidence_level=level, method="wilson")
+    low = p - q - math.sqrt((p - one.low) ** 2 + (other.high - q) ** 2)
+    high = p - q + math.sqrt((one.high - p) ** 2 + (q - other.low) ** 2)
+    assert newcombe((a, first), (b, second), level) == pytest.approx((low, high), abs=1e-9)
+    if level == 0.95:
+        assert newcombe((a, first), (b, second)) == newcombe((a, first), (b, second), 0.95)
+
+
+def test_without_trials_on_either_side_a_difference_is_open():
+    assert newcombe((1, 2), (0, 0)) == newcombe((0, 0), (0, 0)) == newcombe((0, -1), (1, 2)) == (-1, 1)
+    assert wilson(0, -1) == rate_sequence(0, -1, 0.05) == (0, 1)
+    assert newcombe((0, 1), (1, 1)).low == -1
+
+
+def test_a_mean_of_two_rows_has_an_interval_at_the_confidence_that_is_asked():
+    half = norm.ppf(0.95) * math.sqrt(3 / 2)
+    assert mean(1.0, 3.0, 2, 0.9) == pytest.approx((1 - half, 1 + half))
+    assert mean(1.0, 3.0, 1.9) == mean_sequence(1.0, 3.0, 1, 0.05, 100) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("count", "tightest_at"), [(2, 100), (500, 1000), (5000, 1000), (50, 0)])
+def test_mean_sequence_is_the_papers_formula(count, tightest_at):
+    # Theorem 2.2 with the closed form for rho that the paper recommends: rho^2 = (-2 log a + log(-2 log a + 1)) / t.
+    alpha, variance = 0.05, 2.5
+    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / max(2, tightest_at)
+    inside = 2 * (count * rho2 + 1) / (count**2 * rho2) * math.log(math.sqrt(count * rho2 + 1) / alpha)
+    half = math.sqrt(variance * inside)
+    assert mean_sequence(0.3, variance, count, alpha, tightest_at) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-12)
+
+
+def test_split_evidence_is_the_product_of_what_the_mixture_foretold_of_each_unit():
+    a, b = 2.5, 7.5
+    foretold = a / (a + b) * (a + 1) / (a + b + 1) * (a + 2) / (a + b + 2) * b / (a + b + 3)
+    assert split_evidence((3, 1), 0.25) == pytest.approx(foretold / (0.25**3 * 0.75))
+    assert split_evidence((0, 0), 0.25) == pytest.approx(1)
+    assert split_evidence((5000, 0), 0.01) == pytest.approx(1e12)
+
+
+def test_a_rate_without_a_failure_or_a_success_is_bounded_on_one_side_alone():
+    low, high = rate_sequence(0, 50, 0.05)
+    assert (low, rate_sequence(50, 50, 0.05).high) == (0.0, 1.0)
+    assert 1 / 51 / (1 - high) ** 50 == pytest.approx(20, rel=1e-5)
+    assert rate_sequence(1, 1, 0.05).low == pytest.approx(0.025)

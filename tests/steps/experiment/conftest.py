@@ -38,6 +38,7 @@ class World:
         self.now = NOW
         self._random = np.random.default_rng(7)
         self._asked = 0
+        self._came = APRIL
         self.log: Callable[[list[dict[str, Any]]], None] = lambda rows: traffic.log("toys", rows)
         week = Interval(APRIL, APRIL + timedelta(days=7))
         self.lake.replace("toys", _examples(), week)
@@ -59,7 +60,7 @@ class World:
     def plan(self, **changes: Any) -> ExperimentPlan:
         values = {
             "name": "ab", "control": self.ids["old"], "treatment": self.ids["new"], "metric": Metric.COST, "effect": 0.2,
-            "entities": 1_000, "minimum_entities": 100,
+            "rows": 1_000, "minimum_entities": 100,
         }  # fmt: skip
         return ExperimentPlan(**(values | changes))
 
@@ -79,14 +80,25 @@ class World:
         self.now += timedelta(days=days)
         return self
 
-    def users(self, count: int = 800, *, wrong: float = 0.3, better: float = 0.0, errors: float = 0.0) -> World:
-        """Users ask twice each. The control is wrong about the share `wrong`, the treatment about `better` less."""
+    def again(self) -> World:
+        """From now on the same users ask as from the beginning, ten days later."""
+        self._came, self._asked = self._came + timedelta(days=10), 0
+        return self
+
+    def users(
+        self, count: int = 800, *, wrong: float = 0.3, better: float = 0.0, errors: float = 0.0, slow: bool = False
+    ) -> World:
+        """Users ask twice each. The control is wrong about the share `wrong`, the treatment about `better` less.
+
+        With `slow` every user has a latency of their own.
+        """
         state, rows, outcomes = self.state, [], []
         for _ in range(count):
             self._asked += 1
             for turn in range(2):
                 row, truth = self._row(state, f"user{self._asked}", turn, wrong, better, errors)
-                rows.append(row)
+                own = 1.0 + self._asked % 10
+                rows.append(row | {"latency_ms": own + self._random.random()} if slow else row)
                 outcomes.append((row["key"], truth, APRIL))
         self.log(rows)
         self.traffic.record_outcomes("toys", outcomes)
@@ -95,7 +107,7 @@ class World:
     def _row(
         self, state: ReleaseState, user: str, turn: int, wrong: float, better: float, errors: float
     ) -> tuple[dict[str, Any], bool]:
-        random, key = self._random, f"{user}-{turn}"
+        random, key = self._random, f"{user}-{turn}-{self._came:%d}"
         truth = bool(random.random() < 0.5)
         arm = assign(state, user, key, 1.0)
         treated = arm.arm == CHALLENGER
@@ -107,7 +119,7 @@ class World:
             key,
             entity=user,
             at=self.now + timedelta(seconds=5),
-            as_of=APRIL + timedelta(seconds=self._asked),
+            as_of=self._came + timedelta(seconds=self._asked),
             arm=arm.arm,
             rollout=state.rollout,
             release=self.ids[own],

@@ -30,9 +30,9 @@ def world(
 
 def test_planned_started_watched_and_concluded(world: World) -> None:
     world.users(count=600)
-    draft = world.plan(effect=0.25, segments=("size",), entities=0)
+    draft = world.plan(effect=0.25, segments=("size",), rows=0)
     design = experiment.size(world.traffic, world.registry, world.use_case, draft, days=7)
-    world.wait(1).start(world.plan(effect=0.25, segments=("size",), entities=design.entities))
+    world.wait(1).start(world.plan(effect=0.25, segments=("size",), rows=design.rows))
     assert world.users(count=400, better=0.2).look()["action"] == "wait"
     assert world.users(count=400, better=0.2).wait(8).look()["action"] == "experiment_concluded"
     row = world.ledger.entries("toys")[-1]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from everloop.decide.experiment.readout import Conclusion
-from everloop.decide.policy import Metric
+from everloop.decide.policy import Covariate, Metric
 from everloop.decide.release.state import Stage
 from everloop.steps import experiment
 from steps.experiment.conftest import World
@@ -72,7 +72,7 @@ def test_segments_follow_the_use_cases_slices(world: World) -> None:
 
 
 def test_what_the_controls_score_explains_narrows_the_interval(world: World) -> None:
-    plans = [world.plan(metric=Metric.SELECTION_RATE, cuped=cuped) for cuped in (True, False)]
+    plans = [world.plan(metric=Metric.SELECTION_RATE, covariate=covariate) for covariate in (Covariate.CONTROL, Covariate.NONE)]
     world.start(plans[0])
     world.users(count=500, wrong=0.05)
     standing = experiment.latest(world.ledger, "toys")
@@ -81,6 +81,19 @@ def test_what_the_controls_score_explains_narrows_the_interval(world: World) -> 
     explained, plain = (experiment.read_again(*ports, replace(standing, plan=plan)).overall for plan in plans)
     assert explained.explained > 0.3
     assert explained.high - explained.low < 0.85 * (plain.high - plain.low)
+
+
+def test_what_the_same_entities_did_before_narrows_the_interval(world: World) -> None:
+    """Users ask for what they always ask for: the control was wrong about the same ones before."""
+    plans = [world.plan(metric=Metric.LATENCY_MS, covariate=covariate) for covariate in (Covariate.BEFORE, Covariate.NONE)]
+    world.users(count=500, slow=True).start(plans[0])
+    world.again().users(count=500, slow=True)
+    standing = experiment.latest(world.ledger, "toys")
+    assert standing is not None
+    ports = (world.traffic, world.registry, world.lake, world.use_case)
+    explained, plain = (experiment.read_again(*ports, replace(standing, plan=plan)).overall for plan in plans)
+    assert explained.explained > 0.5
+    assert explained.high - explained.low < 0.8 * (plain.high - plain.low)
 
 
 def test_labels_that_ripen_after_the_end_still_count(world: World) -> None:

@@ -20,6 +20,7 @@ from fakes.features import MemoryFeatures
 from fakes.ledger import InMemoryLedger
 from fakes.measurements import InMemoryMeasurements
 from fakes.registry import InMemoryRegistry
+from fakes.scorer import InMemoryScorer
 
 COMMIT = "c0ffee"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -40,6 +41,7 @@ class World:
     work: Path
     use_case: UseCase = DEPARTURES
     measurements: InMemoryMeasurements = field(default_factory=InMemoryMeasurements)
+    scorer: InMemoryScorer = field(default_factory=InMemoryScorer)
     cluster: MemoryCluster | None = None
 
     def prepared(self, run: str, through: datetime | None = None, *, drill: bool = False) -> dict[str, Any]:
@@ -62,7 +64,16 @@ class World:
 
     def gate(self, evaluation: dict[str, Any], release: str, **options: Any) -> dict[str, Any]:
         return training.gate(
-            self.ledger, self.registry, self.measurements, self.use_case, evaluation, release, now=NOW, **options
+            self.ledger,
+            self.registry,
+            self.measurements,
+            self.scorer,
+            self.lake,
+            self.use_case,
+            evaluation,
+            release,
+            now=NOW,
+            **options,
         )
 
     def replayed(self, release: str, verdict: str, because: str = "all rows have the features of history") -> None:

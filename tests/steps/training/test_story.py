@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from everloop.decide.policy import FairnessPolicy
+from everloop.decide.policy import BehaviourPolicy, FairnessPolicy, Invariance
 from everloop.errors import ConfigurationError, DataError
 from everloop.learn.scoring import score
 from everloop.steps import training
 from everloop.steps.training.lineage import lineage
 from everloop.steps.training.staging import staged_examples, staged_files
+from fakes.scorer import InMemoryScorer
 from steps.training.conftest import COMMIT, Story, World
 
 
@@ -111,7 +112,10 @@ def test_the_gates_verdict_goes_to_the_ledger_once_and_changes_no_state(story: S
     assert (world.ledger.head("departures")) == (seq, before) == (seq, state)
     (entry,) = world.ledger.entries("departures", subject=registered["release"], action="gate_passed")
     assert (entry.actor, entry.evidence["champion"]) == ("everloop", story.first[1]["release"])
-    assert {reason["check"] for reason in entry.evidence["reasons"]} >= {"gate.cost", "gate.auc", "fairness.origin.tpr"}
+    assert {reason["check"] for reason in entry.evidence["reasons"]} >= {
+        "gate.cost", "gate.auc", "gate.scorer", "gate.behaviour.boundaries", "gate.behaviour.direction.schedule__minute",
+        "gate.behaviour.noise_decisions", "fairness.origin.tpr",
+    }  # fmt: skip
     assert first["body"].count("\n- **pass**") >= 8
     assert world.registry.tags[registered["release"]]["gate"] == "pass"
 
@@ -190,6 +194,26 @@ def test_fairness_groups_must_be_among_the_examples_columns(story: Story) -> Non
     use_case = replace(story.world.use_case, fairness=FairnessPolicy(columns=("age",)))
     with pytest.raises(DataError, match=r'FairnessPolicy\.columns names "age"'):
         training.evaluate(story.world.lake, story.world.registry, story.world.ledger, use_case, "second")
+
+
+def test_a_behaviour_test_of_what_the_model_does_not_take_is_refused(story: Story) -> None:
+    tests = (Invariance(column="age", tolerance=0.1, share=0.1),)
+    use_case = replace(story.world.use_case, gate=replace(story.world.use_case.gate, behaviour=BehaviourPolicy(tests=tests)))
+    with pytest.raises(ConfigurationError, match=r"BehaviourPolicy\.tests names age"):
+        training.evaluate(story.world.lake, story.world.registry, story.world.ledger, use_case, "second")
+
+
+def test_a_release_that_the_scorer_does_not_load_is_refused_before_anybody_is_asked(story: Story) -> None:
+    evaluation, registered = story.second
+    world = replace(unmeasured(story), scorer=InMemoryScorer(broken={registered["release"]: "view v is not there"}))
+    found = world.gate(evaluation, registered["release"])
+    assert (found["outcome"], found["passed"]) == ("fail", False)
+    assert "view v is not there" in found["because"]
+
+
+def test_the_absence_of_a_view_is_measured_for_the_reviewer(story: Story) -> None:
+    evaluation, _ = story.second
+    assert set(evaluation["evidence"]["behaviour"]["absent"]) == {"origin_delay", "every view"}
 
 
 def test_lineage_names_code_lock_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,8 @@ def _obstacle(state: ReleaseState, plan: ExperimentPlan) -> str | None:
         return f"{trial} is under way (stage {state.stage}): wait until that ends, or end it"
     if state.champion != plan.control:
         return f"the control {plan.control} does not serve, {state.champion or 'nothing'} does: plan against what serves"
-    if plan.entities < 2:
-        return f"the plan is made for {plan.entities} entities: size it by `everloop ab plan --save`, or set `entities`"
+    if plan.rows < 2:
+        return f"the plan is made for {plan.rows} rows: size it by `everloop ab plan --save`, or set `rows`"
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from everloop.decide.experiment.effect import effect
 from everloop.decide.experiment.sums import Sums
@@ -41,7 +41,6 @@ class Design:
     fixed_rows: int
     rows: int
     inflation: float
-    entities: int
     requests: int
     days: float
     detectable: dict[int, float]
@@ -71,14 +70,13 @@ def design(past: Past, plan: ExperimentPlan) -> Design | None:
         return units(difference, math.sqrt(per_row), plan, critical)
 
     fixed, rows = needed(fixed_boundary(plan.alpha)), needed(sequential_boundary(plan.alpha))
-    by_row, daily = sums.entities / sums.rows, sums.rows / past.days
+    daily = sums.rows / past.days
     return Design(
         mean=mean,
         effect=difference,
         fixed_rows=math.ceil(fixed),
         rows=math.ceil(rows),
         inflation=rows / fixed,
-        entities=math.ceil(rows * by_row),
         requests=math.ceil(rows * past.requests / sums.rows),
         days=rows / daily,
         detectable={days: detectable(daily * days, math.sqrt(per_row), plan) for days in HORIZONS},
@@ -95,7 +93,7 @@ def proportion_effect(first: float, second: float) -> float:
 
 def fixed_boundary(alpha: float) -> float:
     """How many standard errors a difference must lie from nought at one look, two-sided."""
-    return float(norm.ppf(1 - alpha / 2))
+    return float(ndtri(1 - alpha / 2))
 
 
 def sequential_boundary(alpha: float) -> float:
@@ -111,7 +109,7 @@ def chance(count: float, difference: float, deviation: float, weight: float, bou
     Of a sequence that is a lower bound: it may cross its boundary before the end too.
     """
     size = difference / (deviation * math.sqrt(1 / (count * weight) + 1 / (count * (1 - weight))))
-    return float(norm.sf(boundary - size) + norm.cdf(-boundary - size))
+    return float(ndtr(size - boundary) + ndtr(-boundary - size))
 
 
 def units(difference: float, deviation: float, plan: ExperimentPlan, boundary: float) -> float:

@@ -26,7 +26,7 @@ class Effect:
 
     control: Mean
     treatment: Mean
-    entities: int
+    rows: int
     theta: float
     explained: float
 
@@ -43,13 +43,14 @@ class Effect:
     def sequence(self, alpha: float, tightest_at: int, factor: float = 1.0) -> Range:
         """The confidence sequence of `treatment - factor * control`: it holds at every look, however many there are.
 
-        The asymptotic one of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas (2024), for the difference with its own variance;
-        `tightest_at` entities, of both arms together, it is narrowest. With a `factor` a relative margin needs no
-        interval of a ratio (Fieller 1954).
+        The asymptotic one of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas (2024), for the difference with its own variance; at
+        `tightest_at` rows, of both arms together, it is narrowest. Rows are the clock, since entities that come back
+        bring more of them; how much these are worth is in the variance. With a `factor` a relative margin needs no interval
+        of a ratio (Fieller 1954).
         """
         variance = self.treatment.variance + factor**2 * self.control.variance
         centre = self.treatment.value - factor * self.control.value
-        return mean_sequence(centre, variance * self.entities, self.entities, alpha, tightest_at)
+        return mean_sequence(centre, variance * self.rows, self.rows, alpha, tightest_at)
 
 
 def effect(control: Sums, treatment: Sums, *, cuped: bool) -> Effect | None:
@@ -68,7 +69,7 @@ def effect(control: Sums, treatment: Sums, *, cuped: bool) -> Effect | None:
     return Effect(
         control=old,
         treatment=new,
-        entities=both.entities,
+        rows=both.rows,
         theta=theta,
         explained=1 - (old.variance + new.variance) / plain if plain else 0.0,
     )

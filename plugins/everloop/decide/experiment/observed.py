@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import CostMatrix, Metric
+from everloop.decide.experiment.measures import Floats, Mask, Rows, covariate_of, failed, latency_of, metric_of
+from everloop.decide.experiment.sums import COVARIATE, Sums
+from everloop.decide.policy import CostMatrix, Covariate, Metric
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned
-from everloop.decide.statistics.compare import expected_costs
 from everloop.flags import incomplete
 
-Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-
-COLUMNS = (
-    "request_id", "entity", "arm", "score", "decision", "shadow_release", "shadow_score", "flags", "error", "latency_ms", "label",
-)  # fmt: skip
-"""The columns of `ports.TrafficLog` that `observe` reads."""
+Codes = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,25 +60,33 @@ def observe(
     rows: Rows,
     metric: Metric,
     *,
-    cuped: bool,
     cost: CostMatrix,
     threshold: float,
+    covariate: Covariate = Covariate.NONE,
+    before: Rows | None = None,
     segments: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> Observed:
     """What `rows` show, each entity with all of its rows (`COLUMNS`, nulls as NaN or None).
 
     Rows count for the arm that their entity was assigned to, also where that release failed and the control answered in its
     place: the answer that was given is what the assignment led to (intention to treat). `threshold`: the control's.
-    `segments`: by name, the value of each row, shape (n,).
+    `before`: earlier rows, of which those of the same entities are the covariate, if it is `BEFORE`; an entity without any takes
+    part all the same. `segments`: by name, the value of each row, shape (n,).
     """
     treated = np.asarray(rows["arm"]) == "challenger"
-    _, entity = np.unique(np.asarray(rows["entity"]), return_inverse=True)
-    worth = metric_of(rows, metric, cost, threshold)
-    expected = covariate_of(rows, metric, cost, threshold) if cuped else np.full(len(worth), np.nan)
-    values = np.column_stack([np.isfinite(worth), worth, expected, np.isfinite(worth) & np.isfinite(expected)])
-    values[~values[:, 0].astype(bool), 1:] = 0.0
-    values[~values[:, 3].astype(bool), 2] = 0.0
-    sides = [_side(rows, entity, values, arm, segments or {}) for arm in (~treated, treated)]
+    past = before if covariate is Covariate.BEFORE else None
+    names = [np.asarray(one["entity"]) for one in (rows, past) if one is not None]
+    _, code = np.unique(np.concatenate(names), return_inverse=True)
+    entity = code[: len(treated)]
+    worth, expected = metric_of(rows, metric, cost, threshold), np.full(len(treated), np.nan)
+    if covariate is Covariate.CONTROL:
+        expected = covariate_of(rows, metric, cost, threshold)
+    values = _summed(worth, np.where(np.isfinite(worth), expected, np.nan))
+    earlier = None
+    if past is not None:
+        shown = _summed(np.full(len(code) - len(entity), np.nan), metric_of(past, metric, cost, threshold))
+        earlier = _by_entity(code[len(entity) :], shown, len(code))
+    sides = [_side(rows, entity, values, earlier, arm, segments or {}) for arm in (~treated, treated)]
     met = [set(entity[arm]) for arm in (~treated, treated)]
     return Observed(
         control=sides[0],
@@ -95,82 +96,44 @@ def observe(
     )
 
 
-def metric_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float) -> Floats:
-    """The metric of each row, NaN where it has none (yet). Latency counts once for each request and arm."""
-    if metric is Metric.LATENCY_MS:
-        return _latency(rows)
-    decisions = _decisions(rows, threshold)
-    if metric is Metric.SELECTION_RATE:
-        return decisions
-    return _loss(decisions, _floats(rows["label"]), metric, cost)
+def _summed(worth: Floats, expected: Floats) -> Floats:
+    """Of each row what `sums` sums: whether it has a metric and which, the covariate and whether it has one; shape (n, 4)."""
+    known, covered = np.isfinite(worth), np.isfinite(expected)
+    return np.column_stack([known, np.where(known, worth, 0.0), np.where(covered, expected, 0.0), covered])
 
 
-def covariate_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float) -> Floats:
-    """What the control's own calibrated score expects of the metric under the control's decision; NaN where it gave none.
-
-    In the treatment's arm the control scores the shadow sample alone, so in the control's arm no other rows count either: the
-    sample is drawn by key, whatever the arm, and no release of the treatment touches it.
-    """
-    treated = np.asarray(rows["arm"]) == "challenger"
-    sampled = np.array([release is not None for release in rows["shadow_release"]], dtype=bool)
-    score = np.where(sampled, np.where(treated, _floats(rows["shadow_score"]), _floats(rows["score"])), np.nan)
-    decisions = np.where(np.isnan(score), np.nan, score >= threshold)
-    return decisions if metric is Metric.SELECTION_RATE else _loss(decisions, score, metric, cost)
-
-
-def _decisions(rows: Rows, threshold: float) -> Floats:
-    """What was decided for the user: where the treatment failed, what the control decided in its place."""
-    failed, beside = _failed(rows), _floats(rows["shadow_score"])
-    instead = np.where(np.isnan(beside), np.nan, beside >= threshold)
-    treated = np.asarray(rows["arm"]) == "challenger"
-    return np.where(failed, np.where(treated, instead, np.nan), _floats(rows["decision"]))
-
-
-def _loss(decisions: Floats, positive: Floats, metric: Metric, cost: CostMatrix) -> Floats:
-    """What each decision costs (or its error) where a positive is there with chance `positive`: 0 or 1 once it is known."""
-    prices = cost if metric is Metric.COST else CostMatrix(false_positive=1.0, false_negative=1.0)
-    return np.where(np.isnan(decisions), np.nan, expected_costs(positive, decisions > 0.5, prices))
-
-
-def _latency(rows: Rows) -> Floats:
-    request, arm = np.asarray(rows["request_id"]).astype(str), np.asarray(rows["arm"]).astype(str)
-    _, first = np.unique(np.char.add(request, np.where(arm == "challenger", "|t", "|c")), return_index=True)
-    found = np.full(len(request), np.nan)
-    found[first] = _floats(rows["latency_ms"])[first]
-    return found
-
-
-def _side(rows: Rows, entity: npt.NDArray[np.intp], values: Floats, arm: Mask, segments: Mapping[str, npt.NDArray[Any]]) -> Side:
+def _side(
+    rows: Rows,
+    entity: Codes,
+    values: Floats,
+    earlier: Floats | None,
+    arm: Mask,
+    segments: Mapping[str, npt.NDArray[Any]],
+) -> Side:
     found = {}
     for name, of_rows in segments.items():
         for value in np.unique(of_rows[arm]):
-            found[name, str(value)] = _sums(entity, values, arm & (of_rows == value))
-    latency = _latency(rows)[arm]
+            found[name, str(value)] = _sums(entity, values, earlier, arm & (of_rows == value))
+    latency = latency_of(rows)[arm]
     counts = np.bincount(
         np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left"), minlength=len(LATENCY_EDGES) + 1
     )
     lacking = np.array([incomplete(flags) for flags in rows["flags"]], dtype=bool)
     answers = Arm(
         requests=int(arm.sum()),
-        errors=int((_failed(rows) & arm).sum()),
+        errors=int((failed(rows) & arm).sum()),
         incomplete=int((lacking & arm).sum()),
         latency=tuple(counts.tolist()),
     )
-    return Side(sums=_sums(entity, values, arm), segments=found, answers=answers)
+    return Side(sums=_sums(entity, values, earlier, arm), segments=found, answers=answers)
 
 
-def _sums(entity: npt.NDArray[np.intp], values: Floats, mask: Mask) -> Sums:
-    _, place = np.unique(entity[mask], return_inverse=True)
-    columns = [np.bincount(place, weights=values[mask, column]) for column in range(values.shape[1])]
-    return Sums.of(np.column_stack(columns))
+def _sums(entity: Codes, values: Floats, earlier: Floats | None, mask: Mask) -> Sums:
+    """The sums of the entities of some rows, what they showed earlier among them."""
+    codes, place = np.unique(entity[mask], return_inverse=True)
+    totals = _by_entity(place, values[mask], len(codes))
+    return Sums.of(totals if earlier is None else np.column_stack([totals[:, :COVARIATE], earlier[codes, COVARIATE:]]))
 
 
-def _failed(rows: Rows) -> Mask:
-    return np.array([error is not None for error in rows["error"]], dtype=bool)
-
-
-def _floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
-    """As floats, null as NaN."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+def _by_entity(place: Codes, values: Floats, count: int) -> Floats:
+    return np.column_stack([np.bincount(place, weights=column, minlength=count) for column in values.T])

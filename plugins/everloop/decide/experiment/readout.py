@@ -10,7 +10,7 @@ from typing import Any
 from everloop.decide.experiment.effect import Effect, effect
 from everloop.decide.experiment.observed import Observed
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import ExperimentPlan, RolloutPolicy
+from everloop.decide.policy import Covariate, ExperimentPlan, RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
@@ -34,6 +34,7 @@ _WORDS = {
     Conclusion.WORSE: "the treatment is worse",
     Conclusion.ALIKE: "no difference that matters",
     Conclusion.INCONCLUSIVE: "not known yet",
+    Conclusion.ERROR: "not comparable",
 }
 
 
@@ -78,8 +79,12 @@ class Readout:
     overall: Comparison
     segments: tuple[Comparison, ...]
     verdict: Verdict
-    conclusion: Conclusion
     trusted: bool
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """That of all rows."""
+        return self.overall.conclusion
 
     def to_json(self) -> dict[str, Any]:
         """As the ledger and the report carry it."""
@@ -98,22 +103,16 @@ def read(plan: ExperimentPlan, observed: Observed, policy: RolloutPolicy) -> Rea
     Diagnosing Sample Ratio Mismatch in Online Controlled Experiments). A guardrail that fails is a failure, and no
     result either. Without enough entities the readout is inconclusive.
     """
-    overall = compare(plan, observed.control.sums, observed.treatment.sums, alpha=plan.alpha, tightest_at=plan.entities)
-    broken = tuple(_watched(plan, observed, policy))
-    found = Reason(
-        "experiment.effect", _OUTCOME.get(overall.conclusion, INCONCLUSIVE), overall.text(plan), {"metric": str(plan.metric)}
-    )
-    errors = [reason for reason in broken if reason.outcome is ERROR]
-    failures = [reason for reason in broken if reason.outcome is FAIL]
-    worst = ERROR if errors else FAIL if failures else found.outcome
-    trusted = not errors and not failures
-    return Readout(
-        overall=overall,
-        segments=tuple(_segments(plan, observed)),
-        verdict=Verdict(worst, (found if trusted else replace(found, outcome=INCONCLUSIVE), *broken)),
-        conclusion=overall.conclusion if trusted else Conclusion.ERROR if errors else Conclusion.INCONCLUSIVE,
-        trusted=trusted,
-    )
+    overall = compare(plan, observed.control.sums, observed.treatment.sums, alpha=plan.alpha, tightest_at=plan.rows)
+    segments, watched = tuple(_segments(plan, observed)), tuple(_watched(plan, observed, policy))
+    seen = {reason.outcome for reason in watched}
+    instead = Conclusion.ERROR if ERROR in seen else Conclusion.INCONCLUSIVE if FAIL in seen else None
+    if instead:
+        overall, *others = (replace(one, conclusion=instead) for one in (overall, *segments))
+        segments = tuple(others)
+    shown = Reason("experiment.effect", _OUTCOME.get(overall.conclusion, INCONCLUSIVE), overall.text(plan))
+    worst = ERROR if ERROR in seen else FAIL if FAIL in seen else shown.outcome
+    return Readout(overall=overall, segments=segments, verdict=Verdict(worst, (shown, *watched)), trusted=instead is None)
 
 
 def compare(
@@ -130,7 +129,7 @@ def compare(
     counted = Comparison(
         name=name, value=value, rows=(control.rows, treatment.rows), entities=(control.entities, treatment.entities)
     )
-    found = effect(control, treatment, cuped=plan.cuped)
+    found = effect(control, treatment, cuped=plan.covariate is not Covariate.NONE)
     # Nothing that varies has no standard error, and its interval of no width would claim certainty.
     if found is None or not found.variance or min(counted.entities) < plan.minimum_entities:
         return counted
@@ -176,7 +175,7 @@ def _segments(plan: ExperimentPlan, observed: Observed) -> Iterator[Comparison]:
     """
     control, treatment = observed.control.segments, observed.treatment.segments
     counts = {key: sum(side.get(key, Sums()).entities for side in (control, treatment)) for key in (*control, *treatment)}
-    alpha, tightest_at = plan.alpha / plan.segment_limit, max(2, plan.entities // plan.segment_limit)
+    alpha, tightest_at = plan.alpha / plan.segment_limit, max(2, plan.rows // plan.segment_limit)
     for name, value in sorted(counts, key=lambda key: (-counts[key], key))[: plan.segment_limit]:
         arms = (side.get((name, value), Sums()) for side in (control, treatment))
         yield compare(plan, *arms, alpha=alpha, tightest_at=tightest_at, name=name, value=value)

@@ -3,8 +3,9 @@
 Nothing heavy is imported here, since every DAG file builds these at parse time. `problems()` returns all broken rules.
 """
 
+from everloop.decide.policy.behaviour import BehaviourPolicy, Direction, Invariance
 from everloop.decide.policy.cost import CostMatrix
-from everloop.decide.policy.experiment import ExperimentPlan, Metric
+from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
 from everloop.decide.policy.rollout import RolloutPolicy
@@ -13,11 +14,15 @@ from everloop.decide.policy.training import Overrides, TrainingPolicy
 from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolicy
 
 __all__ = [
+    "BehaviourPolicy",
     "CostMatrix",
+    "Covariate",
+    "Direction",
     "DriftPolicy",
     "ExperimentPlan",
     "FairnessPolicy",
     "GatePolicy",
+    "Invariance",
     "Metric",
     "Overrides",
     "ParityPolicy",

@@ -33,6 +33,18 @@ class Metric(StrEnum):
         return self in (Metric.ERROR_RATE, Metric.SELECTION_RATE)
 
 
+class Covariate(StrEnum):
+    """What is taken out of the metric (CUPED), since no treatment can have touched it.
+
+    `CONTROL`: what the control's own calibrated score expects of the metric, row by row. `BEFORE`: the metric of the same entity
+    before the experiment.
+    """
+
+    NONE = "none"
+    CONTROL = "control"
+    BEFORE = "before"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExperimentPlan:
     """What an experiment compares, how surely, and for how long: frozen before the first row, kept in the ledger.
@@ -40,14 +52,15 @@ class ExperimentPlan:
     `control` serves; `treatment` answers the share `weight` of the entities. `effect`: the smallest difference that matters,
     as a share of the control's mean when `relative`, else in the metric's own unit; it sizes the experiment, and is the
     margin within which the releases count as alike. `alpha`, `power`: 0.05 and 0.8 are the industry's standard (Kohavi, Tang
-    & Xu 2020, Trustworthy Online Controlled Experiments, ch. 17). `entities`: how many it is planned for, both arms together;
-    there the intervals are tightest. 0: not sized yet.
+    & Xu 2020, Trustworthy Online Controlled Experiments, ch. 17). `rows`: how many rows with a metric it is planned for,
+    of both arms together; there the intervals are tightest. 0: not sized yet.
 
     `minimum_time`: a week sees every weekday (ibid., ch. 2); shown harm does not wait for it. `maximum_time`: whatever is shown
     by then is the result. `minimum_entities`: of each arm before anything is concluded; 355 times the squared skewness
     makes a mean normal (Kohavi, Deng, Longbotham & Xu 2014, Seven Rules of Thumb for Web Site Experimenters, rule 7), here
-    of a metric of skewness 1. `cuped`: take out what the control's own score explains. `segments`: names of the use case's
-    `slices`; of each, and of all together, up to `segment_limit` values are shown, largest first.
+    of a metric of skewness 1. `covariate`: what is taken out (CUPED), `before` counting back from the first request of the
+    experiment. `segments`: names of the use case's `slices`; of their values, all together, the `segment_limit` largest are
+    shown.
     """
 
     name: str
@@ -55,7 +68,7 @@ class ExperimentPlan:
     treatment: str
     metric: Metric
     effect: float
-    entities: int = 0
+    rows: int = 0
     relative: bool = True
     higher_is_better: bool = False
     weight: float = 0.5
@@ -64,7 +77,8 @@ class ExperimentPlan:
     minimum_time: timedelta = timedelta(days=7)
     maximum_time: timedelta = timedelta(days=28)
     minimum_entities: int = 355
-    cuped: bool = True
+    covariate: Covariate = Covariate.CONTROL
+    before: timedelta = timedelta(days=14)
     segments: tuple[str, ...] = ()
     segment_limit: int = 20
 
@@ -87,7 +101,7 @@ class ExperimentPlan:
         found += [
             f"ExperimentPlan.{name} is {value}: it must be {least} or more"
             for name, value, least in (
-                ("entities", self.entities, 0),
+                ("rows", self.rows, 0),
                 ("minimum_entities", self.minimum_entities, 2),
                 ("segment_limit", self.segment_limit, 1),
             )
@@ -95,6 +109,8 @@ class ExperimentPlan:
         ]
         if not timedelta(0) <= self.minimum_time <= self.maximum_time:
             found.append(f"ExperimentPlan: minimum_time {self.minimum_time} must not exceed maximum_time {self.maximum_time}")
-        if self.cuped and self.metric is Metric.LATENCY_MS:
-            found.append("ExperimentPlan.cuped is set for latency_ms, which no score explains: switch it off")
+        if self.covariate is Covariate.CONTROL and self.metric is Metric.LATENCY_MS:
+            found.append('ExperimentPlan.covariate is "control", and no score explains latency_ms: use "before" or "none"')
+        if self.before <= timedelta(0):
+            found.append(f"ExperimentPlan.before is {self.before}: it must be above 0")
         return found

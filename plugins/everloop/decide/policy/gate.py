@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from everloop.decide.policy.behaviour import BehaviourPolicy
 from everloop.decide.policy.bounds import unit
 
 
@@ -11,13 +12,15 @@ from everloop.decide.policy.bounds import unit
 class GatePolicy:
     """What a candidate must show before it may meet traffic.
 
-    `confidence`: two-sided level of every interval. `auc_floor`, `ece_ceiling`: absolute limits, the only ones for a
-    first release. `cost_margin` (a share of the champion's cost per row), `auc_margin`: non-inferiority margins against
-    the champion (the candidate may be worse by this much, and no more, at the given confidence). `slice_margin`, also a
-    share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by more.
+    `confidence`: two-sided level of every interval. `auc_floor`, `ece_ceiling`: absolute limits, with the behaviour the only ones
+    for a first release; the whole interval must keep them. `cost_margin` (a share of the champion's cost per row), `auc_margin`:
+    non-inferiority margins against the champion (the candidate may be worse by this much, and no more, at the given confidence).
+    `slice_margin`, also a share of the champion's cost: no slice with at least `slice_minimum` rows may be shown to be worse by
+    more, all slices being judged together.
     `cost_margin` is that of the rollout; two alike models of the flights differ by 0 +- 1.3 % on 22,000 held-out rows, so a
     narrower margin asks for an improvement.
-    `size_mb`: the model file's budget; the latency budget is judged in the real scorer (`RolloutPolicy.check_latency_ms`).
+    `size_mb`: the model file's budget. Latency is judged in the real scorer (`RolloutPolicy.check_latency_ms`), here where it
+    can be reached, at the latest by the rollout; with `require_scorer` the gate is inconclusive without an answer of it.
     """
 
     confidence: float = 0.95
@@ -29,7 +32,10 @@ class GatePolicy:
     slice_margin: float = 0.05
     slice_minimum: int = 300
     size_mb: float = 50.0
+    require_scorer: bool = False
+    behaviour: BehaviourPolicy = BehaviourPolicy()
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
-        return unit("GatePolicy", "confidence", self.confidence) + unit("GatePolicy", "auc_floor", self.auc_floor)
+        found = [p for n in ("confidence", "auc_floor") for p in unit("GatePolicy", n, getattr(self, n))]
+        return found + self.behaviour.problems()

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from everloop.decide import parity_verdict
-from everloop.decide.policy import RolloutPolicy
+from everloop.decide import fairness, parity_verdict
+from everloop.decide.policy import FairnessPolicy, RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import Evidence
 from everloop.decide.release.state import ReleaseState, Stage
@@ -25,8 +25,11 @@ _WAITS_FOR = {
     Stage.EXPERIMENT: "an experiment is under way: a rollout can begin when it has ended",
 }
 
-GUARDRAILS = 5
-"""Errors, missing features, latency, estimated and labelled cost; the others judge effect sizes or have their own alpha."""
+GUARDRAILS = 6
+"""Errors, missing features, latency, estimated and labelled cost, fairness; the others judge effect sizes or by their own."""
+
+UNJUDGED = FairnessPolicy(error_rate_difference=None)
+"""Groups are not looked at."""
 
 
 class Kind(StrEnum):
@@ -71,8 +74,10 @@ class Judged(NamedTuple):
     required: bool = True
 
 
-def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Action:
-    """The next action of the rollout that `state` is in, at wall-clock time `now`.
+def advance(
+    state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime, groups: FairnessPolicy = UNJUDGED
+) -> Action:
+    """The next action of the rollout that `state` is in, at wall-clock time `now`; `groups`: how unequal groups may be treated.
 
     Fail: all traffic back to the champion (in WATCH to the previous one), at once. Pass: the next step. Else wait; a stage
     that has traffic but no verdict after `policy.patience` pauses, with no traffic for the challenger, and asks a person.
@@ -82,7 +87,7 @@ def advance(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now:
     """
     if state.stage not in UNDER_TRIAL:
         return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, _WAITS_FOR[state.stage])]))
-    verdict = _verdict(tuple(_judgements(state, evidence, policy, now)))
+    verdict = _verdict((*_judgements(state, evidence, policy, now), *_fairness(state, evidence, policy, groups)))
     if verdict.outcome is Outcome.FAIL:
         return Action(Kind.ROLL_BACK, _withdrawn(state, now), verdict)
     if verdict.passed:
@@ -215,6 +220,16 @@ def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, 
     # Labels ripen after the canary; they are judged as they come, and the watch stays until there are enough.
     labels = max(policy.watch_labels, policy.minimum_labels)
     yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)
+
+
+def _fairness(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, groups: FairnessPolicy) -> Iterator[Judged]:
+    """The same rule as in the gate and in monitoring, by intervals that hold at every look. Few rows hold up nothing."""
+    if state.stage is Stage.CHECK or not groups.judges:
+        return
+    for column, counts in evidence.groups.items():
+        alpha = policy.alpha / GUARDRAILS / len(evidence.groups)
+        verdict = fairness.judge(column, counts, groups, alpha=alpha, intervals=fairness.ALWAYS_VALID)
+        yield from (Judged(reason, required=False) for reason in verdict.reasons)
 
 
 def _verdict(judged: tuple[Judged, ...]) -> Verdict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from everloop.decide.policy import CostMatrix
 
@@ -30,8 +30,14 @@ class Estimate:
     @classmethod
     def normal(cls, value: float, variance: float, rows: int, confidence: float) -> Estimate:
         """The normal interval of an estimator with this variance."""
-        half = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
+        half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
         return cls(value=value, low=value - half, high=value + half, rows=rows)
+
+    def at(self, confidence: float, *, made_at: float) -> Estimate:
+        """The same normal estimate with the interval of another confidence than the one that it was `made_at`."""
+        wider = float(ndtri((1 + confidence) / 2) / ndtri((1 + made_at) / 2))
+        low, high = self.value - wider * (self.value - self.low), self.value + wider * (self.high - self.value)
+        return Estimate(value=self.value, low=low, high=high, rows=self.rows)
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"

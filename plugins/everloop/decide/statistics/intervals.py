@@ -6,8 +6,7 @@ import math
 from typing import NamedTuple
 
 from scipy.optimize import brentq
-from scipy.special import betaln, xlog1py, xlogy
-from scipy.stats import norm
+from scipy.special import betaln, ndtri, xlog1py, xlogy
 
 LEAST = 1e-15
 """How close to 0 or 1 an end is looked for: one event in more than a million rows refutes no rate that is nearer than that."""
@@ -24,7 +23,7 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Range:
     """A rate's interval for one look: Wilson (1927), as eq. 4 of Brown, Cai & DasGupta (2001). No trial gives [0, 1]."""
     if trials <= 0:
         return Range(0.0, 1.0)
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(ndtri((1 + confidence) / 2))
     rate, shrink = successes / trials, 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / shrink
     half = z / shrink * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
@@ -47,7 +46,7 @@ def mean(average: float, variance: float, count: float, confidence: float = 0.95
     """A mean's normal interval for one look; `variance` is that of one row. Unbounded below two rows."""
     if count < 2:
         return Range(-math.inf, math.inf)
-    half = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(variance / count)
+    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance / count)
     return Range(average - half, average + half)
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.decide.experiment.design import Design, Past, design, explained
-from everloop.decide.experiment.observed import COLUMNS, observe
-from everloop.decide.policy import ExperimentPlan
+from everloop.decide.experiment.measures import COLUMNS
+from everloop.decide.experiment.observed import observe
+from everloop.decide.policy import Covariate, ExperimentPlan
 from everloop.errors import DataError, ReleaseError
 from everloop.interval import Interval
 from everloop.ports import Entry, Ledger, Registry, TrafficLog
@@ -60,12 +61,12 @@ def _judged(entry: Entry) -> str | None:
 def _past(rows: pa.Table, registry: Registry, use_case: UseCase, plan: ExperimentPlan, days: int) -> Past:
     """What the control showed. It scored every row, so what CUPED explains of all is scaled to the share that both will score.
 
-    Its own score explains its own selections wholly, and says nothing of how much of the treatment's it will: there CUPED is
-    not counted on.
+    Its own score explains its own selections wholly, and says nothing of how much of the treatment's it will; and how much
+    earlier rows will explain is not known before: there CUPED is not counted on.
     """
     threshold = registry.get(plan.control).manifest.threshold
     share = registry.get(plan.treatment).manifest.shadow_share
     shown = {**arrays(rows.select(list(COLUMNS))), "shadow_release": [plan.treatment] * rows.num_rows}
-    sums = observe(shown, plan.metric, cuped=plan.cuped, cost=use_case.cost, threshold=threshold).control.sums
-    taken = share * explained(sums) if plan.cuped and plan.metric.labelled else 0.0
+    sums = observe(shown, plan.metric, cost=use_case.cost, threshold=threshold, covariate=plan.covariate).control.sums
+    taken = share * explained(sums) if plan.covariate is Covariate.CONTROL and plan.metric.labelled else 0.0
     return Past(sums=sums, requests=rows.num_rows, days=float(days), explained=taken)

@@ -2,7 +2,7 @@
 
 from everloop.steps.monitor.drift import drift
 from everloop.steps.monitor.estimate import estimate
-from everloop.steps.monitor.measuring import fairness
+from everloop.steps.monitor.fairness import fairness
 from everloop.steps.monitor.outcomes import REWORKED, outcomes, pending, reworked
 from everloop.steps.monitor.performance import performance
 from everloop.steps.monitor.service import service

@@ -1,4 +1,4 @@
-"""Fairness, and what every measure is written with: one row an interval, release and subject.
+"""What every measure is written with: one row an interval, release and subject.
 
 Each measure takes the intervals to measure and overwrites what stood there: measuring again, or later with more labels, is safe.
 """
@@ -9,39 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from everloop.decide import fairness as fairly
 from everloop.decide.statistics.compare import Estimate
 from everloop.decide.verdict import Outcome, Verdict
-from everloop.interval import Interval
-from everloop.ports import Measurement, Measurements, Registry, TrafficLog
+from everloop.ports import Measurement, Measurements
 from everloop.steps.deciding import finite
-from everloop.steps.monitor.served import Scored, each_champion
+from everloop.steps.monitor.served import Scored
 from everloop.use_case import UseCase
 
 WINDOW = "window"
 """The subject whose verdict is that of the whole interval."""
-
-
-def fairness(
-    traffic: TrafficLog, registry: Registry, measurements: Measurements, use_case: UseCase, intervals: Sequence[Interval]
-) -> dict[str, Any]:
-    """Kind `fairness`: by group column, the largest gap of a group's selection rate to the whole, with all groups' counts."""
-    return write(measurements, use_case, each_champion(traffic, registry, use_case, intervals, lambda s: _fairness(s, use_case)))
-
-
-def _fairness(rows: Scored, use_case: UseCase) -> list[Measurement]:
-    made = []
-    for column in use_case.fairness.columns:
-        counts = fairly.count([request.get(column) for request in rows.requests], rows.decisions, rows.labels)
-        verdict = fairly.judge(column, counts, use_case.fairness)
-        gaps = {rate: fairly.gaps(counts, rate, use_case.fairness.minimum) for rate in ("selection", "tpr", "fpr")}
-        largest = max((abs(gap.difference) for gap in gaps["selection"]), default=None)
-        detail = verdict.to_json() | {
-            "groups": {name: asdict(group) for name, group in counts.items()},
-            "gaps": {rate: [asdict(gap) for gap in found] for rate, found in gaps.items()},
-        }
-        made.append(rows.measured("fairness", column, largest, verdict.outcome, detail))
-    return made
 
 
 def each(rows: Scored, kind: str, found: Mapping[str, Estimate], verdict: Verdict) -> list[Measurement]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
+from everloop.decide.statistics.calibration import calibration_error
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import concept
 from everloop.decide.watch import drift as drifting
 from everloop.decide.watch import performance as performing
 from everloop.interval import Interval
-from everloop.learn.metrics import calibration_error
 from everloop.ports import Measurement, Measurements, Registry, TrafficLog
 from everloop.steps.monitor.measuring import WINDOW, each, window, write
 from everloop.steps.monitor.paired import paired
+from everloop.steps.monitor.ripened import ripened
 from everloop.steps.monitor.served import Scored, each_champion
 from everloop.use_case import UseCase
 
@@ -34,7 +34,7 @@ def performance(
 
     Earlier intervals of which labels came or were corrected since they were measured are measured again.
     """
-    again, looked = _ripened(traffic, measurements, use_case, intervals)
+    again, looked = ripened(traffic, measurements, use_case, intervals, RIPENED)
     found = each_champion(traffic, registry, use_case, [*again, *intervals], lambda s: _labelled(s, use_case))
     for interval in (*again, *intervals):
         found += paired(traffic.served(use_case.name, interval), interval, registry, use_case)
@@ -85,16 +85,3 @@ def _rate(rows: Scored, use_case: UseCase) -> list[Measurement]:
     reason = drifting.judge_labels(shift, use_case.drift)
     detail = asdict(shift) | {"because": reason.text}
     return [rows.measured("drift", "label", shift.rate, reason.outcome, detail)]
-
-
-def _ripened(
-    traffic: TrafficLog, measurements: Measurements, use_case: UseCase, intervals: Sequence[Interval]
-) -> tuple[list[Interval], datetime]:
-    """The intervals before `intervals` of which labels came or changed since the last look, and until when this look reaches.
-
-    Its cost is that of the outcomes recorded since, however long the history is. The first look finds nothing: all is new.
-    """
-    since = measurements.cursor(use_case.name, RIPENED)
-    starts, looked = traffic.relabelled(use_case.name, since, use_case.start, use_case.interval)
-    first = min((interval.start for interval in intervals), default=use_case.start)
-    return [Interval(start, start + use_case.interval) for start in starts if start < first], looked

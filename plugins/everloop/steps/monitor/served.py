@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class Scored:
     """The rows (n) of `interval` that `release` gave a score, with the release's own threshold deciding.
 
-    `scores` (n,); `labels` (n,): 1, 0 or NaN where unknown; `features`: JSON text by row.
+    `keys` (n,); `scores` (n,); `labels` (n,): 1, 0 or NaN where unknown; `features`: JSON text by row.
     """
 
     interval: Interval
     release: str
     bundle: Bundle
+    keys: Sequence[str] = field(repr=False)
     scores: Floats = field(repr=False)
     labels: Floats = field(repr=False)
     features: Sequence[str] = field(repr=False)
@@ -52,6 +53,11 @@ class Scored:
         """The release's reference statistics."""
         found: dict[str, Any] = json.loads(self.bundle.files[REFERENCE])
         return found
+
+    @property
+    def request_fields(self) -> Mapping[str, str]:
+        """The fields that a request to this release carries, name to type."""
+        return self.bundle.manifest.plan.request
 
     @cached_property
     def requests(self) -> list[dict[str, Any]]:
@@ -92,6 +98,7 @@ def scored(rows: pa.Table, interval: Interval, release: str, registry: Registry)
         interval=interval,
         release=release,
         bundle=registry.get(release),
+        keys=[*own["key"].to_pylist(), *beside["key"].to_pylist()],
         scores=np.concatenate([numbers(own["score"]), numbers(beside["shadow_score"])]),
         labels=np.concatenate([numbers(own["label"]), numbers(beside["label"])]),
         features=[*own["features"].to_pylist(), *beside["features"].to_pylist()],

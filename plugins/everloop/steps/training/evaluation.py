@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from everloop.decide import fairness
-from everloop.decide.release.gate import Champion, Comparison, Evidence, Scored, alone, compare
+from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
 from everloop.errors import DataError, ReleaseError
+from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
 from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
+from everloop.learn.perturb import extents
 from everloop.learn.plots import plots
 from everloop.learn.reference import describe
 from everloop.learn.scoring import Model, top_contributions
@@ -75,7 +77,10 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     holdout = _Holdout.of(examples, lake, use_case)
     scored = Scored(candidate.score(candidate.encoder.table(holdout.rows)), use_case.cost.threshold)
     metrics = measure(holdout.labels, scored.scores, scored.threshold, use_case.cost)
-    evidence = _evidence(registry, ledger, use_case, holdout, scored, metrics["ece"], len(model[MODEL_FILE]) / 1e6, definition)
+    evidence = replace(
+        _evidence(registry, ledger, use_case, holdout, scored, len(model[MODEL_FILE]) / 1e6, definition),
+        behaviour=_behaviour(use_case, examples, candidate, holdout, definition),
+    )
     groups = {column: _groups(holdout, column, scored) for column in use_case.fairness.columns}
     found = {"evidence": msgspec.to_builtins(evidence), "fairness": groups, "metrics": metrics}
     _stage(lake, use_case, run, examples, candidate, holdout, scored, metrics, found)
@@ -127,11 +132,10 @@ def _evidence(
     use_case: UseCase,
     holdout: _Holdout,
     scored: Scored,
-    ece: float,
     size_mb: float,
     definition: Definition,
 ) -> Evidence:
-    candidate = alone(holdout.labels, scored, ece, size_mb, definition.trained_through, use_case.gate)
+    candidate = alone(holdout.labels, scored, size_mb, definition.trained_through, use_case.gate)
     serving = ledger.head(use_case.name)[1].champion
     if serving is None:
         return Evidence(candidate=candidate)
@@ -145,6 +149,23 @@ def _evidence(
         return Evidence(candidate=candidate, champion=champion, problem=problem)
     comparison = _comparison(holdout, scored, theirs, champion, use_case)
     return Evidence(candidate=candidate, champion=champion, comparison=comparison)
+
+
+def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Holdout, definition: Definition) -> Behaviour:
+    """What the candidate makes of held-out rows whose inputs are changed on purpose."""
+    policy = use_case.gate.behaviour
+    rows, labels = spread(holdout.rows, holdout.labels, policy.rows)
+    trial = Trial(
+        model=model,
+        rows=rows,
+        labels=labels,
+        threshold=use_case.cost.threshold,
+        cost=use_case.cost,
+        of=extents(examples.filter(_in(examples, LEARNT)), model.encoder),
+        confidence=use_case.gate.confidence,
+        seed=use_case.training.seed,
+    )
+    return behave(trial, policy, [view.name for view in definition.plan.views])
 
 
 def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:

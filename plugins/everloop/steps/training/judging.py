@@ -10,13 +10,14 @@ import msgspec
 
 from everloop.decide import fairness, parity_verdict
 from everloop.decide.fairness import GroupCounts
-from everloop.decide.release.gate import Evidence, judge
+from everloop.decide.release.gate import Evidence, judge, served
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Reason, Verdict
 from everloop.errors import ConfigurationError
-from everloop.ports import Decision, Ledger, Measurements, Registry
+from everloop.ports import Decision, Lake, Ledger, Measurements, Registry, Scorer
 from everloop.steps.deciding import decide_and_append
 from everloop.steps.parity.standing import standing
+from everloop.steps.rollout import load_check
 from everloop.use_case import UseCase
 
 ACTOR = "everloop"
@@ -27,6 +28,8 @@ def gate(
     ledger: Ledger,
     registry: Registry,
     measurements: Measurements,
+    scorer: Scorer,
+    lake: Lake,
     use_case: UseCase,
     evaluation: Mapping[str, Any],
     release: str,
@@ -37,7 +40,8 @@ def gate(
 ) -> dict[str, Any]:
     """`{"release", "outcome", "passed", "forced", "because", "body"}`; `passed` is the verdict's, whatever was forced.
 
-    `because` is one sentence, `body` every reason as a Markdown list.
+    `because` is one sentence, `body` every reason as a Markdown list. The real scorer loads the registered release and scores
+    recent examples, where it can be reached.
 
     `gate_passed` or `gate_failed` goes to the ledger, once while the verdict on release and champion stands: the same evaluation
     is judged anew when the champion's parity has changed. With `forced_by`, a refused candidate goes on all the same and `forced`
@@ -48,7 +52,8 @@ def gate(
     evidence = msgspec.convert(evaluation["evidence"], Evidence)
     champion = evidence.champion.release if evidence.champion else None
     parity = parity_verdict.for_gate(champion, standing(measurements, use_case, champion))
-    verdict = judge(evidence, use_case.gate, [*_fairness(evaluation["fairness"], use_case), *parity])
+    serving = served(load_check(registry, scorer, lake, use_case, release), use_case.rollout, use_case.gate)
+    verdict = judge(evidence, use_case.gate, [*_fairness(evaluation["fairness"], use_case), *serving, *parity])
     recorded = {**verdict.to_json(), "champion": champion}
     action = "gate_passed" if verdict.passed else "gate_failed"
     _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
@@ -75,11 +80,11 @@ def _words(verdict: Verdict) -> str:
 def _fairness(groups: Mapping[str, Any], use_case: UseCase) -> Iterator[Reason]:
     """The reasons of every group column; a policy without limits reports and does not judge."""
     policy = use_case.fairness
-    if {policy.selection_ratio, policy.selection_difference, policy.error_rate_difference} == {None}:
+    if not policy.judges:
         return
     for column, counts in groups.items():
         by_group = msgspec.convert(counts, dict[str, GroupCounts])
-        yield from fairness.judge(column, by_group, policy, use_case.gate.confidence).reasons
+        yield from fairness.judge(column, by_group, policy, alpha=1 - use_case.gate.confidence).reasons
 
 
 def _write(

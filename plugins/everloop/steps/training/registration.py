@@ -38,7 +38,7 @@ def register(
     bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model, report, evaluation[REFERENCE])
     registry.put(bundle)
     pictures = {name.removeprefix("plots/"): png for name, png in evaluation.items() if name.startswith("plots/")}
-    text = card(bundle, use_case.description, report.importance, report.slices)
+    text = card(bundle, use_case.description, report.importance, report.slices, report.evidence["behaviour"])
     version = registry.record(bundle, _record(report, trained, tuned, dict(seconds or {})), pictures, text)
     took = time.monotonic() - began
     return {"release": bundle.id, "version": version.version, "run_id": version.run_id, "url": version.url, "seconds": took}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from everloop.decide.fairness import GroupCounts
 from everloop.decide.parity_verdict import NOTHING_MEASURED, Standings
 from everloop.decide.release.evidence.arms import Arm, Assigned, LoadCheck
 from everloop.decide.release.evidence.pairs import ExpectedCosts, PairedCosts, ScorePairs
@@ -11,7 +13,10 @@ from everloop.decide.release.evidence.pairs import ExpectedCosts, PairedCosts, S
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that `rollout.advance` looks at. `traffic`: rows that any release answered in this stage."""
+    """All that `rollout.advance` looks at. `traffic`: rows that any release answered in this stage.
+
+    `groups`: by group column and group, what the release on trial decided for the rows that it scored in the whole rollout.
+    """
 
     check: LoadCheck | None = None
     traffic: int = 0
@@ -20,5 +25,6 @@ class Evidence:
     pairs: ScorePairs = field(default_factory=ScorePairs)
     costs: PairedCosts = field(default_factory=PairedCosts)
     expected: ExpectedCosts = field(default_factory=ExpectedCosts)
+    groups: Mapping[str, Mapping[str, GroupCounts]] = field(default_factory=dict)
     assigned: Assigned = field(default_factory=Assigned)
     parity: Standings = NOTHING_MEASURED

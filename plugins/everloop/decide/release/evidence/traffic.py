@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from everloop.decide import fairness
 from everloop.decide.policy import CostMatrix
 from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, Assigned, LoadCheck
 from everloop.decide.release.evidence.gathered import Evidence
@@ -32,14 +33,25 @@ SETTLE = timedelta(seconds=2)
 """The scoring processes follow a new weight within this time; assignments before that belong to the old weight."""
 
 
+FIELD = "request."
+"""What the columns of request fields begin with."""
+
+
 def from_traffic(
-    rows: Rows, state: ReleaseState, *, cost: CostMatrix, thresholds: Mapping[str, float], check: LoadCheck | None = None
+    rows: Rows,
+    state: ReleaseState,
+    *,
+    cost: CostMatrix,
+    thresholds: Mapping[str, float],
+    groups: Sequence[str] = (),
+    check: LoadCheck | None = None,
 ) -> Evidence:
     """The evidence of the stage that `state` is in, from all rows of its rollout (`COLUMNS`, as `TrafficLog.since` gives them).
 
     Errors and latency of the release on trial are those since the stage began. The other release's are from the same time
     where it answers, else (weight 1, watch) from the rollout before. Scores and labelled costs are paired row by row, so they
     count from the whole rollout. `thresholds`: decision threshold by release.
+    `groups`: the group columns, each of them among the rows as `request.<column>`.
     """
     candidate, baseline = trial(state)
     if candidate is None or not len(rows["at"]):
@@ -55,6 +67,7 @@ def from_traffic(
         candidate=_arm(rows, ours & recent),
         baseline=_arm(rows, theirs),
         assigned=_assigned(np.asarray(rows["entity"]), at, ours, settled) if state.stage is Stage.CANARY else Assigned(),
+        groups={name: _grouped(rows, name, ours, candidate, thresholds) for name in groups},
         **_paired(rows, ours, candidate, baseline, cost, thresholds),
     )
 
@@ -101,6 +114,17 @@ def _paired(
         "costs": _labelled(labels[pair], decided, cost),
         "expected": ExpectedCosts.of(*(expected_costs((new + old) / 2, decision, cost) for decision in decided)),
     }
+
+
+def _grouped(
+    rows: Rows, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
+) -> dict[str, fairness.GroupCounts]:
+    """By group, what the candidate decided or would have, for the rows that it scored."""
+    beside = np.asarray(rows["shadow_release"]) == candidate
+    scores = np.where(ours, _floats(rows["score"]), np.where(beside, _floats(rows["shadow_score"]), np.nan))
+    scored = np.isfinite(scores)
+    values = np.asarray(rows[f"{FIELD}{column}"], dtype=object)[scored].tolist()
+    return fairness.count(values, scores[scored] >= _threshold(thresholds, candidate), _floats(rows["label"])[scored])
 
 
 def _labelled(labels: Floats, decided: tuple[Mask, Mask], cost: CostMatrix) -> PairedCosts:

@@ -10,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.decide.policy import CostMatrix, GatePolicy
-from everloop.decide.release.gate import Candidate, Champion, Comparison, Difference, Evidence, Scored, alone, compare, judge
+from everloop.decide.release.gate import (
+    Behaviour,
+    Boundaries,
+    Candidate,
+    Champion,
+    Comparison,
+    Difference,
+    Disturbance,
+    Evidence,
+    Scored,
+    alone,
+    compare,
+    judge,
+)
 from everloop.decide.statistics.compare import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
@@ -28,12 +41,21 @@ def difference(value: float, half: float = 0.004, champion_cost: float | None = 
     return Difference(cost=estimate(value, half), champion_cost=champion_cost)
 
 
+QUIET = Disturbance(rows=5_000, changed=50, cost=estimate(0.0, 0.001), undisturbed=0.5)
+BEHAVIOUR = Behaviour(tests={}, boundaries=Boundaries(rows=40), noise=QUIET, absent={})
+
+
 def evidence() -> Evidence:
     """A candidate that is a little better than the champion everywhere."""
     return Evidence(
         candidate=Candidate(
-            trained_through=MARCH + timedelta(days=28), rows=5_000, auc=estimate(0.72, 0.01), ece=0.03, size_mb=0.8
+            trained_through=MARCH + timedelta(days=28),
+            rows=5_000,
+            auc=estimate(0.72, 0.01),
+            ece=estimate(0.03, 0.01),
+            size_mb=0.8,
         ),
+        behaviour=BEHAVIOUR,
         champion=Champion(release="aaaa", trained_through=MARCH),
         comparison=Comparison(
             rows=5_000,
@@ -55,22 +77,22 @@ def compared(**changes) -> Evidence:
 
 
 def alone_with(**changes) -> Evidence:
-    return Evidence(candidate=replace(evidence().candidate, **changes))
+    return Evidence(candidate=replace(evidence().candidate, **changes), behaviour=BEHAVIOUR)
 
 
 def test_a_candidate_shown_to_be_no_worse_passes_with_a_reason_per_check() -> None:
     verdict = judge(evidence(), POLICY)
     assert verdict.passed
     assert [reason.check for reason in verdict.reasons] == [
-        "gate.rows", "gate.auc_floor", "gate.calibration", "gate.size", "gate.stale", "gate.comparison", "gate.auc", "gate.cost",
-        "gate.slice.carrier",
+        "gate.rows", "gate.auc_floor", "gate.calibration", "gate.size", "gate.behaviour.boundaries", "gate.stale",
+        "gate.comparison", "gate.auc", "gate.cost", "gate.slice.carrier",
     ]  # fmt: skip
 
 
 def test_a_first_release_is_held_to_the_floors_alone() -> None:
     verdict = judge(alone_with(), POLICY)
     assert verdict.passed
-    assert {reason.check for reason in verdict.reasons} == {"gate.rows", "gate.auc_floor", "gate.calibration", "gate.size"}
+    assert not any(reason.check in ("gate.stale", "gate.comparison") for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +102,9 @@ def test_a_first_release_is_held_to_the_floors_alone() -> None:
         ({"auc": estimate(0.58, 0.01)}, "gate.auc_floor", Outcome.FAIL),
         ({"auc": estimate(0.60, 0.01)}, "gate.auc_floor", Outcome.INCONCLUSIVE),
         ({"auc": None}, "gate.auc_floor", Outcome.INCONCLUSIVE),
-        ({"ece": 0.081}, "gate.calibration", Outcome.FAIL),
-        ({"ece": float("nan")}, "gate.calibration", Outcome.FAIL),
+        ({"ece": estimate(0.1, 0.01)}, "gate.calibration", Outcome.FAIL),
+        ({"ece": estimate(0.075, 0.01)}, "gate.calibration", Outcome.INCONCLUSIVE),
+        ({"ece": estimate(float("nan"), 0.0)}, "gate.calibration", Outcome.INCONCLUSIVE),
         ({"ece": None}, "gate.calibration", Outcome.INCONCLUSIVE),
         ({"size_mb": 50.1}, "gate.size", Outcome.FAIL),
     ],
@@ -136,6 +159,11 @@ def test_a_champion_without_a_comparison_is_an_error_that_says_why() -> None:
     assert (verdict.outcome, verdict.because()) == (Outcome.ERROR, "champion aaaa needs column v__x")
 
 
+def test_a_candidate_whose_behaviour_nobody_tested_never_passes() -> None:
+    verdict = judge(replace(evidence(), behaviour=None), POLICY)
+    assert (verdict.outcome, outcome(verdict, "gate.behaviour")) == (Outcome.ERROR, Outcome.ERROR)
+
+
 def test_further_checks_count() -> None:
     unfair = Reason("fairness.carrier.tpr", Outcome.FAIL, "unfair")
     assert judge(evidence(), POLICY, [unfair]).outcome is Outcome.FAIL
@@ -166,7 +194,7 @@ def test_a_worse_candidate_never_improves_the_verdict(harm, auc, cost, floor, ec
         candidate = replace(
             given.candidate,
             auc=estimate(floor - bad["floor"], 0.01),
-            ece=ece + bad["ece"],
+            ece=estimate(ece + bad["ece"], 0.01),
             size_mb=100 * bad["size"],
             trained_through=MARCH + timedelta(days=1) - timedelta(days=2 * bad["age"]),
         )
@@ -210,7 +238,8 @@ def through_the_gate(labels, candidate, champion, policy: GatePolicy = POLICY) -
     slices = {"half": np.where(np.arange(len(labels)) % 2, "odd", "even")}
     ours, theirs = Scored(candidate, COST.threshold), Scored(champion, COST.threshold)
     found = Evidence(
-        candidate=alone(labels, ours, 0.02, 1.0, MARCH + timedelta(days=7), policy),
+        candidate=alone(labels, ours, 1.0, MARCH + timedelta(days=7), policy),
+        behaviour=BEHAVIOUR,
         champion=Champion(release="aaaa", trained_through=MARCH),
         comparison=compare(labels, ours, theirs, slices, COST, policy),
     )
@@ -226,7 +255,7 @@ def test_shuffled_scores_fail_on_cost_auc_and_slices() -> None:
     labels, good, noise = served(20_000, 0.0, seed=2)
     verdict = through_the_gate(labels, noise, good)
     failed = {reason.check for reason in verdict.reasons if reason.outcome is Outcome.FAIL}
-    assert failed == {"gate.auc_floor", "gate.auc", "gate.cost", "gate.slice.half"}
+    assert failed == {"gate.auc_floor", "gate.calibration", "gate.auc", "gate.cost", "gate.slice.half"}
 
 
 def test_no_rows_are_inconclusive_and_never_pass() -> None:

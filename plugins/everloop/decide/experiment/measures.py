@@ -1,0 +1,79 @@
+"""What each served row is worth in an experiment, and what could be expected of it beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from everloop.decide.policy import CostMatrix, Metric
+from everloop.decide.statistics.compare import expected_costs
+
+Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+COLUMNS = (
+    "request_id", "entity", "arm", "score", "decision", "shadow_release", "shadow_score", "flags", "error", "latency_ms", "label",
+)  # fmt: skip
+"""The columns of `ports.TrafficLog` that an experiment reads."""
+
+
+def metric_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float) -> Floats:
+    """The metric of each row, NaN where it has none (yet). Latency counts once for each request and arm."""
+    if metric is Metric.LATENCY_MS:
+        return latency_of(rows)
+    decisions = _decisions(rows, threshold)
+    if metric is Metric.SELECTION_RATE:
+        return decisions
+    return _loss(decisions, floats(rows["label"]), metric, cost)
+
+
+def covariate_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float) -> Floats:
+    """What the control's own calibrated score expects of the metric under the control's decision; NaN where it gave none.
+
+    In the treatment's arm the control scores the shadow sample alone, so in the control's arm no other rows count either: the
+    sample is drawn by key, whatever the arm, and no release of the treatment touches it.
+    """
+    treated = np.asarray(rows["arm"]) == "challenger"
+    sampled = np.array([release is not None for release in rows["shadow_release"]], dtype=bool)
+    score = np.where(sampled, np.where(treated, floats(rows["shadow_score"]), floats(rows["score"])), np.nan)
+    decisions = np.where(np.isnan(score), np.nan, score >= threshold)
+    return decisions if metric is Metric.SELECTION_RATE else _loss(decisions, score, metric, cost)
+
+
+def _decisions(rows: Rows, threshold: float) -> Floats:
+    """What was decided for the user: where the treatment failed, what the control decided in its place."""
+    beside = floats(rows["shadow_score"])
+    instead = np.where(np.isnan(beside), np.nan, beside >= threshold)
+    treated = np.asarray(rows["arm"]) == "challenger"
+    return np.where(failed(rows), np.where(treated, instead, np.nan), floats(rows["decision"]))
+
+
+def _loss(decisions: Floats, positive: Floats, metric: Metric, cost: CostMatrix) -> Floats:
+    """What each decision costs (or its error) where a positive is there with chance `positive`: 0 or 1 once it is known."""
+    prices = cost if metric is Metric.COST else CostMatrix(false_positive=1.0, false_negative=1.0)
+    return np.where(np.isnan(decisions), np.nan, expected_costs(positive, decisions > 0.5, prices))
+
+
+def latency_of(rows: Rows) -> Floats:
+    """The latency (ms) of each request and arm, at the first of its rows; NaN at the others."""
+    _, request = np.unique(np.asarray(rows["request_id"]), return_inverse=True)
+    _, first = np.unique(2 * request + (np.asarray(rows["arm"]) == "challenger"), return_index=True)
+    found = np.full(len(request), np.nan)
+    found[first] = floats(rows["latency_ms"])[first]
+    return found
+
+
+def failed(rows: Rows) -> Mask:
+    """Which rows the release that they were assigned to could not answer."""
+    return np.array([error is not None for error in rows["error"]], dtype=bool)
+
+
+def floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
+    """As floats, null as NaN."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.astype(np.float64)
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

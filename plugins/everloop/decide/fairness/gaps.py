@@ -1,0 +1,109 @@
+"""How far the rates of groups lie apart: differences and ratios, with intervals for one look or for every look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from everloop.decide.fairness.groups import GroupCounts, Rate
+from everloop.decide.policy.fairness import WHOLE
+from everloop.decide.statistics.intervals import Range, newcombe, rate_sequence
+from everloop.decide.statistics.ratios import ratio
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How sure a difference and a ratio of two independent rates are: `(first, second, alpha)` to the interval at 1 - alpha."""
+
+    difference: Callable[[Rate, Rate, float], Range]
+    ratio: Callable[[Rate, Rate, float], Range]
+
+
+def _both(first: Rate, second: Rate, alpha: float) -> tuple[Range, Range]:
+    return rate_sequence(*first, alpha / 2), rate_sequence(*second, alpha / 2)
+
+
+def _difference_at_every_look(first: Rate, second: Rate, alpha: float) -> Range:
+    a, b = _both(first, second, alpha)
+    return Range(a.low - b.high, a.high - b.low)
+
+
+def _ratio_at_every_look(first: Rate, second: Rate, alpha: float) -> Range:
+    a, b = _both(first, second, alpha)
+    return Range(a.low / b.high, a.high / b.low if b.low > 0 else math.inf)
+
+
+ONE_LOOK = Intervals(lambda a, b, alpha: newcombe(a, b, 1 - alpha), lambda a, b, alpha: ratio(a, b, 1 - alpha))
+"""For rows that are looked at once: Newcombe's interval of a difference, `statistics.ratios` of a ratio."""
+
+ALWAYS_VALID = Intervals(_difference_at_every_look, _ratio_at_every_look)
+"""For rows that are looked at again whenever more have come: each rate's confidence sequence at alpha / 2, and the least and the
+most that two rates within them can differ (a union bound, so the interval holds at every look together)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A group's rate against another one's, `(successes, trials)` each.
+
+    `against` is a group, or "whole". A group is part of the whole, so its interval is made against the rest of the rows and
+    shrunk by their `share`: group - whole = share (group - rest).
+    """
+
+    group: str
+    against: str
+    ours: Rate
+    theirs: Rate
+    share: float = 1.0
+
+    @property
+    def rate(self) -> float:
+        """The group's rate."""
+        return self.ours[0] / self.ours[1]
+
+    @property
+    def other(self) -> float:
+        """The rate that it is held against."""
+        return self.rate - self.difference
+
+    @property
+    def difference(self) -> float:
+        """The group's rate less the other, as fairlearn's differences, signed."""
+        return self.share * (self.rate - self.theirs[0] / self.theirs[1])
+
+    def span(self, alpha: float, intervals: Intervals = ONE_LOOK) -> Range:
+        """The interval of the difference at confidence 1 - alpha."""
+        low, high = intervals.difference(self.ours, self.theirs, alpha)
+        return Range(low * self.share, high * self.share)
+
+
+def gaps(by_group: Mapping[str, GroupCounts], rate: str, minimum: int, against: str = WHOLE) -> list[Gap]:
+    """The gaps of the groups whose rate is over at least `minimum` rows: each to the whole, or each two to each other."""
+    rates = {name: counts.rate(rate) for name, counts in by_group.items()}
+    judged = {name: found for name, found in rates.items() if found[1] >= max(1, minimum)}
+    return list(_to_whole(judged, rates) if against == WHOLE else _to_each_other(judged))
+
+
+def family(by_group: Mapping[str, GroupCounts], rate: str, against: str = WHOLE) -> int:
+    """How many gaps there are of all groups that were seen, those with few rows too.
+
+    So the level at which a group is judged does not change while another one grows past the minimum.
+    """
+    seen = sum(counts.rate(rate)[1] > 0 for counts in by_group.values())
+    return seen if against == WHOLE else math.comb(seen, 2)
+
+
+def _to_whole(judged: Mapping[str, Rate], rates: Mapping[str, Rate]) -> Iterator[Gap]:
+    hits, trials = (sum(found[i] for found in rates.values()) for i in (0, 1))
+    for name, ours in judged.items():
+        rest = (hits - ours[0], trials - ours[1])
+        if rest[1]:
+            yield Gap(group=name, against=WHOLE, ours=ours, theirs=rest, share=rest[1] / trials)
+
+
+def _to_each_other(judged: Mapping[str, Rate]) -> Iterator[Gap]:
+    """Each two groups, the one with the lower rate first."""
+    ordered = sorted(judged.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
+    for (low, ours), (high, theirs) in combinations(ordered, 2):
+        yield Gap(group=low, against=high, ours=ours, theirs=theirs)

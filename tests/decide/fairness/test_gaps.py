@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+from sklearn.metrics import accuracy_score, precision_score
+
+from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, GroupCounts, count, gaps
+
+RNG = np.random.default_rng(9)
+GROUPS = RNG.choice(["a", "b", "c"], p=[0.6, 0.3, 0.1], size=4000)
+LABELS = (RNG.random(4000) < 0.3).astype(float)
+DECISIONS = RNG.random(4000) < np.where(GROUPS == "b", 0.45, 0.3) + 0.3 * LABELS
+COUNTS = count(GROUPS.tolist(), DECISIONS, LABELS)
+METRICS = {
+    "selection": selection_rate,
+    "tpr": true_positive_rate,
+    "fpr": false_positive_rate,
+    "precision": precision_score,
+    "accuracy": accuracy_score,
+}
+
+
+@pytest.mark.parametrize("rate", METRICS)
+@pytest.mark.parametrize(("against", "method"), [("whole", "to_overall"), ("groups", "between_groups")])
+def test_rates_differences_and_ratios_equal_fairlearn(rate, against, method):
+    frame = MetricFrame(metrics=METRICS[rate], y_true=LABELS, y_pred=DECISIONS, sensitive_features=GROUPS)
+    found = gaps(COUNTS, rate, 1, against)
+    rates = {gap.group: gap.rate for gap in found} | {gap.against: gap.other for gap in found if against == "groups"}
+    assert rates == pytest.approx(frame.by_group.to_dict(), abs=1e-12)
+    assert max(abs(gap.difference) for gap in found) == pytest.approx(frame.difference(method=method), abs=1e-12)
+    ratios = [min(gap.rate / gap.other, gap.other / gap.rate) for gap in found]
+    assert min(ratios) == pytest.approx(frame.ratio(method=method), abs=1e-12)
+
+
+@pytest.mark.parametrize("against", ["whole", "groups"])
+def test_intervals_hold_the_value_and_those_for_every_look_are_wider(against):
+    for gap in gaps(COUNTS, "selection", 1, against):
+        once, always = gap.span(0.05), gap.span(0.05, ALWAYS_VALID)
+        assert always.low < once.low <= gap.difference <= once.high < always.high
+
+
+def test_the_interval_of_a_gap_to_the_whole_covers():
+    covered = 0
+    for _ in range(400):
+        group = RNG.choice(["a", "b"], p=[0.7, 0.3], size=800)
+        decided = RNG.random(800) < np.where(group == "b", 0.5, 0.4)
+        gap = next(g for g in gaps(count(group.tolist(), decided, np.full(800, np.nan)), "selection", 1) if g.group == "b")
+        share = (group == "b").mean()
+        covered += gap.span(0.05).low <= (1 - share) * 0.1 <= gap.span(0.05).high
+    assert covered / 400 == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_interval_for_every_look_is_seldom_wrong_at_any_of_many():
+    wrong = 0
+    for _ in range(30):
+        group = RNG.random(1_500) < 0.4
+        decided = (RNG.random(1_500) < np.where(group, 0.5, 0.4)).astype(int)
+        looks = range(100, 1_501, 100)
+        spans = [ALWAYS_VALID.difference(*counted(group[:n], decided[:n]), 0.1) for n in looks]
+        wrong += any(not span.low <= 0.1 <= span.high for span in spans)
+    assert wrong / 30 <= 0.1
+
+
+def counted(group, decided):
+    return (int(decided[group].sum()), int(group.sum())), (int(decided[~group].sum()), int((~group).sum()))
+
+
+def test_a_ratio_has_an_interval_for_every_look_too():
+    low, high = ALWAYS_VALID.ratio((300, 1_000), (500, 1_000), 0.05)
+    once = ONE_LOOK.ratio((300, 1_000), (500, 1_000), 0.05)
+    assert low < once.low < 0.6 < once.high < high
+    assert ALWAYS_VALID.ratio((1, 2), (0, 2), 0.05).high == math.inf
+
+
+def test_small_groups_and_a_group_that_is_the_whole_have_no_gap():
+    counts = {"a": GroupCounts(rows=300, selected=90), "b": GroupCounts(rows=20, selected=3)}
+    assert [gap.group for gap in gaps(counts, "selection", 200)] == ["a"]
+    assert gaps(counts, "selection", 200, "groups") == []
+    assert gaps({"a": counts["a"]}, "selection", 1) == []

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everloop.decide.statistics.calibration import calibration_bins, calibration_error, calibration_interval
+
+RNG = np.random.default_rng(11)
+
+
+def drawn(rows: int, off: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of scores that promise `off` too much."""
+    scores = RNG.beta(2, 5, rows)
+    return RNG.random(rows) < np.clip(scores - off, 0, 1), scores
+
+
+def test_calibration_error_of_known_bins() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 0], dtype=bool)
+    scores = np.array([0.1, 0.1, 0.1, 0.1, 0.8, 0.8, 0.8, 0.8])
+    assert calibration_error(labels, scores, bins=2) == pytest.approx((abs(0.1 - 0.25) + abs(0.8 - 0.75)) / 2)
+
+
+@pytest.mark.parametrize(("rows", "off"), [(300, 0.0), (300, 0.1), (5_000, 0.0), (5_000, 0.03)])
+def test_the_interval_holds_the_error_of_endless_rows(rows: int, off: float) -> None:
+    true = calibration_error(*drawn(1_000_000, off)) if off else 0.0
+    found = [calibration_interval(*drawn(rows, off)) for _ in range(300)]
+    covered = np.mean([one.low <= true <= one.high for one in found if one])
+    assert covered >= 0.95 - 2.5 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_the_error_that_chance_alone_shows_does_not_speak_against_perfect_scores() -> None:
+    found = [calibration_interval(*drawn(200)) for _ in range(300)]
+    assert np.mean([one.value for one in found if one]) > 0.05
+    assert np.mean([one.low > 0 for one in found if one]) < 0.025
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=40))
+def test_the_interval_holds_the_estimate(rows) -> None:
+    labels, scores = np.array([label for label, _ in rows]), np.array([score for _, score in rows])
+    found = calibration_interval(labels, scores)
+    assert found is not None
+    assert 0 <= found.low <= found.value <= found.high
+    assert found.value == pytest.approx(calibration_error(labels, scores))
+
+
+def test_rows_of_one_label_do_not_make_it_sure() -> None:
+    found = calibration_interval(np.zeros(20, dtype=bool), np.full(20, 0.01))
+    assert found is not None
+    assert found.high > 0.03
+
+
+def test_no_row_has_no_calibration() -> None:
+    assert calibration_interval(np.zeros(0, dtype=bool), np.zeros(0)) is None
+
+
+def test_bins_are_of_equal_size() -> None:
+    assert calibration_bins(*drawn(1_000))[2] == pytest.approx(np.full(10, 0.1))
