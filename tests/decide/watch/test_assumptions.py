@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,61 @@ def test_every_assumption_is_told_the_passed_ones_too():
     assert [reason.check for reason in found.reasons] == [
         "estimate.range", "estimate.inputs", "estimate.categories", "estimate.relation",
     ]  # fmt: skip
+
+
+def told(**changes):
+    return {reason.check: asdict(reason) for reason in checked(SCORES, **(SOUND | changes))}
+
+
+def test_what_holds_is_told_in_words_and_numbers():
+    assert told() == {
+        "estimate.range": {
+            "check": "estimate.range",
+            "outcome": "pass",
+            "text": "0.0% of the scores lie outside of [0.050, 0.900], where calibration was checked; 1% may",
+            "numbers": {"share": 0.0, "low": 0.05, "high": 0.9, "limit": 0.01},
+        },
+        "estimate.inputs": {
+            "check": "estimate.inputs",
+            "outcome": "pass",
+            "text": "inputs and scores are those that were learnt",
+            "numbers": {"outcome": "pass"},
+        },
+        "estimate.categories": {
+            "check": "estimate.categories",
+            "outcome": "pass",
+            "text": "the model knows the values of every category",
+            "numbers": {"unknown": {}},
+        },
+        "estimate.relation": {
+            "check": "estimate.relation",
+            "outcome": "pass",
+            "text": "the latest labels follow the scores",
+            "numbers": {"outcome": "pass"},
+        },
+    }
+
+
+def test_what_does_not_hold_is_told_in_words_and_numbers():
+    found = told(
+        span=None, drift=None, strangers={"carrier": 0.4, "dest": 0.2}, relation=verdict(Outcome.FAIL, "labels lie apart")
+    )
+    assert [(each["outcome"], each["text"], each["numbers"]) for each in found.values()] == [
+        ("inconclusive", "the release does not say which scores its calibration was checked on: train it again", {}),
+        ("inconclusive", "the window's drift was not measured", {}),
+        (
+            "inconclusive",
+            "values that the model does not know: carrier 40%, dest 20%",
+            {"unknown": {"carrier": 0.4, "dest": 0.2}},
+        ),
+        ("inconclusive", "labels lie apart", {"outcome": "fail"}),
+    ]
+    assert told(relation=None)["estimate.relation"]["text"] == "no label shows the relation yet"
+    assert list(found) == list(told())
+
+
+def test_scores_at_the_ends_lie_inside_and_a_share_at_the_limit_is_allowed():
+    ends = np.array([0.05, 0.9] * 50)
+    assert checked(ends, **SOUND)[0].numbers["share"] == 0
+    assert checked(np.append(np.full(99, 0.5), 0.95), **SOUND)[0].outcome is Outcome.PASS
+    assert checked(np.array([]), **SOUND)[0].numbers["share"] == 1

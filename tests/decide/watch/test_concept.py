@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.compare import Estimate
 from everloop.decide.verdict import Outcome
-from everloop.decide.watch.concept import judge, measure, residuals
+from everloop.decide.watch.concept import Relation, judge, measure, residuals
 
 EDGES = [0.1, 0.2, 0.3, 0.4, 0.5]
 
@@ -109,3 +112,69 @@ def test_few_labels_chance_or_no_limit_are_no_pass():
     few = measure(residuals([], np.array([True] * 3 + [False] * 3), np.full(6, 0.3)))
     assert judge(few, DriftPolicy(residual=0.08, minimum_rows=5)).outcome is Outcome.INCONCLUSIVE
     assert measure(residuals(EDGES, np.array([True]), np.array([0.3]))) is None
+
+
+def reasons(verdict):
+    return {reason.check: (str(reason.outcome), reason.text, reason.numbers) for reason in verdict.reasons}
+
+
+def estimated(value, low, high):
+    return Estimate(value=value, low=low, high=high, rows=500)
+
+
+def test_the_verdict_is_told_in_words_and_numbers():
+    relation = Relation(rows=500, bias=estimated(0.08, 0.01, 0.15), error=estimated(0.07, 0.0, 0.14), bins=())
+    assert reasons(judge(relation, POLICY)) == {
+        "concept.bias": (
+            "fail",
+            "labels lie above the scores by 0.0800 [0.0100, 0.1500] on 500 rows, limit 0.08",
+            {"value": 0.08, "low": 0.01, "high": 0.15, "rows": 500, "limit": 0.08},
+        ),
+        "concept.error": (
+            "pass",
+            "by score, labels and scores lie apart by 0.0700 [0.0000, 0.1400] on 500 rows, limit 0.08",
+            {"value": 0.07, "low": 0.0, "high": 0.14, "rows": 500, "limit": 0.08},
+        ),
+    }
+    unlimited = judge(relation, DriftPolicy(residual=None)).reasons[0]
+    assert unlimited.text == "labels lie above the scores by 0.0800 [0.0100, 0.1500] on 500 rows; no limit is set"
+    assert unlimited.numbers["limit"] is None
+
+
+def test_an_interval_that_touches_nought_shows_nothing_yet():
+    for low, high in ((0.0, 0.3), (-0.3, 0.0)):
+        value = (low + high) / 2
+        relation = Relation(rows=500, bias=estimated(value, low, high), error=estimated(0.1, 0.0, 0.2), bins=())
+        assert judge(relation, POLICY).outcome is Outcome.INCONCLUSIVE
+    below = Relation(rows=500, bias=estimated(-0.1, -0.2, -0.01), error=estimated(0.0, 0.0, 0.01), bins=())
+    assert judge(below, POLICY).outcome is Outcome.FAIL
+
+
+def test_too_few_labels_are_told_and_just_enough_are_judged():
+    assert reasons(judge(None, POLICY)) == {
+        "concept.rows": ("inconclusive", "0 labels are too few to tell whether the relation moved: 200 wanted", {"rows": 0})
+    }
+    few = Relation(rows=199, bias=estimated(0, -1, 1), error=estimated(0, 0, 1), bins=())
+    assert reasons(judge(few, POLICY))["concept.rows"][2] == {"rows": 199}
+    assert judge(replace(few, rows=200), POLICY).passed
+
+
+def test_a_relation_by_hand():
+    """Two rows at 0.2 with labels 1 and 0, three at 0.6 with 1, 1 and 0."""
+    found = measure(residuals([0.5], np.array([True, False, True, True, False]), np.array([0.2, 0.2, 0.6, 0.6, 0.6])))
+    low, high = np.array([0.8, -0.2]), np.array([0.4, 0.4, -0.6])
+    every = np.concatenate([low, high])
+    variances = [each.var(ddof=1) / len(each) for each in (low, high)]
+    squared = 0.4 * (low.mean() ** 2 - variances[0]) + 0.6 * (high.mean() ** 2 - variances[1])
+    spread = sum(w**2 * (4 * r.mean() ** 2 * v + 2 * v**2) for w, r, v in zip((0.4, 0.6), (low, high), variances, strict=True))
+    assert (found.rows, found.bias.rows, found.error.rows, [one.rows for one in found.bins]) == (5, 5, 5, [2, 3])
+    assert found.bias.value == pytest.approx(every.mean())
+    assert found.bias.high == pytest.approx(every.mean() + 1.959964 * np.sqrt(every.var(ddof=1) / 5), abs=1e-6)
+    assert found.bins[0].low == pytest.approx(0.3 - 1.959964 * np.sqrt(variances[0]), abs=1e-6)
+    assert found.error.value == np.sqrt(max(0, squared))
+    assert found.error.high == pytest.approx(np.sqrt(squared + 1.959964 * np.sqrt(spread)), abs=1e-6)
+
+
+def test_a_sketch_holds_the_sums_by_bin():
+    found = residuals([0.5], np.array([True, False, True]), np.array([0.5, 0.25, 0.75]))
+    assert found == {"rows": [2, 1], "labels": [1, 1], "scores": [0.75, 0.75], "squares": [0.3125, 0.0625]}

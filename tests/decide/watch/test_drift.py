@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.decide.policy import DriftPolicy
-from everloop.decide.verdict import Outcome
+from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch.drift import (
     LabelShift,
     Shift,
@@ -189,3 +189,80 @@ def test_limits_that_nothing_could_keep_are_refused():
     (problem, other) = DriftPolicy(wasserstein=0.0, share=3).problems()
     assert "share is 3" in problem
     assert "DriftPolicy.wasserstein is 0.0: a limit must be above 0, or None" in other
+
+
+LIMITS = {"psi": 0.25, "wasserstein": 0.15, "missing_rate": 0.1, "unknown_rate": 0.1}
+
+
+def reasons(verdict):
+    return {reason.check: (str(reason.outcome), reason.text, reason.numbers) for reason in verdict.reasons}
+
+
+def test_the_verdict_tells_what_moved_in_words_and_numbers():
+    columns = {"a": shift(0.1), "wind": shift(0.5, unknown_rate=0.2), "season": shift(2.0)}
+    assert reasons(judge(columns, shift(0.25, wasserstein=0.16), POLICY)) == {
+        "drift.columns": (
+            "fail",
+            "1 of 2 columns moved (most: wind psi 0.50, unknown_rate 0.20)",
+            {"share": 0.5, "limit": 0.5, "limits": LIMITS, "moved": {"wind": {"psi": 0.5, "unknown_rate": 0.2}}},
+        ),
+        "drift.score": (
+            "fail",
+            "the scores moved by psi 0.25, wasserstein 0.16, limit of the PSI 0.25",
+            {"psi": 0.25, "limit": 0.25, "limits": LIMITS, "beyond": {"psi": 0.25, "wasserstein": 0.16}},
+        ),
+    }
+
+
+def test_the_verdict_tells_what_did_not_move():
+    assert reasons(judge({"a": shift(0.1)}, shift(0.03), POLICY)) == {
+        "drift.columns": ("pass", "0 of 1 columns moved", {"share": 0.0, "limit": 0.5, "limits": LIMITS, "moved": {}}),
+        "drift.score": (
+            "pass",
+            "the scores moved by psi 0.03, limit of the PSI 0.25",
+            {"psi": 0.03, "limit": 0.25, "limits": LIMITS, "beyond": {}},
+        ),
+    }
+
+
+def test_the_verdict_tells_why_it_cannot_say():
+    assert reasons(judge({"a": shift(0.9, 150)}, shift(0.9, 199), POLICY)) == {
+        "drift.rows": ("inconclusive", "199 rows were served in the window, 200 wanted to judge drift", {"rows": 199})
+    }
+    assert reasons(judge({}, None, POLICY))["drift.rows"][2] == {"rows": 0}
+    found = reasons(judge({"season": shift(0.9)}, None, POLICY))
+    assert [(outcome, text) for outcome, text, _ in found.values()] == [
+        ("inconclusive", "no column is watched"),
+        ("inconclusive", "no score to compare"),
+    ]
+    assert judge({"a": shift(0.0, 200)}, shift(0.0, 200), POLICY).passed
+
+
+def test_the_columns_that_moved_most_are_told_three_at_most():
+    columns = {name: shift(psi) for name, psi in (("a", 0.3), ("b", 0.6), ("c", 0.5), ("d", 0.4), ("e", 0.1))}
+    assert list(moved(columns, POLICY)) == ["b", "c", "d", "a"]
+    assert judge(columns, shift(), POLICY).because() == "4 of 5 columns moved (most: b psi 0.60, c psi 0.50, d psi 0.40)"
+
+
+def test_the_label_is_told_in_words_and_numbers():
+    found = compare_labels(LEARNT, 360, 1000)
+    numbers = {"rate": 0.36, "reference": 0.24, "effect": found.effect, "limit": 0.2, "rows": 1000}
+    text = "36.0% of 1000 labels are positive, 24.0% of those learnt (h +0.26"
+    assert judge_labels(found, DriftPolicy()) == Reason("drift.label", Outcome.FAIL, f"{text}, limit 0.2)", numbers)
+    unlimited = Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}); no limit is set", numbers | {"limit": None})
+    assert judge_labels(found, DriftPolicy(label=None)) == unlimited
+    few = Reason("drift.label", Outcome.INCONCLUSIVE, "199 labels are too few to judge their rate: 200 wanted", {"rows": 199})
+    assert judge_labels(compare_labels(LEARNT, 40, 199), DriftPolicy()) == few
+    assert judge_labels(None, DriftPolicy()).numbers == {"rows": 0}
+    assert judge_labels(compare_labels(LEARNT, 48, 200), DriftPolicy()).outcome is Outcome.PASS
+    assert judge_labels(LabelShift(rows=500, rate=0.1, reference_rate=0.2, effect=-0.2), DriftPolicy()).outcome is Outcome.FAIL
+
+
+def test_a_shift_tells_the_rates_of_both_sides():
+    reference = CARRIERS | {"other": 250, "missing": 750}
+    found = compare(reference, count(CARRIERS, ["AA"] * 6 + ["XX"] * 3 + [None]))
+    assert (found.rows, found.wasserstein) == (10, None)
+    assert (found.missing_rate, found.reference_missing_rate) == (0.1, 0.375)
+    assert (found.unknown_rate, found.reference_unknown_rate) == (0.3, 0.125)
+    assert compare({"kind": "category", "values": ["AA"], "counts": [0]}, count(CARRIERS, ["AA"])) is None
+    assert compare(REFERENCE, count(REFERENCE, [0.0])).reference_unknown_rate == 0

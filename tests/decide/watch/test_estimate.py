@@ -171,3 +171,50 @@ def test_where_the_scores_are_off_anew_in_each_window_earlier_windows_show_by_ho
         for seen, held in ((one, sketches[:1]), (several, sketches[:-1])):
             seen.append(coverage(expect(scores, COST.threshold, COST, Calibration.of(edges, held)), [truth])["precision"])
     assert np.mean(one) < 0.9 < 0.93 < np.mean(several)
+
+
+def test_the_error_of_the_calibrator_by_hand():
+    """Two windows; in the second nobody fell into the upper bin."""
+    first = {"rows": [4, 10], "labels": [2, 6], "scores": [1, 5], "squares": [0.8, 2.5]}
+    second = {"rows": [100, 1], "labels": [10, 1], "scores": [20, 1], "squares": [9.0, 0.0]}
+    found = Calibration.of([0.5], [first, second])
+    variances = [[(0.8 - 4 * 0.25**2) / 3 / 4, (2.5 - 10 * 0.1**2) / 9 / 10], [(9 - 100 * 0.01) / 99 / 100, 0.25]]
+    assert found.bias == pytest.approx(np.array([[0.25, 0.1], [-0.1, 0.0]]))
+    assert found.variance == pytest.approx(np.array(variances))
+    scores, gradient = np.array([0.2, 0.5, 0.7]), np.array([1.0, 2.0, -1.0])
+    expected = [
+        (3 * b[0] - b[1]) ** 2 + 9 * v[0] + v[1] for b, v in zip(found.bias.tolist(), found.variance.tolist(), strict=True)
+    ]
+    assert found.error(scores, gradient) == pytest.approx(np.mean(expected))
+
+
+def test_two_rows_of_a_bin_are_enough_to_know_its_spread():
+    found = Calibration.of([], [{"rows": [2], "labels": [1], "scores": [1], "squares": [0.5]}])
+    assert found.variance.tolist() == [[0.25]]
+    assert Calibration.of([], [{"rows": [2], "labels": [1], "scores": [1], "squares": [0.1]}]).variance.tolist() == [[0.05]]
+
+
+def test_all_that_is_defined_is_told_with_the_rows_it_rests_on():
+    found = expect(np.linspace(0.1, 0.9, 50), 0.5, COST)
+    assert list(found.measures()) == ["auc", "cost", "precision", "recall", "f1"]
+    assert {one.rows for one in found.measures().values()} == {50} == {found.rows}
+    quiet = expect(np.full(40, 0.1), 0.5, COST)
+    assert list(quiet.measures()) == ["auc", "cost", "recall", "f1"]
+    assert (quiet.recall.value, quiet.f1.value) == (0, 0)
+    assert list(expect(np.zeros(5), 0.5, COST).measures()) == ["cost"]
+    assert expect(np.array([0.4, 0.5]), 0.5, COST).precision.value == 0.5
+
+
+def test_the_gradient_of_the_auc_is_that_of_its_value():
+    """The spread of the AUC against many labellings, ties among the scores too."""
+    rng = np.random.default_rng(21)
+    scores = rng.choice([0.1, 0.2, 0.4, 0.4, 0.7, 0.9], 400)
+    found = expect(scores, 0.5, COST, confidence=0.6826895).auc
+    seen = [roc_auc_score(rng.random(400) < scores, scores) for _ in range(400)]
+    assert (found.high - found.low) / 2 == pytest.approx(np.std(seen), rel=0.12)
+
+
+def test_fewer_than_one_expected_label_of_a_kind_has_no_auc():
+    assert expect(np.full(9, 0.1), 0.5, COST).auc is None
+    assert expect(np.full(9, 0.9), 0.5, COST).auc is None
+    assert expect(np.full(10, 0.1), 0.5, COST).auc.value == pytest.approx(0.5)

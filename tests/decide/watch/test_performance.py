@@ -3,6 +3,8 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
+from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch.performance import judge, measure
 
@@ -74,3 +76,64 @@ def test_without_an_alarm_there_is_no_precision_and_without_a_positive_no_recall
     assert ("precision" in quiet, quiet["recall"].value, quiet["f1"].value) == (False, 0, 0)
     nothing = measure(np.zeros(3, bool), np.array([0.1, 0.2, 0.1]), np.zeros(3, bool), COST)
     assert not {"precision", "recall", "f1"} & set(nothing)
+
+
+def reasons(verdict):
+    return {reason.check: (str(reason.outcome), reason.text, reason.numbers) for reason in verdict.reasons}
+
+
+def measured(value, low, high, rows=500):
+    return Estimate(value=value, low=low, high=high, rows=rows)
+
+
+def test_the_verdict_is_told_in_words_and_numbers():
+    found = {"auc": measured(0.65, 0.62, 0.68), "cost": measured(0.6, 0.5, 0.7)}
+    assert reasons(judge(found, {"auc": 0.7, "cost": 0.5}, POLICY, 200)) == {
+        "performance.auc": (
+            "fail",
+            "AUC 0.6500 [0.6200, 0.6800] on 500 rows, 0.7000 at release, limit 0.6600",
+            {"value": 0.65, "low": 0.62, "high": 0.68, "rows": 500, "released": 0.7, "limit": pytest.approx(0.66)},
+        ),
+        "performance.cost": (
+            "pass",
+            "cost 0.6000 [0.5000, 0.7000] on 500 rows, 0.5000 at release, limit 0.6250",
+            {"value": 0.6, "low": 0.5, "high": 0.7, "rows": 500, "released": 0.5, "limit": 0.625},
+        ),
+    }
+
+
+def test_the_verdict_tells_why_it_cannot_say():
+    few = {"auc": measured(0.6, 0.5, 0.7, rows=199)}
+    assert reasons(judge(few, {"auc": 0.7, "cost": 0.5}, POLICY, 200)) == {
+        "performance.auc": ("inconclusive", "199 labels are too few to judge AUC: 200 wanted", {"rows": 199}),
+        "performance.cost": ("inconclusive", "0 labels are too few to judge cost: 200 wanted", {"rows": 0}),
+    }
+    found = judge({"auc": measured(0.6, 0.5, 0.7, rows=200), "cost": measured(1, 0, 2)}, {}, POLICY, 200)
+    assert [reason.text for reason in found.reasons] == [
+        "the release carries no AUC to compare with", "the release carries no cost to compare with",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cost", "outcome"),
+    [
+        (measured(0.6, 0.55, 0.7), Outcome.PASS),
+        (measured(0.625, 0.55, 0.7), Outcome.PASS),
+        (measured(0.63, 0.55, 0.7), Outcome.FAIL),
+        (measured(0.63, 0.5, 0.7), Outcome.INCONCLUSIVE),
+    ],
+)
+def test_a_cost_fails_beyond_its_limit_where_its_interval_excludes_that_of_the_release(cost, outcome):
+    found = judge({"auc": measured(0.7, 0.6, 0.8), "cost": cost}, {"auc": 0.7, "cost": 0.5}, POLICY, 200)
+    assert found.outcome is outcome
+
+
+def test_ratios_count_the_rows_they_rest_on():
+    labels, decisions = np.array([1, 1, 1, 0, 0, 0], bool), np.array([1, 1, 0, 1, 0, 0], bool)
+    found = measure(labels, np.linspace(0.9, 0.1, 6), decisions, COST)
+    assert [(found[name].rows, found[name].value) for name in ("precision", "recall", "f1")] == [
+        (3, pytest.approx(2 / 3)), (3, pytest.approx(2 / 3)), (4, pytest.approx(2 / 3)),
+    ]  # fmt: skip
+    assert found["f1"].low == pytest.approx(2 * wilson(2, 4).low / (1 + wilson(2, 4).low))
+    assert found["f1"].high == pytest.approx(2 * wilson(2, 4).high / (1 + wilson(2, 4).high))
+    assert (found["precision"].low, found["precision"].high) == tuple(wilson(2, 3))
