@@ -15,9 +15,8 @@ from benchmarks.record import RESULTS, Record
 from benchmarks.year_loop import Loop, played
 from benchmarks.year_served import BEGIN, END, Releases, Strategy, every, for_ever, oracle, weeks
 from everloop.decide.statistics.compare import costs
-from everloop.settings import PROJECT
 
-PLOT = PROJECT / "docs" / "images" / "year.svg"
+PLOT = RESULTS / "year.svg"
 WITHIN = 1.03
 """A few per cent of the oracle: what the loop may cost, as a share of what the oracle does."""
 AFTER = timedelta(days=28)
