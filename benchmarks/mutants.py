@@ -117,9 +117,10 @@ def lay_out(work: Path, file: Path) -> list[str]:
 
 
 def own_tests(file: Path) -> list[str]:
-    """The test files at the path of `file`: `tests/decide/<path>/test_<name>.py` and `test_<name>_*.py`."""
+    """The tests at the path of `file`: `tests/decide/<path>/test_<name>.py` and `test_<name>_*.py`; else all of its folder."""
     folder = TESTS / "decide" / file.parent.relative_to(DECIDE)
-    found = [*folder.glob(f"test_{file.stem}.py"), *sorted(folder.glob(f"test_{file.stem}_*.py"))]
+    own = [*folder.glob(f"test_{file.stem}.py"), *sorted(folder.glob(f"test_{file.stem}_*.py"))]
+    found = own or sorted(folder.glob("test_*.py"))
     if not found:
         raise SystemExit(
             f"{file.relative_to(ROOT)} has no tests at {folder.relative_to(ROOT)}/test_{file.stem}.py: write them first"

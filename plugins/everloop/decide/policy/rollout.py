@@ -55,7 +55,8 @@ class RolloutPolicy:
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
-        found = unit("RolloutPolicy", "shadow_share", self.shadow_share)
+        shares = ("shadow_share", "alpha", "srm_alpha", "error_rate_margin", "missing_margin", "score_shift")
+        found = [p for n in shares for p in unit("RolloutPolicy", n, getattr(self, n))]
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or not 0 < self.steps[0] <= self.steps[-1] <= 1:
             found.append(f"RolloutPolicy.steps is {self.steps}: shares must ascend within (0, 1]")
         return found

@@ -1,0 +1,18 @@
+import pytest
+
+from everloop.decide.policy import ServicePolicy
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (ServicePolicy(on_missing_features="guess"), ['ServicePolicy.on_missing_features is "guess": use "default" or "refuse"']),
+    ],
+)
+def test_what_does_not_hold_together_is_told(policy, told):
+    assert policy.problems() == told
+
+
+@pytest.mark.parametrize("policy", [ServicePolicy(), ServicePolicy(on_missing_features="refuse")])
+def test_a_sound_policy_has_no_problem(policy):
+    assert policy.problems() == []

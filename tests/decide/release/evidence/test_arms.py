@@ -1,0 +1,40 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, LoadCheck
+from everloop.decide.statistics.quantiles import quantile_sequence
+
+
+def timed(*milliseconds, errors=0):
+    buckets = np.bincount(np.searchsorted(LATENCY_EDGES, milliseconds), minlength=len(LATENCY_EDGES) + 1)
+    return Arm(requests=len(milliseconds), errors=errors, latency=tuple(buckets.tolist()))
+
+
+def test_latency_quantile_is_right_to_a_bucket():
+    values = np.random.default_rng(0).lognormal(1.5, 0.5, 2000)
+    assert timed(*values).quantile(0.99) == pytest.approx(np.quantile(values, 0.99), rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("scores", "unusable"), [([], 0), ([0.0, 1.0], 0), ([None, 0.5], 1), ([-0.1, 1.1, float("nan"), float("inf")], 4)]
+)
+def test_a_score_that_is_no_probability_is_unusable(scores, unusable):
+    assert LoadCheck.of(scores, 3.0) == LoadCheck(rows=len(scores), unusable=unusable, latency_ms=3.0)
+
+
+def test_arms_of_batches_add_up():
+    first, second = replace(timed(1.0, 5.0), errors=1, incomplete=2), replace(timed(5.0, 70_000.0), errors=3, incomplete=4)
+    whole = first + second
+    assert (whole.requests, whole.errors, whole.incomplete, whole.timed) == (4, 4, 6, 4)
+    assert whole.latency == timed(1.0, 5.0, 5.0, 70_000.0).latency
+    assert whole == second + first
+    assert Arm() + first == first
+
+
+def test_the_latency_sequence_is_that_of_its_histogram():
+    arm = timed(*np.linspace(1, 50, 400))
+    assert arm.quantile_sequence(0.9, 0.05) == quantile_sequence(arm.latency, LATENCY_EDGES, 0.9, 0.05)
+    assert arm.quantile(0.5) == pytest.approx(25.5, rel=0.06)
+    assert np.isnan(Arm().quantile(0.5))

@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from everloop.decide.policy import RolloutPolicy
+from everloop.decide.release import guardrails
+from everloop.decide.release.evidence import ExpectedCosts, PairedCosts
+from everloop.decide.statistics.bets import mean_at_least
+from everloop.decide.statistics.intervals import mean_sequence
+from everloop.decide.verdict import Outcome
+
+POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
+RANK = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]
+
+
+def test_cost_compares_pairs_and_needs_labels():
+    rng = np.random.default_rng(0)
+    good = rng.choice([0.0, 1.0, 3.0], p=[0.7, 0.2, 0.1], size=3000)
+    worse = np.where(rng.random(3000) < 0.1, 3.0, good)
+    few = PairedCosts.of(worse[:150], good[:150])
+    assert guardrails.labelled_cost(few, POLICY, 0.01, 1000).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.labelled_cost(PairedCosts.of(worse, good), POLICY, 0.01, 1000).outcome is Outcome.FAIL
+    assert guardrails.labelled_cost(PairedCosts.of(good, good), POLICY, 0.01, 1000).outcome is Outcome.PASS
+    assert guardrails.labelled_cost(PairedCosts.of(good, good), POLICY, 0.01, 9000).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_excess_cost_is_that_of_its_rows_and_lies_in_its_interval():
+    rng = np.random.default_rng(4)
+    new, old = rng.choice([0.0, 1.0, 3.0], size=(2, 500))
+    numbers = guardrails.labelled_cost(PairedCosts.of(new, old), POLICY, 0.05, 400).numbers
+    assert numbers["excess"] == pytest.approx((new - 1.02 * old).mean())
+    assert numbers["low"] < numbers["excess"] < numbers["high"]
+
+
+def test_a_certain_small_loss_is_shown_before_the_margin_would_allow_it():
+    worse, good = np.ones(2000), np.repeat([1.0, 0.0], [1900, 100])
+    assert guardrails.labelled_cost(PairedCosts.of(worse, good, 3.0), POLICY, 0.01, 4000).outcome is Outcome.FAIL
+    strict = guardrails.labelled_cost(PairedCosts.of(worse, good, 3.0), replace(POLICY, cost_margin=0.06), 0.01, 4000)
+    assert strict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_estimated_cost_is_told_and_judged_only_by_a_margin():
+    rng = np.random.default_rng(5)
+    old = rng.random(3000)
+    found = ExpectedCosts.of(old + 0.2, old)
+    assert guardrails.estimated_cost(found, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+    judging = replace(POLICY, estimated_cost_margin=0.1)
+    assert guardrails.estimated_cost(found, judging, 0.01).outcome is Outcome.FAIL
+    assert guardrails.estimated_cost(ExpectedCosts.of(old, old), judging, 0.01).outcome is Outcome.PASS
+    assert guardrails.estimated_cost(ExpectedCosts(), judging, 0.01).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_labelled_cost_is_told_whole():
+    few = guardrails.labelled_cost(PairedCosts.of(np.ones(199), np.ones(199)), POLICY, 0.01, 500)
+    assert (few.check, few.outcome, few.numbers) == ("rollout.cost", Outcome.INCONCLUSIVE, {"labels": 199})
+    assert few.text == "199 labels of rows that both releases scored, 200 wanted to judge cost"
+    paired = PairedCosts.of(np.ones(400), np.zeros(400), 3.0)
+    worse = guardrails.labelled_cost(paired, POLICY, 0.01, 500)
+    low = mean_at_least(np.array([1.0]), np.array([400.0]), -1.02 * 3, 0.01)
+    high = -mean_at_least(np.array([-1.0]), np.array([400.0]), -3.0, 0.01)
+    assert (worse.check, worse.outcome) == ("rollout.cost", Outcome.FAIL)
+    assert worse.numbers == {
+        "labels": 400, "required": 500, "cost": 1.0, "baseline_cost": 0.0, "excess": 1.0, "low": low, "high": high,
+        "margin": 0.02, "cells": ((1.0, 0.0, 400),),
+    }  # fmt: skip
+    assert worse.text == (
+        f"cost 1.0000 a row against 0.0000 on 400 same labelled rows (2% more allowed; beyond that {low:+.4f} to {high:+.4f})"
+    )
+    even = PairedCosts.of(np.ones(400), np.ones(400), 3.0)
+    outcomes = [guardrails.labelled_cost(even, POLICY, 0.01, required).outcome for required in (400, 401)]
+    assert outcomes == [Outcome.PASS, Outcome.INCONCLUSIVE]
+    undemanding = replace(POLICY, minimum_labels=0)
+    two, one = (PairedCosts.of(np.ones(n), np.ones(n), 3.0) for n in (2, 1))
+    assert guardrails.labelled_cost(two, undemanding, 0.01, 2).outcome is Outcome.PASS
+    assert guardrails.labelled_cost(one, undemanding, 0.01, 1).text.endswith("2 wanted to judge cost")
+
+
+def test_the_expected_cost_is_told_whole():
+    nothing = guardrails.estimated_cost(ExpectedCosts(), POLICY, 0.01)
+    assert (nothing.check, nothing.text) == ("rollout.estimated_cost", "no row was scored by both releases yet")
+    assert (nothing.outcome, nothing.numbers) == (Outcome.INCONCLUSIVE, {"rows": 0})
+    new, old = np.linspace(0.4, 0.8, 300), np.linspace(0.2, 0.4, 300)
+    found = ExpectedCosts.of(new, old)
+    told = guardrails.estimated_cost(found, POLICY, 0.01)
+    words = "before labels, cost 0.6000 a row is expected against 0.3000 on 300 same rows"
+    assert (told.check, told.outcome, told.text) == (
+        "rollout.estimated_cost", Outcome.INCONCLUSIVE, f"{words} (told, not judged)",
+    )  # fmt: skip
+    low, high = mean_sequence((new - old).mean(), (new - old).var(ddof=1), 300, 0.01, 200)
+    assert told.numbers == {
+        "rows": 300, "cost": found.candidate, "baseline_cost": found.baseline, "low": pytest.approx(low),
+        "high": pytest.approx(high), "margin": None,
+    }  # fmt: skip
+    judged = guardrails.estimated_cost(found, replace(POLICY, estimated_cost_margin=0.1), 0.01)
+    excess = new - 1.1 * old
+    assert (judged.check, judged.outcome, judged.text) == (
+        "rollout.estimated_cost", Outcome.FAIL, f"{words}, 10% more allowed",
+    )  # fmt: skip
+    assert judged.numbers["low"] == pytest.approx(mean_sequence(excess.mean(), excess.var(ddof=1), 300, 0.01, 200).low)
+    assert judged.numbers["margin"] == 0.1
+    lax = guardrails.estimated_cost(found, replace(POLICY, estimated_cost_margin=1.0), 0.01)
+    assert (lax.check, lax.outcome, lax.text) == ("rollout.estimated_cost", Outcome.PASS, words)
+
+
+def test_the_expected_cost_passes_only_with_enough_rows_and_within_the_margin():
+    lax = replace(POLICY, estimated_cost_margin=0.5)
+    alike = np.linspace(0.2, 0.4, 199)
+    assert guardrails.estimated_cost(ExpectedCosts.of(alike, alike), lax, 0.01).outcome is Outcome.INCONCLUSIVE
+    one_more = np.linspace(0.2, 0.4, 200)
+    assert guardrails.estimated_cost(ExpectedCosts.of(one_more, one_more), lax, 0.01).outcome is Outcome.PASS
+    rng = np.random.default_rng(1)
+    noisy = ExpectedCosts.of(rng.random(300) * 3, np.full(300, 0.97))
+    assert guardrails.estimated_cost(noisy, lax, 0.01).outcome is Outcome.INCONCLUSIVE
+    free = replace(lax, shadow_requests=0)
+    assert guardrails.estimated_cost(ExpectedCosts.of(alike[:2], alike[:2]), free, 0.01).outcome is Outcome.PASS
