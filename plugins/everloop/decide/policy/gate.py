@@ -19,6 +19,10 @@ class GatePolicy:
     more, all slices being judged together.
     `cost_margin` is that of the rollout; two alike models of the flights differ by 0 +- 1.3 % on 22,000 held-out rows, so a
     narrower margin asks for an improvement.
+    Where from: `confidence` is the customary 95 %. `minimum_rows`: 1,000 rows, a quarter of them positive, tell an AUC of 0.75 to
+    +- 0.04 (Hanley & McNeil 1982, eq. 1). `auc_floor`: ours, half-way from nothing (0.5) to "acceptable" (0.7: Hosmer, Lemeshow &
+    Sturdivant 2013, Applied Logistic Regression, sec. 5.2.4). `ece_ceiling`, `auc_margin`, `slice_margin`, `slice_minimum`,
+    `size_mb`: ours, to be set by the use case.
     `size_mb`: the model file's budget. Latency is judged in the real scorer (`RolloutPolicy.check_latency_ms`), here where it
     can be reached, at the latest by the rollout; with `require_scorer` the gate is inconclusive without an answer of it.
     """

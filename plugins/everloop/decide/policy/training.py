@@ -29,6 +29,7 @@ class TrainingPolicy:
     `memory_mb`: a set of more float32 values than this is fitted from pages on disk. The default keeps a worker of 8 GB at
     half: beside the values stand their bins (a quarter to a half of them), Arrow's batches and the libraries (0.5 GB).
     `workers`: Spark workers that fit together, when it is above 1; `spark_rows`: only from so many rows on.
+    The other defaults are ours: a start, to be tuned by the use case.
     """
 
     window: timedelta | None = None
