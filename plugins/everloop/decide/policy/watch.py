@@ -93,7 +93,8 @@ class ParityPolicy:
     `sample`: rows replayed of each release and interval. `minimum_share`: the smallest share of them that must be equal in
     every feature, and that must have been served with the online store at hand. `tolerance`: of numbers, relative above 1.
     Where from: 500 equal rows show a share above 99.4 % at 95 % (rule of three: Hanley & Lippman-Hand 1983, If nothing goes
-    wrong, is everything all right?, JAMA 249(13)), so that `minimum_share`, ours, can be shown. Sums in another order differ by 1e-12.
+    wrong, is everything all right?, JAMA 249(13)), so that `minimum_share`, ours, can be shown.
+    Sums in another order differ by 1e-12.
     """
 
     sample: int = 500
