@@ -78,7 +78,7 @@ class Asked:
         promoted = Decision(actor="benchmark", action="promoted", subject=release, after=after, reason="to be asked")
         self.ledger.append("flights", promoted, expected=seq, at=datetime.now(UTC))
         state = f"{url}/v1/flights"
-        wait_until(lambda: (httpx.get(state).json()["seq"] or 0) == seq + 1, f"the service serves {release}")
+        wait_until(lambda: (httpx.get(state).json().get("seq") or 0) == seq + 1, f"the service serves {release}")
         return release
 
     def serving(self) -> dict[str, str]:

@@ -80,7 +80,7 @@ def test_what_a_backfill_publishes_is_marked_and_leads_to_no_decision(backfilled
 
 
 def test_a_model_is_trained_judged_approved_by_a_named_person_and_released(trained: dict[str, str], loop: Loop) -> None:
-    assert set(trained.values()) == DONE
+    assert set(trained.values()) == DONE, [(entry.action, entry.reason) for entry in loop.ledger.entries("flights")]
     entries = loop.ledger.entries("flights")
     asked, registered, _, approved, released = entries[:5]
     assert [entry.action for entry in entries[:5]] == ["retrain_asked", "registered", "gate_passed", "approved", "released"]

@@ -32,6 +32,7 @@ USE_CASE = replace(
     USE_CASE,
     training=replace(USE_CASE.training, rounds=20, candidates=()),
     gate=replace(USE_CASE.gate, auc_floor=0.5, ece_ceiling=0.5),
+    fairness=replace(USE_CASE.fairness, error_rate_difference=None),
     rollout=replace(USE_CASE.rollout, poll=timedelta(seconds=0.2)),
 )
 """
