@@ -30,7 +30,7 @@ logs: install  ## Show a part's log: make logs PART=scheduler
 	@$(BIN)/everloop logs $(PART)
 
 test: install-dev  ## Run all tests but those of the browser
-	$(BIN)/pytest -q -m "not browser"
+	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not browser"
 
 bench: install-dev  ## Run a benchmark, both sides, and renew its result: make bench NAME=point_in_time_join
 	$(BIN)/python -m benchmarks.$(NAME)
