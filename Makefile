@@ -15,6 +15,9 @@ unexport PIP_NO_INDEX PIP_NO_DEPS PIP_NO_BINARY PIP_ONLY_BINARY PIP_PYTHON PIP_C
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_OFFLINE UV_NO_INDEX UV_NO_DEPS UV_PYTHON UV_SYSTEM_PYTHON
 UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 
+# What waits for a whole stack runs beside the rest: together they take half as long.
+APART := tests/docs tests/stack tests/workflow
+
 .PHONY: help install install-dev install-spark bench mutants demo test screenshots check up down status logs lock clean
 
 help:  ## List the targets
@@ -30,7 +33,9 @@ logs: install  ## Show a part's log: make logs PART=scheduler
 	@$(BIN)/everloop logs $(PART)
 
 test: install-dev  ## Run all tests but those of the browser
-	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not browser"
+	@apart=$$(mktemp); $(BIN)/pytest -q -m "not browser" $(APART) >$$apart 2>&1 & \
+	$(BIN)/pytest -q -m "not browser" $(addprefix --ignore=,$(APART)); rest=$$?; \
+	wait $$!; stack=$$?; cat $$apart; rm $$apart; exit $$((rest || stack))
 
 bench: install-dev  ## Run a benchmark, both sides, and renew its result: make bench NAME=point_in_time_join
 	$(BIN)/python -m benchmarks.$(NAME)

@@ -26,26 +26,9 @@ settings.load_profile("everloop")
 SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB", "jit": "off"}
 
 
-TESTS = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A folder's tests share a worker, as they share what was started for them; so do all on the shared stack.
-
-    What takes longest comes first, so that no worker waits for another one at the end.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: LONGEST.index(_group(item)) if _group(item) in LONGEST else len(LONGEST))
-
-
-LONGEST = ("stack", "workflow")
-"""The groups of tests that take longest, by name."""
-
-
-def _group(item: pytest.Item) -> str:
-    return "stack" if item.get_closest_marker("stack") else str(item.path.parent.relative_to(TESTS))
+    """Tests on the shared stack come last, so that it does not run beside all others; those that kill its parts at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is not None)
 
 
 def free_port() -> int:
