@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from everloop.adapters.database import connect
+from everloop.decide.release.evidence.columns import FIELD
 from everloop.interval import Interval
 
 _TIME = pa.timestamp("us", "UTC")
@@ -38,9 +39,6 @@ SCHEMA = pa.schema(
     }
 )
 """The columns of `ports.TrafficLog`."""
-
-FIELD = "request."
-"""What the columns of request fields begin with."""
 
 _FROM_OUTCOME = ("label", "known_at")
 _JOINED = "prediction p LEFT JOIN outcome o ON o.use_case = p.use_case AND o.key = p.key"

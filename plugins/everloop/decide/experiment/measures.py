@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix, Metric
+from everloop.decide.release.evidence.columns import Floats, Rows, failed, floats
 from everloop.decide.statistics.compare import expected_costs
-
-Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
     "request_id", "entity", "arm", "score", "decision", "shadow_release", "shadow_score", "flags", "error", "latency_ms", "label",
@@ -65,15 +58,3 @@ def latency_of(rows: Rows) -> Floats:
     found = np.full(len(request), np.nan)
     found[first] = floats(rows["latency_ms"])[first]
     return found
-
-
-def failed(rows: Rows) -> Mask:
-    """Which rows the release that they were assigned to could not answer."""
-    return np.array([error is not None for error in rows["error"]], dtype=bool)
-
-
-def floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
-    """As floats, null as NaN."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.experiment.measures import Floats, Mask, Rows, covariate_of, failed, latency_of, metric_of
+from everloop.decide.experiment.measures import covariate_of, latency_of, metric_of
 from everloop.decide.experiment.sums import COVARIATE, Sums
 from everloop.decide.policy import CostMatrix, Covariate, Metric
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned
+from everloop.decide.release.evidence.columns import Floats, Mask, Rows, failed
 from everloop.flags import incomplete
 
 Codes = npt.NDArray[np.intp]

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.experiment.measures import COLUMNS, Rows
+from everloop.decide.experiment.measures import COLUMNS
 from everloop.decide.experiment.observed import Observed, observe
 from everloop.decide.policy import Covariate, ExperimentPlan
+from everloop.decide.release.evidence import Rows
 from everloop.errors import ConfigurationError
 from everloop.interval import Interval
 from everloop.ports import Lake, Registry, TrafficLog

@@ -12,16 +12,13 @@ import numpy.typing as npt
 from everloop.decide import fairness
 from everloop.decide.policy import CostMatrix
 from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, Assigned, LoadCheck
+from everloop.decide.release.evidence.columns import FIELD, Floats, Mask, Rows, failed, floats
 from everloop.decide.release.evidence.gathered import Evidence
 from everloop.decide.release.evidence.pairs import ExpectedCosts, PairedCosts, ScorePairs
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.statistics.compare import costs, expected_costs
 from everloop.errors import ConfigurationError
 from everloop.flags import incomplete
-
-Rows = Mapping[str, "Sequence[Any] | npt.NDArray[Any]"]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
     "request_id", "entity", "at", "arm", "release", "score", "shadow_release", "shadow_score", "flags", "error", "latency_ms",
@@ -31,10 +28,6 @@ COLUMNS = (
 
 SETTLE = timedelta(seconds=2)
 """The scoring processes follow a new weight within this time; assignments before that belong to the old weight."""
-
-
-FIELD = "request."
-"""What the columns of request fields begin with."""
 
 
 def from_traffic(
@@ -78,16 +71,14 @@ def trial(state: ReleaseState) -> tuple[str | None, str | None]:
 
 
 def _arm(rows: Rows, mask: Mask) -> Arm:
-    failed = np.array([error is not None for error in rows["error"]], dtype=bool)
     # Rows of one request share its latency: each request counts once.
     _, first = np.unique(np.asarray(rows["request_id"])[mask].astype(str), return_index=True)
-    latency = _floats(rows["latency_ms"])[mask][first]
+    latency = floats(rows["latency_ms"])[mask][first]
     buckets = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left")
-    lacking = np.array([incomplete(flags) for flags in rows["flags"]], dtype=bool)
     return Arm(
         requests=int(mask.sum()),
-        errors=int((mask & failed).sum()),
-        incomplete=int((mask & lacking).sum()),
+        errors=int(failed(rows)[mask].sum()),
+        incomplete=sum(map(incomplete, np.asarray(rows["flags"], dtype=object)[mask])),
         latency=tuple(np.bincount(buckets, minlength=len(LATENCY_EDGES) + 1).tolist()),
     )
 
@@ -104,7 +95,7 @@ def _paired(
     if baseline is None:
         return {}
     shadow, fine = np.asarray(rows["shadow_release"]), np.array([error is None for error in rows["error"]], dtype=bool)
-    answer, other, labels = _floats(rows["score"]), _floats(rows["shadow_score"]), _floats(rows["label"])
+    answer, other, labels = floats(rows["score"]), floats(rows["shadow_score"]), floats(rows["label"])
     offered = ~ours & (shadow == candidate) & fine & np.isfinite(answer)
     pair = (offered | (ours & (shadow == baseline) & fine & np.isfinite(answer))) & np.isfinite(other)
     new, old = np.where(ours, answer, other)[pair], np.where(ours, other, answer)[pair]
@@ -121,10 +112,10 @@ def _grouped(
 ) -> dict[str, fairness.GroupCounts]:
     """By group, what the candidate decided or would have, for the rows that it scored."""
     beside = np.asarray(rows["shadow_release"]) == candidate
-    scores = np.where(ours, _floats(rows["score"]), np.where(beside, _floats(rows["shadow_score"]), np.nan))
+    scores = np.where(ours, floats(rows["score"]), np.where(beside, floats(rows["shadow_score"]), np.nan))
     scored = np.isfinite(scores)
     values = np.asarray(rows[f"{FIELD}{column}"], dtype=object)[scored].tolist()
-    return fairness.count(values, scores[scored] >= _threshold(thresholds, candidate), _floats(rows["label"])[scored])
+    return fairness.count(values, scores[scored] >= _threshold(thresholds, candidate), floats(rows["label"])[scored])
 
 
 def _labelled(labels: Floats, decided: tuple[Mask, Mask], cost: CostMatrix) -> PairedCosts:
@@ -140,13 +131,6 @@ def _threshold(thresholds: Mapping[str, float], release: str) -> float:
             f'No decision threshold of release "{release}" was given (given: {sorted(thresholds)}): take it from its manifest'
         )
     return thresholds[release]
-
-
-def _floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
-    """As floats, null as NaN."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
 
 
 def _moments(values: Sequence[datetime] | npt.NDArray[Any]) -> npt.NDArray[np.datetime64]:
