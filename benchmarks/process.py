@@ -60,7 +60,7 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, Any]:
 
 def _environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
-    return {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "ignore"}
+    return {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
 
 
 def _answer(path: str, module: str, function: str, arguments: str) -> None:

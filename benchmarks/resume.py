@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.flights import training_rows
 from benchmarks.process import ROOT
 from benchmarks.record import Record
 from everloop.learn import train
@@ -29,6 +28,8 @@ KILLS, SEED = 4, 7
 
 def main() -> None:
     """The shipped policy on the whole year."""
+    from benchmarks.flights import training_rows
+
     record = Record("resume", packages=("xgboost", "numpy", "pyarrow"))
     with tempfile.TemporaryDirectory(prefix="everloop-resume-") as folder:
         with training_rows() as (job, rows, _):

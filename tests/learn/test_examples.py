@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from everloop.errors import TrainingError
-from everloop.learn.device import Machine
+from everloop.learn.device import Machine, available, has_cupy
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import Examples
+from everloop.learn.fit import Length, fit, parameters
+from everloop.learn.job import Job
 from everloop.learn.matrices import matrices
 from everloop.learn.stream import EncodedBatches
 
@@ -60,10 +63,34 @@ def test_xgboost_is_never_handed_more_than_a_batch_however_often_it_asks(
     assert sum(handed) >= 2200
 
 
-@pytest.mark.skipif(find_spec("cupy") is not None, reason="this machine has the library that the test needs absent")
-def test_pages_for_a_gpu_without_cupy_are_an_error_that_says_what_to_install(small: Examples) -> None:
+def test_pages_for_a_gpu_without_cupy_are_an_error_that_says_what_to_install(
+    small: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("everloop.learn.matrices.has_cupy", lambda: False)
     with pytest.raises(TrainingError, match="install cupy-cuda12x, raise memory_mb"):
         matrices(small, ENCODER, Machine("cuda", 1), external=True)
+
+
+def test_rows_for_a_gpu_come_as_its_arrays_where_cupy_is_and_as_numpys_elsewhere(
+    small: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[str] = []
+    monkeypatch.setattr("xgboost.QuantileDMatrix", lambda batches, **_: batches.next(lambda data, **_: handed.append(type(data))))
+    for present in (True, False):
+        monkeypatch.setattr("everloop.learn.matrices.has_cupy", lambda present=present: present)
+        monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(asarray=memoryview))
+        matrices(small, ENCODER, Machine("cuda", 1))
+    assert handed == [memoryview] * 2 + [np.ndarray] * 2
+
+
+@pytest.mark.skipif(available() != "cuda" or not has_cupy(), reason="no GPU, or no CuPy, here")
+@pytest.mark.parametrize("external", [False, True])
+def test_a_gpu_fits_from_its_own_arrays(small: Examples, job: Job, external: bool) -> None:
+    machine = Machine("cuda", 1)
+    made = matrices(small, ENCODER, machine, external=external)
+    fitted = fit(made, parameters(job.policy, {}), Length.of(job.policy), machine)
+    assert fitted.device == "cuda"
+    assert min(fitted.losses) < fitted.losses[0] < 0.69
 
 
 def test_encoded_rows_are_those_of_the_whole_table(small: Examples, examples: pa.Table) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ def available() -> str:
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return "cpu"
     return "cuda"
+
+
+def has_cupy() -> bool:
+    """Whether CuPy is installed, with which a fit on CUDA makes its bins on the GPU: other bins than the CPU's by a little."""
+    return find_spec("cupy") is not None
 
 
 def used(booster: xgboost.Booster) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from everloop.decide.policy import Overrides, TrainingPolicy
+from everloop.learn.device import has_cupy
 from everloop.learn.examples import Examples
 from everloop.release import Calibrator
 
@@ -96,8 +97,9 @@ def take(folder: Path) -> tuple[Job, Examples]:
 
 
 def digest(folder: Path, device: str) -> str:
-    """SHA-256 of all that makes the model of a fit on `device`: the job, its rows and the library that fits."""
-    found = hashlib.sha256(f"xgboost {version('xgboost')} on {device}".encode())
+    """SHA-256 of all that makes the model of a fit on `device`: the job, its rows and the libraries that bin and fit."""
+    bins = "cupy" if device == "cuda" and has_cupy() else "numpy"
+    found = hashlib.sha256(f"xgboost {version('xgboost')} on {device}, bins of {bins}".encode())
     found.update((folder / JOB).read_bytes())
     with (folder / EXAMPLES).open("rb") as rows:
         found.update(hashlib.file_digest(rows, "sha256").digest())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from everloop.errors import TrainingError
-from everloop.learn.device import Machine
+from everloop.learn.device import Machine, has_cupy
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import Examples
 from everloop.learn.split import FIT, VALIDATION
@@ -56,20 +57,22 @@ def _matrix(
 
     from everloop.learn.stream import EncodedBatches
 
+    convert = _device_arrays(pages) if device == "cuda" else None
     if pages is None:
-        return xgboost.QuantileDMatrix(EncodedBatches(examples, encoder, part), **told)
-    convert = _device_arrays() if device == "cuda" else None
+        return xgboost.QuantileDMatrix(EncodedBatches(examples, encoder, part, convert=convert), **told)
     batches = EncodedBatches(examples, encoder, part, cache=str(pages / part), convert=convert)
     return xgboost.ExtMemQuantileDMatrix(batches, **told)
 
 
-def _device_arrays() -> Any:
-    """XGBoost makes pages for a GPU only of arrays that are on it."""
-    try:
+def _device_arrays(pages: Path | None) -> Callable[[Any], Any] | None:
+    """What takes rows to the GPU, so that their bins are made there; without CuPy they are made by the CPU, but not pages."""
+    if has_cupy():
         import cupy
-    except ImportError as error:
-        raise TrainingError(
-            "The set exceeds TrainingPolicy.memory_mb and the fit runs on cuda, where pages need CuPy, which is not installed: "
-            "install cupy-cuda12x, raise memory_mb, or hide the GPU (CUDA_VISIBLE_DEVICES=)"
-        ) from error
-    return cupy.asarray
+
+        return cast("Callable[[Any], Any]", cupy.asarray)
+    if pages is None:
+        return None
+    raise TrainingError(
+        "The set exceeds TrainingPolicy.memory_mb and the fit runs on cuda, where pages need CuPy, which is not installed: "
+        "install cupy-cuda12x, raise memory_mb, or hide the GPU (CUDA_VISIBLE_DEVICES=)"
+    )

@@ -227,3 +227,12 @@ def test_the_first_release_passes_the_gate_without_a_champion(story: Story) -> N
     evaluation, registered = story.first
     world = replace(story.world, ledger=type(story.world.ledger)())
     assert world.gate(evaluation, registered["release"])["passed"]
+
+
+def test_lineage_names_cupy_by_its_package_where_it_makes_the_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [name for name in lineage() if name.startswith("cupy")]
+    module = "everloop.steps.training.lineage"
+    monkeypatch.setattr(f"{module}.has_cupy", lambda: True)
+    monkeypatch.setattr(f"{module}.packages_distributions", lambda: {"cupy": ["cupy-cuda12x", "cupy-cuda12x"]})
+    monkeypatch.setattr(f"{module}.version", lambda name: "14.2.0")
+    assert lineage()["cupy-cuda12x"] == "14.2.0"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 
+from everloop.learn.device import has_cupy
 from everloop.release import sha256
 from everloop.settings import PROJECT
 
@@ -21,8 +22,13 @@ def lineage() -> dict[str, str]:
         "git_commit": os.environ.get("EVERLOOP_GIT_COMMIT") or _commit(),
         "lock_hash": sha256(lock.read_bytes()) if lock.exists() else "unknown",
         "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: version(name) for name in (*LIBRARIES, *_gpu_libraries())},
     }
+
+
+def _gpu_libraries() -> list[str]:
+    """CuPy by the name of its package, of which there is one for each CUDA; nothing where it is not installed."""
+    return sorted(set(packages_distributions().get("cupy", ()))) if has_cupy() else []
 
 
 def _commit() -> str:
