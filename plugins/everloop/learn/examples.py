@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop import parquet
 from everloop.learn.encode import Encoder, known_values
 
 if TYPE_CHECKING:
@@ -50,9 +51,8 @@ class Examples:
         """The rows of one part, in order; only these columns are read."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        with parquet.opened(self.path) as file:
             for batch in file.iter_batches(self.rows_at_once, columns=[*columns, PART]):
                 rows = pa.Table.from_batches([batch])
                 found = rows.filter(pc.equal(rows[PART], part))

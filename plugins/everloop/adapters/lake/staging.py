@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from everloop import parquet
 from everloop.errors import ConfigurationError, DataError
 from everloop.ports import Batches
 
 FOLDER = "_staging"
-READ_BYTES = 1024 * 1024
-"""How much of a file's column is read ahead, so that a large row group is never held whole."""
 BATCH_ROWS = 128 * 1024
 
 
@@ -110,7 +109,7 @@ class Staging:
 
     def _read(self, name: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         with self._opened(name) as stream:
-            yield from record_batches(pq.ParquetFile(stream, buffer_size=READ_BYTES), columns)
+            yield from record_batches(parquet.opened(stream), columns)
 
 
 def record_batches(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

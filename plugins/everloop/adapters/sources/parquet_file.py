@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import IO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from everloop import parquet
 from everloop.adapters.sources.contract import TYPES, Problems, check_columns, conform, decoded
 from everloop.errors import SourceError
 from everloop.use_case import SourceTable
 
-READ_BYTES = 1024 * 1024
-"""How much of a column is read ahead, so that a large row group is never held whole."""
 BATCH_ROWS = 128 * 1024
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
 
@@ -22,9 +20,9 @@ _TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.larg
 def tables(file: IO[bytes], table: SourceTable, name: str) -> Iterator[pa.Table]:
     """The file's rows as the contract has them; `SourceError` when it is damaged, `ContractError` when columns are lost."""
     try:
-        parquet = pq.ParquetFile(file, buffer_size=READ_BYTES)
-        extra = check_columns(parquet.schema_arrow.names, table, f"File {name}")
-        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(table.columns)):
+        opened = parquet.opened(file)
+        extra = check_columns(opened.schema_arrow.names, table, f"File {name}")
+        for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=list(table.columns)):
             problems: Problems = defaultdict(list)
             yield conform(_plain(pa.Table.from_batches([batch]), table, problems), table, problems, extra)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
