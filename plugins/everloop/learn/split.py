@@ -41,7 +41,7 @@ class Parts:
 
 
 def split(event_times: npt.NDArray[np.datetime64], label_times: npt.NDArray[np.datetime64], policy: TrainingPolicy) -> Parts:
-    """Cut rows by event time into fit, validation, calibration and holdout, oldest first, by the policy's shares.
+    """Cut rows by event time into fit, validation, calibration and holdout, oldest first, as the policy says.
 
     A row whose label was not yet known when the next part began is purged (López de Prado 2018, Advances in Financial
     Machine Learning, sec. 7.4.1): so every label learnt from was known before the first held-out prediction was asked for.
@@ -72,5 +72,20 @@ def _starts(ordered: npt.NDArray[np.datetime64], policy: TrainingPolicy) -> npt.
         [policy.validation + policy.calibration + policy.holdout, policy.calibration + policy.holdout, policy.holdout]
     )
     positions = np.clip(np.round((1 - shares) * len(ordered)).astype(int), 0, len(ordered) - 1)
+    if policy.part_at_most is not None:
+        positions = _shortened(positions, ordered, np.timedelta64(policy.part_at_most))
     starts: npt.NDArray[np.datetime64] = ordered[positions]
     return starts
+
+
+def _shortened(
+    positions: npt.NDArray[np.intp], ordered: npt.NDArray[np.datetime64], longest: np.timedelta64
+) -> npt.NDArray[np.intp]:
+    """The positions at which parts of the same rows begin, or of fewer, so that none of them covers more time."""
+    lengths, end = np.diff([*positions, len(ordered)]), len(ordered)
+    found = positions.copy()
+    for part in reversed(range(len(positions))):
+        last = max(end - 1, 0)
+        in_time = int(np.searchsorted(ordered, ordered[last] - longest, side="right"))
+        found[part] = end = max(end - lengths[part], in_time, 0)
+    return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from everloop.decide.training.space import Choice, Integers, LogUniform, Uniform
     ("policy", "told"),
     [
         (TrainingPolicy(spark_rows=10), "spark_rows is 10 and workers is 1"),
+        (TrainingPolicy(part_at_most=timedelta(0)), "part_at_most is 0:00:00: it must be above 0, or None for shares alone"),
         (TrainingPolicy(workers=0), "workers is 0: it must be 1 or more"),
         (TrainingPolicy(search={"eta": Uniform(0.3, 0.1)}), "low must be below high"),
         (TrainingPolicy(search={"eta": LogUniform(0.0, 0.1)}), "0 < low < high"),

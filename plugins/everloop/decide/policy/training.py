@@ -18,7 +18,8 @@ class TrainingPolicy:
 
     `window`: how far back labelled rows are taken from the snapshot's end; `None` takes all.
     `validation`, `calibration`, `holdout`: the shares of the time-ordered rows after the fitting rows, oldest first:
-    early stopping, calibration, and the later-in-time rows that the gate judges on.
+    early stopping, calibration, and the later-in-time rows that the gate judges on. `part_at_most`: how much time each of
+    the three covers at most. Shares of a history that grows move the fitting and the calibration rows ever further into the past.
     `parameters`: XGBoost's own names. `checkpoint_rounds`: after so many rounds the fit is saved and goes on from what was
     saved, whether it was killed or not. Random numbers start anew there, so it is part of what makes the model's bytes.
 
@@ -36,6 +37,7 @@ class TrainingPolicy:
     validation: float = 0.10
     calibration: float = 0.10
     holdout: float = 0.15
+    part_at_most: timedelta | None = None
     rounds: int = 400
     early_stopping: int = 25
     seed: int = 7
@@ -56,6 +58,8 @@ class TrainingPolicy:
         found = [p for n in ("validation", "calibration", "holdout") for p in unit("TrainingPolicy", n, getattr(self, n))]
         if self.validation + self.calibration + self.holdout > 0.8:
             found.append("TrainingPolicy keeps more than 0.8 of the rows from fitting: lower validation, calibration or holdout")
+        if self.part_at_most is not None and self.part_at_most <= timedelta(0):
+            found.append(f"TrainingPolicy.part_at_most is {self.part_at_most}: it must be above 0, or None for shares alone")
         counts = ("rounds", "early_stopping", "checkpoint_rounds", "trials", "tuning_rounds", "memory_mb", "workers")
         found += [f"TrainingPolicy.{n} is {getattr(self, n)}: it must be 1 or more" for n in counts if getattr(self, n) < 1]
         if self.spark_rows is not None and self.workers < 2:
