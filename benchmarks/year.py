@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import flights_year
 from benchmarks.record import RESULTS, Record
 from benchmarks.year_loop import Loop, played
-from benchmarks.year_served import BEGIN, END, Releases, Strategy, every, for_ever, oracle, weeks
+from benchmarks.year_served import BEGIN, END, Releases, Strategy, every, for_ever, oracle, recalibrated, weeks
 from everloop.decide.statistics.compare import costs
 
 PLOT = RESULTS / "year.svg"
@@ -51,6 +51,8 @@ def measure(record: Record, releases: Releases, ways: list[Strategy]) -> None:
         record.fact(f"cost a flight, {way.name}", round(cost[way.name], 4))
         record.fact(f"trainings, {way.name}", len(way.trainings))
         record.fact(f"cost a flight with each week's best threshold, {way.name}", round(with_best_thresholds(releases, way), 4))
+        fresh = recalibrated(releases, way)
+        record.fact(f"cost a flight, {fresh.name}", round(float(fresh.spent[rows].mean()), 4))
     best = cost["oracle"]
     for way in ways[:-1]:
         record.fact(f"cost above the oracle, {way.name}", f"{cost[way.name] / best - 1:.1%}")

@@ -13,7 +13,7 @@ from benchmarks import year as benchmark
 from benchmarks.flights_year import Year, moment, quicker
 from benchmarks.record import Record
 from benchmarks.year_loop import Loop, played
-from benchmarks.year_served import BEGIN, END, Releases, every, for_ever, oracle, weeks
+from benchmarks.year_served import BEGIN, END, Releases, every, for_ever, oracle, recalibrated, weeks
 from everloop.decide.policy import BehaviourPolicy
 
 START, DAYS, A_DAY = datetime(2013, 1, 1, tzinfo=UTC), 364, 60
@@ -89,6 +89,15 @@ def test_the_loop_lies_between_the_first_model_and_the_oracle(releases: Releases
 def test_a_model_every_month_is_trained_every_fourth_week(releases: Releases) -> None:
     made = every(releases, 4, "monthly")
     assert made.trainings == [week.start for week in weeks()[::4]]
+
+
+def test_a_calibrator_of_the_latest_weeks_takes_back_a_ranking_that_has_turned(releases: Releases) -> None:
+    served, way = releases.year.between(BEGIN, END), for_ever(releases)
+    fresh = recalibrated(releases, way)
+    assert np.isfinite(fresh.spent[served]).all()
+    turned = releases.year.between(TURNED + timedelta(days=35), END)
+    assert fresh.spent[turned].mean() < way.spent[turned].mean()
+    assert (fresh.cuts[served] == BEGIN).all()
 
 
 def test_what_was_found_is_recorded_and_drawn(releases: Releases, loop: Loop, tmp_path) -> None:
