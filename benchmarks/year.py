@@ -112,7 +112,7 @@ def draw(releases: Releases, ways: list[Strategy], loop: Loop, path: Path) -> No
             style = {"trained": ":", "promoted": "-", "rolled_back": "--"}[told.what]
             below.axvline(told.at, ls=style, lw=0.8, color="grey")
     above.set_ylabel("cost per flight")
-    above.legend(fontsize=8)
+    above.legend(fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     below.set_ylabel("% of the first model's cost so far")
     below.set_title("dotted: everloop trains; line: it has promoted; dashed: it has rolled back", fontsize=9)
     figure.savefig(path, metadata={"Date": None})

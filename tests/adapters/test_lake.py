@@ -136,6 +136,12 @@ def test_lists_of_text_survive(lake: Lake) -> None:
     assert lake.read("t")["why"].to_pylist() == [["a", "b"]]
 
 
+def test_sql_need_not_name_every_parameter(lake: Lake) -> None:
+    rows = pa.table({"n": [1, 2, 3]})
+    found = lake.query_rows("SELECT n FROM t WHERE n < $least AND '$end' <> ''", {"t": rows}, {"least": 3, "end": 7})
+    assert found["n"].to_pylist() == [1, 2]
+
+
 def test_sql_takes_parameters_and_thinks_in_utc(lake: Lake) -> None:
     lake.replace("t", rows(1.0, 2.0, 3.0), week(0))
     sql = "SELECT id, strftime(moment, '%H:%M:%S') AS clock FROM t WHERE moment >= $start ORDER BY id"

@@ -47,10 +47,10 @@ class DeclaredFeatures(FeastFeatures):
     def problems(self) -> list[str]:
         """What is wrong with each view's SQL, by running it on empty source tables."""
         interval = Interval(self._use_case.start, self._use_case.start + self._use_case.interval)
-        found = []
+        bounds = {"start": interval.start, "end": interval.end}
+        found: list[str] = []
         for view in self._views():
             source = view.source
-            bounds = {k: v for k, v in (("start", interval.start), ("end", interval.end)) if f"${k}" in source.sql}
             try:
                 frames = {name: empty(self._use_case.source(name)) for name in source.tables}
                 columns = run(source.sql, frames, bounds).column_names
