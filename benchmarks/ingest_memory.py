@@ -1,6 +1,7 @@
 """Memory of ingesting one interval far larger than memory should have to be: a file of 10 GB against one of a fifth of it.
 
-`python -m benchmarks.ingest_memory 2` takes files of 2 GB.
+`python -m benchmarks.ingest_memory 2` takes files of 2 GB, `python -m benchmarks.ingest_memory 10 csv` one kind of file alone; each
+kind has a result of its own.
 """
 
 from __future__ import annotations
@@ -66,16 +67,17 @@ def main() -> None:
     """CSV and Parquet, a fifth and the whole."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("gb", nargs="?", type=float, default=GB, help="size of a file in GB")
-    asked = parser.parse_args().gb
-    with tempfile.TemporaryDirectory(prefix="everloop-ingest-") as folder:
-        size = min(asked, shutil.disk_usage(folder).free / 1e9 / NEEDED)
-        record = Record("ingest_memory", packages=("polars", "deltalake", "pyarrow"))
-        record.fact("GB of a file", round(size, 2))
-        if size < asked:
-            record.fact("GB asked for, for which the disk has no room", asked)
-        for kind in ("csv", "parquet"):
+    parser.add_argument("kinds", nargs="*", default=list(ROW_BYTES), choices=list(ROW_BYTES), help="kinds of file")
+    asked = parser.parse_args()
+    for kind in asked.kinds:
+        with tempfile.TemporaryDirectory(prefix="everloop-ingest-") as folder:
+            size = min(asked.gb, shutil.disk_usage(folder).free / 1e9 / NEEDED)
+            record = Record(f"ingest_memory_{kind}", packages=("polars", "deltalake", "pyarrow"))
+            record.fact("GB of a file", round(size, 2))
+            if size < asked.gb:
+                record.fact("GB asked for, for which the disk has no room", asked.gb)
             compare(record, Path(folder), kind, int(size * 1e9 / ROW_BYTES[kind]))
-    record.finish()
+            record.finish()
 
 
 def compare(record: Record, folder: Path, kind: str, rows: int) -> None:
