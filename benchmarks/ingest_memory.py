@@ -1,7 +1,7 @@
 """Memory of ingesting one interval far larger than memory should have to be: a file of 10 GB against one of a fifth of it.
 
-`python -m benchmarks.ingest_memory 2` takes files of 2 GB, `python -m benchmarks.ingest_memory 10 csv` one kind of file alone; each
-kind has a result of its own.
+`python -m benchmarks.ingest_memory 2` takes files of 2 GB, `python -m benchmarks.ingest_memory 10 csv` one kind of file alone.
+Each kind has a result of its own.
 """
 
 from __future__ import annotations
