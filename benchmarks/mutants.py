@@ -33,12 +33,14 @@ TARGET = 0.9
 """The share of a file's mutants that its tests must kill."""
 
 CONFTEST = """
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("mutants", deadline=None, database=None)
+phases = [Phase.explicit, Phase.generate]
+settings.register_profile("mutants", deadline=None, database=None, phases=phases, report_multiple_bugs=False)
 settings.load_profile("mutants")
 """
-"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one."""
+"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one; and the example
+that kills it need not be the smallest."""
 
 MUTMUT = "from mutmut.__main__ import cli; cli()"
 SURVIVED, NO_TESTS, SKIPPED, TIMED_OUT = {0}, {5, 33}, {34}, {24, 36, 152, -24, 255}
