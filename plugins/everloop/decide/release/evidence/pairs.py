@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,12 +80,12 @@ class PairedCosts:
     @property
     def candidate(self) -> float:
         """The candidate's cost per row; NaN without rows."""
-        return sum(cost * count for cost, _, count in self.cells) / self.count if self.count else float("nan")
+        return sum(cost * count for cost, _, count in self.cells) / self.count if self.count else math.nan
 
     @property
     def baseline(self) -> float:
         """The baseline's cost per row; NaN without rows."""
-        return sum(cost * count for _, cost, count in self.cells) / self.count if self.count else float("nan")
+        return sum(cost * count for _, cost, count in self.cells) / self.count if self.count else math.nan
 
     def excess(self, factor: float) -> tuple[Floats, Floats]:
         """The values of "candidate's cost less `factor` times the baseline's", and how many rows have each: shape (cells,)."""
@@ -149,4 +150,4 @@ class ExpectedCosts:
 
 
 def _binned(scores: Floats) -> tuple[int, ...]:
-    return tuple(np.bincount(np.searchsorted(SCORE_EDGES, scores, side="left"), minlength=len(SCORE_EDGES) + 1).tolist())
+    return tuple(np.bincount(np.searchsorted(SCORE_EDGES, scores), minlength=len(SCORE_EDGES) + 1).tolist())

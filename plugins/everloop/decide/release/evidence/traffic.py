@@ -74,7 +74,7 @@ def _arm(rows: Rows, mask: Mask) -> Arm:
     # Rows of one request share its latency: each request counts once.
     _, first = np.unique(np.asarray(rows["request_id"])[mask].astype(str), return_index=True)
     latency = floats(rows["latency_ms"])[mask][first]
-    buckets = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left")
+    buckets = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)])
     return Arm(
         requests=int(mask.sum()),
         errors=int(failed(rows)[mask].sum()),
