@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,11 +133,12 @@ class ExpectedCosts:
         """From the expected cost of each row under both decisions, shape (n,) each."""
         if not len(candidate):
             return cls()
-        moments = np.cov(candidate, baseline) if len(candidate) > 1 else np.zeros((2, 2))
-        return cls(
-            count=len(candidate),
-            candidate=float(candidate.mean()),
-            baseline=float(baseline.mean()),
+        means = cls(count=len(candidate), candidate=float(candidate.mean()), baseline=float(baseline.mean()))
+        if len(candidate) == 1:
+            return means
+        moments = np.cov(candidate, baseline)
+        return replace(
+            means,
             candidate_variance=float(moments[0, 0]),
             baseline_variance=float(moments[1, 1]),
             covariance=float(moments[0, 1]),
