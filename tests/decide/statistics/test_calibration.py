@@ -80,9 +80,9 @@ def test_it_is_of_ten_bins_at_ninety_five_percent_unless_said_otherwise() -> Non
 
 
 def test_rows_of_one_score_stay_in_their_order() -> None:
-    labels = np.repeat([True, False], [150, 350])
-    means, rates, shares = calibration_bins(labels, np.full(500, 0.25), 5)
-    assert (means.tolist(), rates.tolist(), shares.tolist()) == ([0.25] * 5, [1, 0.5, 0, 0, 0], [0.2] * 5)
+    labels, scores = np.repeat([True, False], 100), np.tile([0.75, 0.25], 100)
+    means, rates, shares = calibration_bins(labels, scores, 4)
+    assert (means.tolist(), rates.tolist(), shares.tolist()) == ([0.25, 0.25, 0.75, 0.75], [1, 0, 1, 0], [0.25] * 4)
 
 
 def test_fewer_rows_than_bins_make_fewer_bins() -> None:

@@ -84,7 +84,7 @@ def _arm(rows: Rows, mask: Mask) -> Arm:
 
 
 def _assigned(entity: npt.NDArray[Any], at: npt.NDArray[np.datetime64], ours: Mask, settled: Mask) -> Assigned:
-    latest = {entity[i]: bool(ours[i]) for i in np.argsort(at, kind="stable") if settled[i]}
+    latest = {entity[i]: bool(ours[i]) for i in np.argsort(at, stable=True) if settled[i]}
     return Assigned(candidate=sum(latest.values()), baseline=len(latest) - sum(latest.values()))
 
 
