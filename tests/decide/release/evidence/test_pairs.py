@@ -91,3 +91,15 @@ def test_costs_of_two_batches_keep_their_order_and_the_first_ones_highest():
 def test_the_variance_of_an_excess_is_never_below_zero():
     twice = ExpectedCosts(count=9, candidate=0.2, baseline=0.1, candidate_variance=0.4, baseline_variance=0.1, covariance=0.21)
     assert twice.excess(2.0) == (0.0, 0.0)
+
+
+def test_what_could_not_be_scored_adds_up_and_is_nothing_unless_said():
+    two = np.full(2, 0.3)
+    whole = ScorePairs.of(two, two, offered=5, unscored=2) + ScorePairs.of(two, two, offered=4, unscored=1)
+    assert (whole.count, whole.offered, whole.unscored) == (4, 9, 3)
+    assert (ScorePairs.of(two, two).offered, ScorePairs.of(two, two).unscored) == (0, 0)
+
+
+def test_the_highest_cost_is_the_one_that_is_given_or_else_seen():
+    assert PairedCosts.of(np.ones(2), np.zeros(2), 3.0).largest == 3.0
+    assert PairedCosts.of(np.zeros(2), np.array([0.0, 2.0])).largest == 2.0

@@ -69,7 +69,7 @@ class PairedCosts:
     def of(cls, candidate: Floats, baseline: Floats, largest: float | None = None) -> PairedCosts:
         """From the cost of each row under both decisions, shape (n,) each; `largest` is by default the largest of them."""
         both, counts = np.unique(np.column_stack([candidate, baseline]), axis=0, return_counts=True)
-        cells = tuple((float(new), float(old), int(count)) for (new, old), count in zip(both, counts, strict=True))
+        cells = tuple((new, old, int(count)) for new, old, count in np.column_stack([both, counts]).tolist())
         return cls(cells=cells, largest=float(both.max(initial=0.0)) if largest is None else largest)
 
     @property
@@ -89,7 +89,7 @@ class PairedCosts:
 
     def excess(self, factor: float) -> tuple[Floats, Floats]:
         """The values of "candidate's cost less `factor` times the baseline's", and how many rows have each: shape (cells,)."""
-        cells = np.array(self.cells, dtype=float).reshape(-1, 3)
+        cells = np.array(self.cells, dtype=float).reshape(len(self.cells), 3)
         return cells[:, 0] - factor * cells[:, 1], cells[:, 2]
 
 
