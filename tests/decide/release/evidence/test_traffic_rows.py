@@ -63,6 +63,20 @@ def test_the_champion_answers_in_the_shadow_since_the_stage_began():
     assert (evidence.baseline.requests, evidence.assigned) == (1, Assigned())
 
 
+def test_at_full_weight_the_other_release_is_all_that_it_answered_before():
+    full = replace(CANARY, weight=1.0)
+    evidence = gather(full, row(at=NOW - MINUTE), row(**MINE), row(at=NOW - MINUTE, **MINE), row(request_id="z", **MINE))
+    assert (evidence.candidate.requests, evidence.baseline.requests) == (2, 1)
+
+
+def test_groups_are_named_as_they_come():
+    rows = columns(row(**MINE), row(**MINE), row(**MINE)) | {"request.size": [1, 2.5, None]}
+    groups = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["size"]).groups["size"]
+    assert sorted(groups) == ["(missing)", "1", "2.5"]
+    rows = columns(row(**MINE), row(**MINE)) | {"request.size": [1, 2.5]}
+    assert sorted(from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["size"]).groups["size"]) == ["1", "2.5"]
+
+
 def test_an_arm_is_counted_whole():
     rows = [
         row(request_id="a", latency_ms=5.0, flags=["missing:aircraft"], **MINE),
@@ -141,9 +155,11 @@ def test_moments_are_the_same_in_any_time_zone(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evidence = gather(replace(CANARY, since=NOW.astimezone(east)), *rows)
+        at = np.array(["2026-01-01T12:00:00", "2026-01-01T11:59:59"], dtype="datetime64[us]")
+        of_arrays = from_traffic(columns(*rows) | {"at": at}, CANARY, cost=COST, thresholds=THRESHOLDS)
     monkeypatch.undo()
     time.tzset()
-    assert evidence.traffic == 1
+    assert evidence.traffic == of_arrays.traffic == 1
 
 
 @pytest.mark.parametrize("unit", ["ns", "us", "s"])
