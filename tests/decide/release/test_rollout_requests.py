@@ -113,3 +113,9 @@ def test_each_stage_that_passes_leads_to_the_next() -> None:
     assert advance(last, GOOD, POLICY, LATER).after == replace(WATCH, since=LATER)
     assert advance(WATCH, GOOD, POLICY, LATER).after == ReleaseState(champion="new", previous="old", since=LATER)
     assert advance(CANARY, GOOD, POLICY, T0).after == CANARY
+
+
+def test_a_first_release_serves_after_the_check_because_of_it() -> None:
+    action = advance(replace(CHECK, champion=None, previous=None), GOOD, POLICY, LATER)
+    assert (action.kind, action.after) == (Kind.PROMOTE, ReleaseState(champion="new", since=LATER))
+    assert action.reason == "the scorer loads the release and scored 2 rows"
