@@ -133,5 +133,7 @@ def test_a_stage_lasts_its_patience_and_no_longer() -> None:
     assert (paused.kind, paused.after) == (
         Kind.PAUSE, replace(CANARY, stage=Stage.PAUSED, resume=Stage.CANARY, weight=0.0, since=late),
     )  # fmt: skip
+    assert "20 answers" in paused.reason
+    assert advance(CANARY, Evidence(check=SEEN.check), POLICY, late).kind is Kind.WAIT
     assert advance(CHECK, Evidence(traffic=5), POLICY, late) == advance(CHECK, Evidence(), POLICY, late)
     assert advance(CHECK, Evidence(traffic=5), POLICY, late).kind is Kind.WAIT
