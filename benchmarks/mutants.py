@@ -33,12 +33,24 @@ TARGET = 0.9
 """The share of a file's mutants that its tests must kill."""
 
 CONFTEST = """
-from hypothesis import settings
+import json
+from pathlib import Path
 
-settings.register_profile("mutants", deadline=None, database=None)
+from hypothesis import Phase, settings
+
+phases = [Phase.explicit, Phase.generate]
+settings.register_profile("mutants", deadline=None, database=None, phases=phases, report_multiple_bugs=False)
 settings.load_profile("mutants")
+
+STATS = Path(__file__).parents[1] / "mutmut-stats.json"
+
+
+def pytest_collection_modifyitems(items):
+    seconds = json.loads(STATS.read_text())["duration_by_test"] if STATS.exists() else {}
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
 """
-"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one."""
+"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one. Most are killed
+by a fast test, so the fast ones come first; and the example that kills one need not be the smallest."""
 
 MUTMUT = "from mutmut.__main__ import cli; cli()"
 SURVIVED, NO_TESTS, SKIPPED, TIMED_OUT = {0}, {5, 33}, {34}, {24, 36, 152, -24, 255}
@@ -78,10 +90,15 @@ def measure(file: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="everloop-mutants-") as folder:
         work = Path(folder)
         tests = lay_out(work, file)
-        _mutmut(work, "run", "--max-children", str(os.cpu_count() or 1))
         relative = file.relative_to(DECIDE.parent.parent)
-        meta = json.loads((work / "mutants" / "src" / f"{relative}.meta").read_text())
-        codes: dict[str, int] = {name: code for name, code in meta["exit_code_by_key"].items() if code not in SKIPPED}
+        meta = work / "mutants" / "src" / f"{relative}.meta"
+        try:
+            _mutmut(work, "run", "--max-children", str(os.cpu_count() or 1))
+        except SystemExit:  # mutmut also refuses a file in which there is nothing to mutate, such as one of plain values
+            if not meta.exists() or json.loads(meta.read_text())["exit_code_by_key"]:
+                raise
+        found: dict[str, int] = json.loads(meta.read_text())["exit_code_by_key"]
+        codes = {name: code for name, code in found.items() if code not in SKIPPED}
         if None in codes.values():
             raise SystemExit(f"{relative}: mutmut left mutants unchecked: run it again")
         survivors = [_survivor(work, name) for name, code in codes.items() if code in SURVIVED | NO_TESTS]

@@ -88,3 +88,31 @@ def test_it_costs_little_more_rows_than_the_asymptotic_interval():
     exact = bounded_mean(VALUES, counts(rows), Range(-3, 3), 0.05)
     asymptotic = mean_sequence(rows.mean(), rows.var(), 20_000, 0.05, 8_000)
     assert (exact.high - exact.low) / (asymptotic.high - asymptotic.low) == pytest.approx(1, abs=0.1)
+
+
+def test_each_side_of_the_interval_has_half_of_alpha():
+    found = np.array([3.0, 20.0, 400.0, 60.0, 9.0])
+    high = -mean_at_least(-VALUES, found, -4.0, 0.025)
+    assert bounded_mean(VALUES, found, Range(-3.5, 4.0), 0.05) == (mean_at_least(VALUES, found, -3.5, 0.025), high)
+
+
+def test_the_bound_is_where_the_evidence_reaches_alpha():
+    found = np.array([3.0, 20.0, 400.0, 60.0, 9.0])
+    low = mean_at_least(VALUES, found, -3, 0.05)
+    assert -3 < low < VALUES @ found / found.sum()
+    assert log_evidence(VALUES, found, low, -3) == pytest.approx(math.log(20), abs=1e-9)
+
+
+def test_what_lies_within_a_billionth_of_the_bound_is_not_told_from_it():
+    rows = np.array([1000.0])
+    assert mean_at_least(np.array([0.9e-9]), rows, 0.0, 0.05) == 0.0
+    assert 1e-9 < mean_at_least(np.array([1.5e-9]), rows, 0.0, 0.05) < 1.5e-9
+    assert mean_at_least(np.array([-1e6 + 5e-4]), rows, -1e6, 0.05) == -1e6
+    assert -1e6 + 1e-3 < mean_at_least(np.array([-1e6 + 2e-3]), rows, -1e6, 0.05) < -1e6 + 2e-3
+
+
+def test_evidence_just_short_of_alpha_refutes_nothing():
+    one, rows = np.array([3.0]), np.array([1.0])
+    most = log_evidence(one, rows, -3 + 3e-9, -3)
+    assert mean_at_least(one, rows, -3, math.exp(-most - 0.5)) == -3
+    assert mean_at_least(one, rows, -3, math.exp(-most + 0.5)) > -3

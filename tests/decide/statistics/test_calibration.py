@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from everloop.decide.statistics.calibration import calibration_bins, calibration_error, calibration_interval
 
@@ -57,3 +58,33 @@ def test_no_row_has_no_calibration() -> None:
 
 def test_bins_are_of_equal_size() -> None:
     assert calibration_bins(*drawn(1_000))[2] == pytest.approx(np.full(10, 0.1))
+
+
+def test_the_interval_is_the_formulas_worked_by_hand() -> None:
+    # Two bins: 26 rows at 0.6 without a positive, 25 rows at 0.9 with five.
+    labels, scores = np.repeat([False, True, False], [26, 5, 20]), np.repeat([0.6, 0.9], [26, 25])
+    found = calibration_interval(labels, scores, 0.8, 2)
+    share, rate = np.array([26, 25]) / 51, np.array([1 / 28, 6 / 27])
+    deviations = share * np.sqrt(rate * (1 - rate) / np.array([26, 25]))
+    value, half = (26 * 0.6 + 25 * 0.7) / 51, norm.ppf(0.9) * np.sqrt(np.square(deviations).sum())
+    assert found is not None
+    assert (found.value, found.rows) == (pytest.approx(value), 51)
+    assert found.high == pytest.approx(value + half)
+    assert found.low == pytest.approx(value - np.sqrt(2 / np.pi) * deviations.sum() - half)
+
+
+def test_it_is_of_ten_bins_at_ninety_five_percent_unless_said_otherwise() -> None:
+    labels, scores = drawn(400)
+    assert calibration_interval(labels, scores) == calibration_interval(labels, scores, 0.95, 10)
+    assert calibration_error(labels, scores) == calibration_error(labels, scores, 10) != calibration_error(labels, scores, 9)
+
+
+def test_rows_of_one_score_stay_in_their_order() -> None:
+    labels, scores = np.repeat([True, False], 100), np.tile([0.75, 0.25], 100)
+    means, rates, shares = calibration_bins(labels, scores, 4)
+    assert (means.tolist(), rates.tolist(), shares.tolist()) == ([0.25, 0.25, 0.75, 0.75], [1, 0, 1, 0], [0.25] * 4)
+
+
+def test_fewer_rows_than_bins_make_fewer_bins() -> None:
+    means, rates, shares = calibration_bins(np.array([True, False]), np.array([0.9, 0.1]))
+    assert (means.tolist(), rates.tolist(), shares.tolist()) == ([0.1, 0.9], [0, 1], [0.5, 0.5])

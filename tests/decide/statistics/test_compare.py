@@ -137,3 +137,12 @@ def test_expected_costs_weigh_both_mistakes_by_their_chance() -> None:
 def test_a_difference_is_undefined_where_either_auc_is(rows) -> None:
     labels, first, second = columns(rows)
     assert (auc_difference(labels, first, second) is None) is (auc(labels, first) is None)
+
+
+def test_an_estimate_at_another_confidence_is_the_one_that_would_have_been_made_there() -> None:
+    made, wanted = (Estimate.normal(0.3, 0.04, 50, confidence) for confidence in (0.95, 0.8))
+    found = made.at(0.8, made_at=0.95)
+    assert (found.value, found.low, found.high, found.rows) == pytest.approx((0.3, wanted.low, wanted.high, 50))
+    lopsided = Estimate(value=0.3, low=0.2, high=0.6, rows=9).at(0.8, made_at=0.95)
+    share = stats.norm.ppf(0.9) / stats.norm.ppf(0.975)
+    assert (lopsided.low, lopsided.high) == pytest.approx((0.3 - 0.1 * share, 0.3 + 0.3 * share))

@@ -147,3 +147,15 @@ def test_a_rate_without_a_failure_or_a_success_is_bounded_on_one_side_alone():
     assert (low, rate_sequence(50, 50, 0.05).high) == (0.0, 1.0)
     assert 1 / 51 / (1 - high) ** 50 == pytest.approx(20, rel=1e-5)
     assert rate_sequence(1, 1, 0.05).low == pytest.approx(0.025)
+
+
+@given(st.integers(1, 2_000), st.sampled_from([0.8, 0.95, 0.99]))
+def test_a_rates_interval_keeps_within_zero_and_one(trials, confidence):
+    assert 0 <= wilson(0, trials, confidence).low < 1e-15
+    assert 1 - 1e-15 < wilson(trials, trials, confidence).high <= 1
+
+
+def test_a_rate_sequence_is_found_to_nine_digits():
+    # The lower end of 2 successes in 2 trials solves B(3, 1) / p^2 = 1 / alpha.
+    assert rate_sequence(2, 2, 0.03).low == pytest.approx(0.1, rel=1e-9)
+    assert rate_sequence(0, 2, 0.03).high == pytest.approx(0.9, rel=1e-9)

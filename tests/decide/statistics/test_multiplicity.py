@@ -45,3 +45,15 @@ def test_of_a_family_without_effects_any_is_shown_at_most_as_often_as_said():
     rng = np.random.default_rng(1)
     wrong = [any(shown(rng.random(30).tolist())) for _ in range(3_000)]
     assert np.mean(wrong) == pytest.approx(0.05, abs=0.012)
+
+
+def test_what_is_shown_is_judged_at_the_level_that_showed_it_and_the_rest_at_the_last() -> None:
+    p_values = [0.04, 0.3, 0.001, 0.02, 0.012]
+    levels = step_down(lambda i, level: p_values[i] <= level, 5, 0.05)
+    assert levels == pytest.approx([0.05 / 3, 0.05 / 3, 0.05 / 5, 0.05 / 3, 0.05 / 4])
+    levels = step_down(lambda i, level: p_values[i] <= level, 5, 0.1, family=7)
+    assert levels == pytest.approx([0.1 / 4, 0.1 / 4, 0.1 / 7, 0.1 / 5, 0.1 / 7])
+
+
+def test_a_family_smaller_than_what_is_compared_counts_as_all_of_that() -> None:
+    assert step_down(lambda i, level: False, 4, 0.04, family=2) == step_down(lambda i, level: False, 4, 0.04) == [0.01] * 4

@@ -56,3 +56,22 @@ def test_more_slow_rows_never_lower_it():
     fast, slow = [100, 50, 0, 0, 0, 0], [100, 30, 10, 10, 0, 0]
     assert quantile_sequence(slow, EDGES, 0.9, 0.05) >= quantile_sequence(fast, EDGES, 0.9, 0.05)
     assert quantile_sequence([1000, 300, 0, 0, 400, 0], EDGES, 0.9, 0.05).low == pytest.approx(8)
+
+
+def test_a_share_that_falls_on_a_buckets_end_is_reached_there():
+    assert quantile([10, 1, 0, 0, 0, 0], EDGES, 1.0) == 2
+    assert quantile([10, 1, 0, 0, 0, 0], EDGES, 10 / 11) == 1
+    assert quantile([7, 93, 0, 0, 0, 0], EDGES, 0.07) == 1  # 0.07 * 100 is 7.000000000000001
+    assert quantile([1, 0, 0, 0, 0, 0], EDGES, 0.5) == 1
+
+
+def test_one_row_already_refutes_what_lies_far_enough():
+    # One row at or under 1 has the rate 1 there: (1 / 2) / 0.01 = 50 against a share of 0.01.
+    assert quantile_sequence([1, 0, 0, 0, 0, 0], EDGES, 0.01, 0.021) == (-math.inf, 1.0)
+    assert quantile_sequence([1, 0, 0, 0, 0, 0], EDGES, 0.01, 0.019) == (-math.inf, math.inf)
+    assert quantile_sequence([0, 0, 0, 0, 0, 1], EDGES, 0.99, 0.021) == (16.0, math.inf)
+
+
+def test_what_reaches_the_bound_is_refuted():
+    # The martingale is exactly 1 after one row whose chance was one half, and 1 is the bound at alpha 1.
+    assert quantile_sequence([1, 0, 0, 0, 0, 0], EDGES, 0.5, 1.0) == (-math.inf, 1.0)

@@ -256,12 +256,12 @@ def _traffic(evidence: Evidence) -> Reason:
 def _next(state: ReleaseState, policy: RolloutPolicy, now: datetime, verdict: Verdict) -> Action:
     """The state after a stage that passed."""
     if state.stage is Stage.WATCH:
-        done = replace(state, stage=Stage.IDLE, rollout=None, step=0, weight=0.0, since=now)
+        done = replace(state, stage=Stage.IDLE, rollout=None, since=now)
         return Action(Kind.CONCLUDE, done, verdict)
     if state.champion is None:
         return Action(Kind.PROMOTE, ReleaseState(champion=state.challenger, since=now), verdict)
     if state.stage is Stage.CHECK:
-        return Action(Kind.ADVANCE, replace(state, stage=Stage.SHADOW, step=0, weight=0.0, since=now), verdict)
+        return Action(Kind.ADVANCE, replace(state, stage=Stage.SHADOW, since=now), verdict)
     step = 0 if state.stage is Stage.SHADOW else state.step + 1
     if step < len(policy.steps):
         return Action(Kind.ADVANCE, replace(state, stage=Stage.CANARY, step=step, weight=policy.steps[step], since=now), verdict)

@@ -53,9 +53,9 @@ def mean_at_least(values: Floats, counts: Floats, bound: float, alpha: float) ->
         """Above 0 where `mean` is not refuted."""
         return -math.log(alpha) - log_evidence(values, counts, mean, bound)
 
-    if average <= least or doubt(least) > 0:
+    if doubt(least) > 0:
         return bound
-    return float(brentq(doubt, least, average, xtol=1e-10))
+    return float(brentq(doubt, least, average))
 
 
 def bounded_mean(values: Floats, counts: Floats, bounds: Range, alpha: float) -> Range:

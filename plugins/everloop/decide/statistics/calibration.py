@@ -21,7 +21,7 @@ BINS = 10
 
 def calibration_bins(labels: Labels, scores: Scores, bins: int = BINS) -> tuple[Scores, Scores, Scores]:
     """Mean score, label rate and share of rows of `bins` bins of equal size, by score (fewer when there are fewer rows)."""
-    parts = [part for part in np.array_split(np.argsort(scores, kind="stable"), bins) if part.size]
+    parts = [part for part in np.array_split(np.argsort(scores, stable=True), bins) if part.size]
     means = np.array([[scores[part].mean(), labels[part].mean(), part.size / len(scores)] for part in parts])
     return means[:, 0], means[:, 1], means[:, 2]
 

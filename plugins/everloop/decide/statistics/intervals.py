@@ -66,8 +66,8 @@ def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
         """Above 0 where `p` is not refuted."""
         return (successes * math.log(p) if successes else 0.0) + (failures * math.log1p(-p) if failures else 0.0) - bound
 
-    low = float(brentq(doubt, LEAST, rate, xtol=1e-10)) if successes and doubt(LEAST) < 0 else 0.0
-    high = float(brentq(doubt, rate, 1 - LEAST, xtol=1e-10)) if failures and doubt(1 - LEAST) < 0 else 1.0
+    low = float(brentq(doubt, LEAST, rate)) if successes and doubt(LEAST) < 0 else 0.0
+    high = float(brentq(doubt, rate, 1 - LEAST)) if failures and doubt(1 - LEAST) < 0 else 1.0
     return Range(low, high)
 
 

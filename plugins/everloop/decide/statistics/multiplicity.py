@@ -14,7 +14,7 @@ def step_down(shown: Callable[[int, float], bool], compared: int, alpha: float, 
     independence, so slices and groups may overlap. `family` is their number where it is more than those that are compared.
     """
     found: dict[int, float] = {}
-    left = max(family or 0, compared)
+    left = max(compared, family or compared)
     while True:
         level = alpha / max(1, left - len(found))
         new = [i for i in range(compared) if i not in found and shown(i, level)]

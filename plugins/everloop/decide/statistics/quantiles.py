@@ -18,7 +18,7 @@ def quantile(counts: Sequence[int], edges: npt.NDArray[np.float64], share: float
     `counts` (k + 1,) of buckets with upper ends `edges` (k,), the last one open.
     """
     if not sum(counts):
-        return float("nan")
+        return math.nan
     bucket = int(np.searchsorted(np.cumsum(counts), share * sum(counts) - 1e-9))
     return float(edges[bucket]) if bucket < len(edges) else math.inf
 

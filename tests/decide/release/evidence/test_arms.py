@@ -38,3 +38,12 @@ def test_the_latency_sequence_is_that_of_its_histogram():
     assert arm.quantile_sequence(0.9, 0.05) == quantile_sequence(arm.latency, LATENCY_EDGES, 0.9, 0.05)
     assert arm.quantile(0.5) == pytest.approx(25.5, rel=0.06)
     assert np.isnan(Arm().quantile(0.5))
+
+
+def test_latencies_of_other_buckets_do_not_add_up():
+    with pytest.raises(ValueError, match="zip"):
+        Arm() + Arm(latency=(1, 2))
+
+
+def test_a_load_check_may_know_no_latency():
+    assert LoadCheck.of([0.5, None]) == LoadCheck(rows=2, unusable=1)

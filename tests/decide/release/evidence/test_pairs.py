@@ -66,3 +66,40 @@ def test_expected_costs_have_the_moments_of_their_rows():
     assert ExpectedCosts.of(new[:1], old[:1]) == ExpectedCosts(count=1, candidate=new[0], baseline=old[0])
     assert ExpectedCosts.of(new[:0], old[:0]) == ExpectedCosts()
     assert ExpectedCosts.of(np.array([0.1, 0.2, 0.7]), np.array([0.1, 0.2, 0.7])).excess(1.0)[1] == 0.0
+
+
+def test_counts_of_other_bins_do_not_add_up():
+    short = (1, 2)
+    for other in (ScorePairs(candidate=short), ScorePairs(baseline=short)):
+        with pytest.raises(ValueError, match="zip"):
+            ScorePairs() + other
+
+
+def test_costs_given_as_whole_numbers_are_numbers_like_others():
+    values, counts = PairedCosts(cells=((1, 0, 400), (0, 3, 2))).excess(1)
+    assert (values.tolist(), counts.tolist()) == ([1.0, -3.0], [400.0, 2.0])
+    assert values.dtype == counts.dtype == np.float64
+
+
+def test_costs_of_two_batches_keep_their_order_and_the_first_ones_highest():
+    first = PairedCosts.of(np.array([3.0, 0.0]), np.array([0.0, 0.0]))
+    second = PairedCosts.of(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+    assert first + second == PairedCosts(cells=((0.0, 0.0, 1), (1.0, 1.0, 1), (3.0, 0.0, 2)), largest=3.0)
+    assert (PairedCosts() + PairedCosts(largest=0.5)).largest == 1.0
+
+
+def test_the_variance_of_an_excess_is_never_below_zero():
+    twice = ExpectedCosts(count=9, candidate=0.2, baseline=0.1, candidate_variance=0.4, baseline_variance=0.1, covariance=0.21)
+    assert twice.excess(2.0) == (0.0, 0.0)
+
+
+def test_what_could_not_be_scored_adds_up_and_is_nothing_unless_said():
+    two = np.full(2, 0.3)
+    whole = ScorePairs.of(two, two, offered=5, unscored=2) + ScorePairs.of(two, two, offered=4, unscored=1)
+    assert (whole.count, whole.offered, whole.unscored) == (4, 9, 3)
+    assert (ScorePairs.of(two, two).offered, ScorePairs.of(two, two).unscored) == (0, 0)
+
+
+def test_the_highest_cost_is_the_one_that_is_given_or_else_seen():
+    assert PairedCosts.of(np.ones(2), np.zeros(2), 3.0).largest == 3.0
+    assert PairedCosts.of(np.zeros(2), np.array([0.0, 2.0])).largest == 2.0

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import timedelta
 
 import pytest
 
 from decide.release.gate.candidates import MARCH, POLICY, compared, difference, estimate, evidence, outcome
 from everloop.decide.release.gate import Difference, judge
-from everloop.decide.verdict import Outcome
+from everloop.decide.release.gate.comparison import against_champion, fresh
+from everloop.decide.statistics.compare import Estimate
+from everloop.decide.verdict import Outcome, Reason
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,66 @@ def test_a_candidate_that_learnt_nothing_newer_is_stale() -> None:
 def test_a_champion_without_a_comparison_is_an_error_that_says_why() -> None:
     verdict = judge(replace(evidence(), comparison=None, problem="champion aaaa needs column v__x"), POLICY)
     assert (verdict.outcome, verdict.because()) == (Outcome.ERROR, "champion aaaa needs column v__x")
+
+
+AUC = Estimate(value=0.01, low=0.002, high=0.02, rows=5_000)
+COST = Estimate(value=-0.02, low=-0.03, high=-0.005, rows=5_000)
+
+
+def test_what_a_comparison_says_is_told_whole() -> None:
+    found = compared(auc=AUC, overall=Difference(cost=COST, champion_cost=0.5), slices={})
+    assert against_champion(found, POLICY) == [
+        Reason(
+            "gate.comparison", Outcome.PASS, "5000 rows to judge on, at least 1000 wanted", {"rows": 5_000, "minimum": 1_000}
+        ),
+        Reason(
+            "gate.auc", Outcome.PASS, "AUC minus champion's 0.0100 [0.0020, 0.0200], at least -0.005 wanted",
+            {**asdict(AUC), "margin": 0.005},
+        ),
+        Reason(
+            "gate.cost", Outcome.PASS,
+            "cost per row minus champion's -0.0200 [-0.0300, -0.0050], at most 0.0100 wanted (2% of 0.5000)",
+            {**asdict(COST), "limit": 0.01, "margin": 0.02},
+        ),
+    ]  # fmt: skip
+    lacking = compared(auc=None, overall=Difference(cost=None, champion_cost=None), slices={})
+    assert against_champion(lacking, POLICY)[1:] == [
+        Reason("gate.auc", Outcome.INCONCLUSIVE, "no AUC difference: the shared rows lack positives or negatives"),
+        Reason("gate.cost", Outcome.INCONCLUSIVE, "no cost difference: there are no shared rows"),
+    ]
+    silent = replace(evidence(), comparison=None)
+    assert against_champion(silent, POLICY) == [
+        Reason("gate.comparison", Outcome.ERROR, "candidate and champion were not compared")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.005, 0.1, Outcome.PASS),
+        (-0.006, 0.1, Outcome.INCONCLUSIVE),
+        (-0.1, -0.005, Outcome.INCONCLUSIVE),
+        (-0.1, -0.006, Outcome.FAIL),
+    ],
+)
+def test_the_whole_interval_of_the_auc_difference_must_lie_on_one_side_of_the_margin(low, high, expected: Outcome) -> None:
+    found = compared(auc=Estimate(value=(low + high) / 2, low=low, high=high, rows=5_000))
+    assert outcome(judge(found, POLICY), "gate.auc") is expected
+
+
+@pytest.mark.parametrize("lost", [{"cost": None}, {"champion_cost": None}])
+def test_half_of_a_cost_difference_is_none(lost) -> None:
+    found = compared(overall=replace(difference(-0.1), **lost))
+    assert outcome(judge(found, POLICY), "gate.cost") is Outcome.INCONCLUSIVE
+
+
+def test_how_new_a_candidate_is_is_told_whole() -> None:
+    found = evidence()
+    assert found.champion is not None
+    numbers = {"candidate": "2013-04-12T00:00:00+00:00", "champion": "2013-03-15T00:00:00+00:00"}
+    text = "trained through 2013-04-12 00:00, champion aaaa through 2013-03-15 00:00"
+    assert fresh(found.candidate, found.champion) == Reason("gate.stale", Outcome.PASS, text, numbers)
+    old = replace(found.candidate, trained_through=MARCH - timedelta(hours=1))
+    stale = fresh(old, found.champion)
+    assert stale.text == "stale: trained through 2013-03-14 23:00, champion aaaa through 2013-03-15 00:00"
+    assert (stale.check, stale.outcome) == ("gate.stale", Outcome.FAIL)

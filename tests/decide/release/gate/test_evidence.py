@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -7,7 +8,9 @@ import numpy as np
 
 from decide.release.gate.candidates import BEHAVIOUR, MARCH, POLICY, evidence
 from everloop.decide.policy import CostMatrix, GatePolicy
-from everloop.decide.release.gate import Champion, Evidence, Scored, alone, compare, judge
+from everloop.decide.release.gate import Champion, Difference, Evidence, Scored, alone, compare, judge
+from everloop.decide.statistics.calibration import calibration_interval
+from everloop.decide.statistics.compare import auc, auc_difference, costs, mean_difference
 from everloop.decide.verdict import Outcome, Verdict
 
 COST = CostMatrix(false_positive=1.0, false_negative=3.0)
@@ -66,3 +69,36 @@ def test_slices_below_the_minimum_are_not_judged() -> None:
     rare = np.where(np.arange(1_000) < POLICY.slice_minimum - 1, "rare", "common")
     scored = Scored(good, COST.threshold)
     assert set(compare(labels, scored, scored, {"kind": rare}, COST, POLICY).slices["kind"]) == {"common"}
+
+
+def test_the_evidence_is_that_of_the_tested_statistics() -> None:
+    labels, good, other = served(2_000, 0.5, seed=6)
+    policy = replace(POLICY, confidence=0.8, slice_minimum=700)
+    ours, theirs = Scored(good, 0.25), Scored(other, 0.4)
+    kind = np.repeat(["many", "few", "none"], [1_300, 700, 0])
+    kind[-1:] = "rare"
+    found = compare(labels, ours, theirs, {"kind": kind}, COST, policy)
+    new, old = (costs(labels, scored.scores >= scored.threshold, COST) for scored in (ours, theirs))
+    assert (found.rows, found.auc) == (2_000, auc_difference(labels, good, other, 0.8))
+    assert found.overall == Difference(cost=mean_difference(new, old, 0.8), champion_cost=old.mean())
+    many = Difference(cost=mean_difference(new[:1_300], old[:1_300], 0.8), champion_cost=old[:1_300].mean())
+    assert found.slices == {"kind": {"many": many}}  # 699 rows are one too few
+    assert set(compare(labels, ours, theirs, {"kind": kind}, COST, replace(policy, slice_minimum=699)).slices["kind"]) == {
+        "many",
+        "few",
+    }
+    stands = alone(labels, ours, 1.5, MARCH, policy)
+    assert (stands.trained_through, stands.rows, stands.size_mb) == (MARCH, 2_000, 1.5)
+    assert (stands.auc, stands.ece) == (auc(labels, good, 0.8), calibration_interval(labels, good, 0.8))
+
+
+def test_a_score_at_the_threshold_decides_positive() -> None:
+    assert Scored(np.array([0.24, 0.25, 0.26]), 0.25).decisions.tolist() == [False, True, True]
+
+
+def test_without_rows_there_is_no_cost_nor_a_problem() -> None:
+    nobody, nothing = np.zeros(0, dtype=bool), Scored(np.zeros(0), 0.25)
+    assert compare(nobody, nothing, nothing, {}, COST, POLICY).overall == Difference(cost=None, champion_cost=None)
+    one = compare(np.ones(1, dtype=bool), *[Scored(np.zeros(1), 0.25)] * 2, {}, COST, POLICY)
+    assert one.overall == Difference(cost=None, champion_cost=3.0)
+    assert Evidence(candidate=alone(nobody, nothing, 1.0, MARCH, POLICY)).problem == ""

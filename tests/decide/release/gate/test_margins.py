@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from decide.release.gate.candidates import estimate
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.margins import rows_reason, share_within, within
+from everloop.decide.statistics.intervals import Range, wilson
 from everloop.decide.verdict import Outcome
 
 
@@ -52,3 +53,16 @@ def test_the_minimum_of_rows_is_enough_and_one_less_is_not() -> None:
     assert (short.check, short.outcome) == ("gate.rows", Outcome.INCONCLUSIVE)
     assert short.text == "9 rows to judge on, at least 10 wanted"
     assert short.numbers == {"rows": 9, "minimum": 10}
+
+
+def test_an_interval_that_begins_at_the_margin_has_not_broken_it() -> None:
+    assert within(Range(0.25, 0.75), 0.25) is Outcome.INCONCLUSIVE
+    assert within(Range(-0.75, 0.25), 0.25) is Outcome.PASS
+
+
+def test_a_share_is_beyond_its_limit_at_the_confidence_that_is_asked() -> None:
+    # 5 of 200 rows: Wilson's lower limit is 0.0107 at 95 % and 0.0075 at 99.5 %.
+    assert share_within(5, 200, 0.01, 0.95) is Outcome.FAIL
+    assert share_within(5, 200, 0.01, 0.995) is Outcome.INCONCLUSIVE
+    assert share_within(5, 200, wilson(5, 200, 0.8).low, 0.8) is Outcome.INCONCLUSIVE
+    assert share_within(1, 1, 1.0, 0.8) is Outcome.PASS

@@ -5,7 +5,7 @@ import pytest
 from everloop.decide.policy import GatePolicy, RolloutPolicy
 from everloop.decide.release.evidence import LoadCheck
 from everloop.decide.release.gate import served
-from everloop.decide.verdict import Outcome
+from everloop.decide.verdict import Outcome, Reason
 
 ROLLOUT = RolloutPolicy(check_latency_ms=10)
 
@@ -29,4 +29,4 @@ def test_a_scorer_out_of_reach_is_left_to_the_rollout_unless_the_policy_wants_it
     away = LoadCheck(unreachable="connection refused")
     assert served(away, ROLLOUT, GatePolicy()) == []
     (reason,) = served(away, ROLLOUT, GatePolicy(require_scorer=True))
-    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason == Reason("gate.scorer", Outcome.INCONCLUSIVE, "the scorer could not be asked: connection refused")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate import Difference
 from everloop.decide.release.gate.slices import slices
 from everloop.decide.statistics.compare import Estimate, mean_difference
-from everloop.decide.verdict import Outcome
+from everloop.decide.verdict import Outcome, Reason
 
 POLICY = GatePolicy()
 CHAMPION = 0.5
@@ -46,6 +48,45 @@ def test_the_numbers_show_the_interval_as_measured_and_as_judged() -> None:
     assert bad["adjusted_low"] < bad["low"] == pytest.approx(0.17)
     assert good["adjusted_low"] == pytest.approx(good["low"])
     assert "LGA 0.2000 [0.1657, 0.2343] (2 slices judged together)" in reason.text
+
+
+def test_what_is_said_of_slices_is_told_whole() -> None:
+    one, other = difference(0.0), difference(0.06)
+    found = slices({"origin": {"JFK": one}, "dest": {"LAX": other, "SFO": other}, "carrier": {}}, POLICY)
+    assert [(reason.check, reason.outcome, reason.text) for reason in found] == [
+        (
+            "gate.slice.origin", Outcome.PASS,
+            "origin: none of 1 values shown worse than the champion by more than 5% (3 slices judged together)",
+        ),
+        (
+            "gate.slice.dest", Outcome.PASS,
+            "dest: none of 2 values shown worse than the champion by more than 5% (3 slices judged together)",
+        ),
+        ("gate.slice.carrier", Outcome.INCONCLUSIVE, "no carrier has 300 rows, so none can be judged"),
+    ]  # fmt: skip
+    assert found[2].numbers == {"minimum": 300}
+    assert found[0].numbers["family"] == 3
+    judged = one.cost.at(1 - 0.05 / 3, made_at=0.95)
+    assert found[0].numbers["values"] == {
+        "JFK": {
+            **asdict(one.cost), "level": pytest.approx(0.05 / 3), "adjusted_low": pytest.approx(judged.low),
+            "adjusted_high": pytest.approx(judged.high), "limit": 0.025,
+        }
+    }  # fmt: skip
+    bad = {"origin": {"JFK": difference(0.2, 0.03), "LGA": difference(0.3, 0.03)}}
+    assert slices(bad, replace(POLICY, slice_margin=0.04))[0] == Reason(
+        "gate.slice.origin", Outcome.FAIL,
+        "origin: cost per row worse than the champion's by more than 4% for JFK 0.2000 [0.1657, 0.2343], "
+        "LGA 0.3000 [0.2657, 0.3343] (2 slices judged together)",
+        slices(bad, replace(POLICY, slice_margin=0.04))[0].numbers,
+    )  # fmt: skip
+
+
+def test_a_slice_at_its_margin_is_not_worse_and_one_without_costs_is_not_judged() -> None:
+    at_the_margin = Difference(cost=Estimate(value=0.05, low=0.025, high=0.075, rows=1_000), champion_cost=CHAMPION)
+    assert outcomes({"origin": {"JFK": at_the_margin}}) == {"origin": Outcome.PASS}
+    for lost in ({"cost": None}, {"champion_cost": None}):
+        assert outcomes({"origin": {"JFK": replace(difference(0.3), **lost)}}) == {"origin": Outcome.INCONCLUSIVE}
 
 
 def test_among_many_equal_slices_chance_seldom_fails_one() -> None:

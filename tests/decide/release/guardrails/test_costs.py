@@ -68,12 +68,19 @@ def test_the_labelled_cost_is_told_whole():
         f"cost 1.0000 a row against 0.0000 on 400 same labelled rows (2% more allowed; beyond that {low:+.4f} to {high:+.4f})"
     )
     even = PairedCosts.of(np.ones(400), np.ones(400), 3.0)
-    outcomes = [guardrails.labelled_cost(even, POLICY, 0.01, required).outcome for required in (400, 401)]
-    assert outcomes == [Outcome.PASS, Outcome.INCONCLUSIVE]
+    fine, early = (guardrails.labelled_cost(even, POLICY, 0.01, required) for required in (400, 401))
+    assert (fine.check, fine.outcome, fine.numbers["excess"]) == ("rollout.cost", Outcome.PASS, pytest.approx(-0.02))
+    assert fine.text.startswith("cost 1.0000 a row against 1.0000 on 400 same labelled rows (2% more allowed; beyond that -")
+    assert (early.check, early.outcome, early.text) == ("rollout.cost", Outcome.INCONCLUSIVE, fine.text)
     undemanding = replace(POLICY, minimum_labels=0)
     two, one = (PairedCosts.of(np.ones(n), np.ones(n), 3.0) for n in (2, 1))
     assert guardrails.labelled_cost(two, undemanding, 0.01, 2).outcome is Outcome.PASS
     assert guardrails.labelled_cost(one, undemanding, 0.01, 1).text.endswith("2 wanted to judge cost")
+
+
+def test_decisions_that_cost_nothing_do_no_harm():
+    free = PairedCosts.of(np.zeros(400), np.zeros(400))
+    assert guardrails.labelled_cost(free, POLICY, 0.01, 400).outcome is Outcome.PASS
 
 
 def test_the_expected_cost_is_told_whole():
@@ -101,6 +108,7 @@ def test_the_expected_cost_is_told_whole():
     assert judged.numbers["margin"] == 0.1
     lax = guardrails.estimated_cost(found, replace(POLICY, estimated_cost_margin=1.0), 0.01)
     assert (lax.check, lax.outcome, lax.text) == ("rollout.estimated_cost", Outcome.PASS, words)
+    assert (lax.numbers["rows"], lax.numbers["margin"]) == (300, 1.0)
 
 
 def test_the_expected_cost_passes_only_with_enough_rows_and_within_the_margin():

@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import ScorePairs
-from everloop.decide.verdict import Outcome
+from everloop.decide.verdict import Outcome, Reason
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
 RANK = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]
@@ -37,5 +38,9 @@ def test_a_shift_is_told_with_its_limit_and_what_sampling_explains():
         guardrails.score_shift(ScorePairs.of(*[np.array([0.1])] * 2), replace(POLICY, shadow_requests=0)).outcome is Outcome.PASS
     )
     half = ScorePairs.of(np.repeat([0.1, 0.9], 150), np.full(300, 0.1))
-    distance = guardrails.score_shift(half, POLICY).numbers["distance"]
-    assert guardrails.score_shift(half, replace(POLICY, score_shift=distance)).outcome is Outcome.PASS
+    distance = jensenshannon(half.candidate, half.baseline, base=2)
+    text = f"scores differ by a Jensen-Shannon distance of {distance:.3f} on 300 same rows, limit {distance:.3f}"
+    exactly = guardrails.score_shift(half, POLICY).numbers["distance"]
+    numbers = {"distance": pytest.approx(distance), "limit": exactly, "sampling": 0.0, "pairs": 300}
+    at_the_limit = guardrails.score_shift(half, replace(POLICY, score_shift=exactly))
+    assert at_the_limit == Reason("rollout.score_shift", Outcome.PASS, text, numbers)

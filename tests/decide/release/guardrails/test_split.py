@@ -41,3 +41,12 @@ def test_one_look_that_chance_explains_over_many_looks_is_no_mismatch():
     seldom = guardrails.sample_ratio(Assigned(candidate=560, baseline=440), 0.5067, 0.001)
     assert seldom.numbers["p"] < 0.001 < seldom.numbers["p_always"]
     assert seldom.outcome is Outcome.PASS
+
+
+def test_both_tests_must_fall_below_alpha_and_not_only_reach_it():
+    none, surely = (Assigned(candidate=0, baseline=600), Assigned(candidate=100, baseline=900))
+    first, second = (guardrails.sample_ratio(found, 0.05, 0.001).numbers for found in (none, surely))
+    assert first["p_always"] < first["p"]
+    assert guardrails.sample_ratio(none, 0.05, first["p"]).outcome is Outcome.PASS
+    assert second["p"] < second["p_always"]
+    assert guardrails.sample_ratio(surely, 0.05, second["p_always"]).outcome is Outcome.PASS

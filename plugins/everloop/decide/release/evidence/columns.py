@@ -18,9 +18,7 @@ FIELD = "request."
 
 def floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
     """As floats, null as NaN."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    return np.asarray(values, dtype=np.float64)
 
 
 def failed(rows: Rows) -> Mask:

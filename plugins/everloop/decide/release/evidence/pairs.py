@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +69,7 @@ class PairedCosts:
     def of(cls, candidate: Floats, baseline: Floats, largest: float | None = None) -> PairedCosts:
         """From the cost of each row under both decisions, shape (n,) each; `largest` is by default the largest of them."""
         both, counts = np.unique(np.column_stack([candidate, baseline]), axis=0, return_counts=True)
-        cells = tuple((float(new), float(old), int(count)) for (new, old), count in zip(both, counts, strict=True))
+        cells = tuple((new, old, int(count)) for new, old, count in np.column_stack([both, counts]).tolist())
         return cls(cells=cells, largest=float(both.max(initial=0.0)) if largest is None else largest)
 
     @property
@@ -79,16 +80,16 @@ class PairedCosts:
     @property
     def candidate(self) -> float:
         """The candidate's cost per row; NaN without rows."""
-        return sum(cost * count for cost, _, count in self.cells) / self.count if self.count else float("nan")
+        return sum(cost * count for cost, _, count in self.cells) / self.count if self.count else math.nan
 
     @property
     def baseline(self) -> float:
         """The baseline's cost per row; NaN without rows."""
-        return sum(cost * count for _, cost, count in self.cells) / self.count if self.count else float("nan")
+        return sum(cost * count for _, cost, count in self.cells) / self.count if self.count else math.nan
 
     def excess(self, factor: float) -> tuple[Floats, Floats]:
         """The values of "candidate's cost less `factor` times the baseline's", and how many rows have each: shape (cells,)."""
-        cells = np.array(self.cells, dtype=float).reshape(-1, 3)
+        cells = np.array(self.cells, dtype=float).reshape(len(self.cells), 3)
         return cells[:, 0] - factor * cells[:, 1], cells[:, 2]
 
 
@@ -132,11 +133,12 @@ class ExpectedCosts:
         """From the expected cost of each row under both decisions, shape (n,) each."""
         if not len(candidate):
             return cls()
-        moments = np.cov(candidate, baseline) if len(candidate) > 1 else np.zeros((2, 2))
-        return cls(
-            count=len(candidate),
-            candidate=float(candidate.mean()),
-            baseline=float(baseline.mean()),
+        means = cls(count=len(candidate), candidate=float(candidate.mean()), baseline=float(baseline.mean()))
+        if len(candidate) == 1:
+            return means
+        moments = np.cov(candidate, baseline)
+        return replace(
+            means,
             candidate_variance=float(moments[0, 0]),
             baseline_variance=float(moments[1, 1]),
             covariance=float(moments[0, 1]),
@@ -149,4 +151,4 @@ class ExpectedCosts:
 
 
 def _binned(scores: Floats) -> tuple[int, ...]:
-    return tuple(np.bincount(np.searchsorted(SCORE_EDGES, scores, side="left"), minlength=len(SCORE_EDGES) + 1).tolist())
+    return tuple(np.bincount(np.searchsorted(SCORE_EDGES, scores), minlength=len(SCORE_EDGES) + 1).tolist())

@@ -74,7 +74,7 @@ def _arm(rows: Rows, mask: Mask) -> Arm:
     # Rows of one request share its latency: each request counts once.
     _, first = np.unique(np.asarray(rows["request_id"])[mask].astype(str), return_index=True)
     latency = floats(rows["latency_ms"])[mask][first]
-    buckets = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left")
+    buckets = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)])
     return Arm(
         requests=int(mask.sum()),
         errors=int(failed(rows)[mask].sum()),
@@ -84,7 +84,7 @@ def _arm(rows: Rows, mask: Mask) -> Arm:
 
 
 def _assigned(entity: npt.NDArray[Any], at: npt.NDArray[np.datetime64], ours: Mask, settled: Mask) -> Assigned:
-    latest = {entity[i]: bool(ours[i]) for i in np.argsort(at, kind="stable") if settled[i]}
+    latest = {entity[i]: bool(ours[i]) for i in np.argsort(at, stable=True) if settled[i]}
     return Assigned(candidate=sum(latest.values()), baseline=len(latest) - sum(latest.values()))
 
 
@@ -94,7 +94,7 @@ def _paired(
     """The `pairs`, `costs` and `expected` costs of the rows that both releases had to score."""
     if baseline is None:
         return {}
-    shadow, fine = np.asarray(rows["shadow_release"]), np.array([error is None for error in rows["error"]], dtype=bool)
+    shadow, fine = np.asarray(rows["shadow_release"]), ~failed(rows)
     answer, other, labels = floats(rows["score"]), floats(rows["shadow_score"]), floats(rows["label"])
     offered = ~ours & (shadow == candidate) & fine & np.isfinite(answer)
     pair = (offered | (ours & (shadow == baseline) & fine & np.isfinite(answer))) & np.isfinite(other)
@@ -120,7 +120,7 @@ def _grouped(
 
 def _labelled(labels: Floats, decided: tuple[Mask, Mask], cost: CostMatrix) -> PairedCosts:
     known = np.isfinite(labels)
-    truth = labels[known] > 0.5
+    truth = labels[known] == 1
     new, old = (costs(truth, decision[known], cost) for decision in decided)
     return PairedCosts.of(new, old, largest=max(cost.false_negative, cost.false_positive))
 
@@ -137,8 +137,8 @@ def _moments(values: Sequence[datetime] | npt.NDArray[Any]) -> npt.NDArray[np.da
     """As UTC datetime64; arrays of datetime64 are taken to be UTC already."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         return values.astype("datetime64[us]")
-    return np.array([_moment(value) for value in values], dtype="datetime64[us]")
+    return np.array([_moment(value) for value in values])
 
 
 def _moment(value: datetime) -> np.datetime64:
-    return np.datetime64(value.astimezone(UTC).replace(tzinfo=None), "us")
+    return np.datetime64(value.astimezone(UTC).replace(tzinfo=None))

@@ -9,6 +9,7 @@ from everloop.decide.release.gate.evidence import Candidate, Champion, Differenc
 from everloop.decide.release.gate.margins import rows_reason, within
 from everloop.decide.release.gate.slices import slices
 from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.intervals import Range
 from everloop.decide.verdict import Outcome, Reason
 
 
@@ -38,9 +39,8 @@ def _auc(found: Estimate | None, policy: GatePolicy) -> Reason:
     check, margin = "gate.auc", policy.auc_margin
     if found is None:
         return Reason(check, Outcome.INCONCLUSIVE, "no AUC difference: the shared rows lack positives or negatives")
-    loss = Estimate(value=-found.value, low=-found.high, high=-found.low, rows=found.rows)
     text = f"AUC minus champion's {found}, at least {-margin:g} wanted"
-    return Reason(check, within(loss, margin), text, {**asdict(found), "margin": margin})
+    return Reason(check, within(Range(-found.high, -found.low), margin), text, {**asdict(found), "margin": margin})
 
 
 def _cost(found: Difference, policy: GatePolicy) -> Reason:

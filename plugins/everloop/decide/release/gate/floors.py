@@ -7,7 +7,7 @@ from dataclasses import asdict
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.evidence import Candidate
 from everloop.decide.release.gate.margins import rows_reason, within
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.intervals import Range
 from everloop.decide.verdict import Outcome, Reason
 
 
@@ -25,7 +25,7 @@ def _auc_floor(candidate: Candidate, policy: GatePolicy) -> Reason:
     check, floor, found = "gate.auc_floor", policy.auc_floor, candidate.auc
     if found is None:
         return Reason(check, Outcome.INCONCLUSIVE, "no AUC: the held-out rows lack positives or negatives", {"floor": floor})
-    shortfall = Estimate(value=floor - found.value, low=floor - found.high, high=floor - found.low, rows=found.rows)
+    shortfall = Range(floor - found.high, floor - found.low)
     text = f"AUC {found}, floor {floor:g}"
     return Reason(check, within(shortfall, 0.0), text, {**asdict(found), "floor": floor})
 

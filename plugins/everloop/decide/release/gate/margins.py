@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.statistics.compare import Estimate
-from everloop.decide.statistics.intervals import wilson
+from everloop.decide.statistics.intervals import Range, wilson
 from everloop.decide.verdict import Outcome, Reason
 
 
-def within(loss: Estimate, margin: float) -> Outcome:
+def within(loss: Estimate | Range, margin: float) -> Outcome:
     """Pass when the whole interval of a loss lies within the margin, fail when all of it lies beyond, else inconclusive."""
     if loss.high <= margin:
         return Outcome.PASS

@@ -56,11 +56,11 @@ def slices(found: Mapping[str, Mapping[str, Difference]], policy: GatePolicy) ->
         if one.cost is not None and one.champion_cost is not None
     ]
 
-    def at(one: _Slice, level: float) -> Estimate:
-        return one.cost.at(1 - level, made_at=policy.confidence)
+    def at(one: _Slice, level: float) -> _Judged:
+        return _Judged(one, level, one.cost.at(1 - level, made_at=policy.confidence))
 
-    levels = step_down(lambda i, level: at(wanted[i], level).low > wanted[i].limit, len(wanted), 1 - policy.confidence)
-    judged = [_Judged(one, level, at(one, level)) for one, level in zip(wanted, levels, strict=True)]
+    levels = step_down(lambda i, level: at(wanted[i], level).worse, len(wanted), 1 - policy.confidence)
+    judged = list(map(at, wanted, levels))
     return [_reason(name, [one for one in judged if one.slice.name == name], len(judged), policy) for name in found]
 
 

@@ -48,7 +48,7 @@ def estimated_cost(costs: ExpectedCosts, policy: RolloutPolicy, alpha: float) ->
     if not costs.count:
         return Reason(name, Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"rows": 0})
     mean, variance = costs.excess(1 + (margin or 0.0))
-    low, high = mean_sequence(mean, variance, costs.count, alpha, max(2, policy.shadow_requests))
+    low, high = mean_sequence(mean, variance, costs.count, alpha, policy.shadow_requests)
     numbers = {
         "rows": costs.count, "cost": costs.candidate, "baseline_cost": costs.baseline, "low": low, "high": high, "margin": margin,
     }  # fmt: skip
@@ -57,5 +57,5 @@ def estimated_cost(costs: ExpectedCosts, policy: RolloutPolicy, alpha: float) ->
         return Reason(name, Outcome.INCONCLUSIVE, f"{text} (told, not judged)", numbers)
     if low > 0:
         return Reason(name, Outcome.FAIL, f"{text}, {margin:.0%} more allowed", numbers)
-    enough = costs.count >= max(1, policy.shadow_requests)
+    enough = costs.count >= policy.shadow_requests
     return Reason(name, Outcome.PASS if enough and mean <= 0 else Outcome.INCONCLUSIVE, text, numbers)

@@ -20,7 +20,8 @@ def sample_ratio(assigned: Assigned, weight: float, alpha: float) -> Reason:
     if min(expected) < 5:
         return Reason(name, Outcome.INCONCLUSIVE, f"{seen} entities are too few to judge the split at weight {weight:g}")
     observed = (assigned.candidate, assigned.baseline)
-    p = float(chdtrc(1, sum((seen - wanted) ** 2 / wanted for seen, wanted in zip(observed, expected, strict=True))))
+    off = observed[0] - expected[0]  # the baseline has as many too few as the candidate has too many
+    p = float(chdtrc(1, off**2 / expected[0] + off**2 / expected[1]))
     always = 1 / max(1.0, split_evidence(observed, weight))
     numbers = {"candidate": observed[0], "baseline": observed[1], "weight": weight, "p": p, "p_always": always, "alpha": alpha}
     text = f"{observed[0]} of {seen} entities met the challenger, {weight:.1%} expected (p={p:.2g})"

@@ -1,0 +1,21 @@
+import numpy as np
+
+from everloop.decide.release.evidence.columns import failed, floats
+
+
+def test_numbers_come_as_floats_and_nulls_as_nan() -> None:
+    for values in ([1, None, 2.5, True], np.array([1, None, 2.5, True], dtype=object)):
+        found = floats(values)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, [1.0, np.nan, 2.5, 1.0])
+    assert floats([]).dtype == np.float64
+    assert floats(np.array([1, 2], dtype=np.int32)).dtype == np.float64
+    assert floats(np.array([1.5, 2.5], dtype=np.float32)).tolist() == [1.5, 2.5]
+    assert floats(np.array([1.5, 2.5], dtype=np.float32)).dtype == np.float64
+
+
+def test_a_row_failed_when_it_has_an_error_be_it_empty() -> None:
+    found = failed({"error": [None, "boom", ""]})
+    assert found.dtype == np.bool_
+    assert found.tolist() == [False, True, True]
+    assert failed({"error": []}).dtype == np.bool_
