@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from everloop.decide.fairness import ONE_LOOK, Gap, GroupCounts
@@ -76,4 +78,25 @@ def test_a_ratio_is_shown_below_its_limit_only() -> None:
 
 def test_a_group_that_is_told_against_all_rows_says_so() -> None:
     limit = found(selection_difference=0.1)["selection"]
-    assert "of all" in limit.tell("sex", limit.gaps[0])
+    assert limit.tell("sex", limit.gaps[1]) == "selection of sex=b is 30.0%, of all 40.2%"
+
+
+def test_a_ratio_compares_every_two_groups_of_enough_rows_of_which_the_higher_is_selected_at_all() -> None:
+    ratio = found(selection_ratio=0.8)["selection_ratio"]
+    assert (ratio.limit, ratio.family, ratio.needs, found(selection_difference=0.1)["selection"].needs) == (
+        0.8, 3, " and a selection", "",
+    )  # fmt: skip
+    nobody = {name: GroupCounts(rows=300) for name in "abc"}
+    rule = FairnessPolicy.four_fifths("sex")
+    assert [one.gaps for one in limits(nobody, rule)] == [[]]
+    nobody["c"] = GroupCounts(rows=300, selected=1)
+    assert [(gap.group, gap.against) for one in limits(nobody, rule) for gap in one.gaps] == [("a", "c"), ("b", "c")]
+    assert [len(one.gaps) for one in limits(COUNTS, replace(rule, minimum=1))] == [3]
+
+
+def test_a_rate_has_the_limit_and_the_rows_of_its_own() -> None:
+    both = found(selection_difference=0.1, error_rate_difference=0.3, minimum=401)
+    assert {name: (one.limit, [gap.group for gap in one.gaps]) for name, one in both.items()} == {
+        "selection": (0.1, ["a", "b"]), "tpr": (0.3, []), "fpr": (0.3, ["a", "b"]),
+    }  # fmt: skip
+    assert [gap.theirs for gap in both["fpr"].gaps] == [(104, 605), (204, 605)]
