@@ -179,6 +179,6 @@ def test_every_look_tells_what_was_read_and_an_end_sends_all_traffic_to_the_cont
 
 def test_an_experiment_of_which_no_beginning_is_known_has_only_just_begun() -> None:
     day = plan(minimum_time=DAY, maximum_time=DAY)
-    for given in (OPEN, BETTER):
+    for shown in (OPEN, BETTER):
         state = replace(begun(), since=None)
-        assert course.advance(state, day, read(day, given, POLICY), BEGAN).kind is Kind.WAIT
+        assert course.advance(state, day, read(day, shown, POLICY), BEGAN).kind is Kind.WAIT
