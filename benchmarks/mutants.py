@@ -33,12 +33,23 @@ TARGET = 0.9
 """The share of a file's mutants that its tests must kill."""
 
 CONFTEST = """
+import json
+from pathlib import Path
+
 from hypothesis import settings
 
 settings.register_profile("mutants", deadline=None, database=None)
 settings.load_profile("mutants")
+
+STATS = Path(__file__).parents[1] / "mutmut-stats.json"
+
+
+def pytest_collection_modifyitems(items):
+    seconds = json.loads(STATS.read_text())["duration_by_test"] if STATS.exists() else {}
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
 """
-"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one."""
+"""A mutant must be killed by what it does, not by a slow moment of the machine, nor by examples of another one. Most are killed
+by a fast test, so the fast ones come first."""
 
 MUTMUT = "from mutmut.__main__ import cli; cli()"
 SURVIVED, NO_TESTS, SKIPPED, TIMED_OUT = {0}, {5, 33}, {34}, {24, 36, 152, -24, 255}

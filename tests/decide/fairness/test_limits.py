@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from everloop.decide.fairness import ONE_LOOK, Gap, GroupCounts
+from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, Gap, GroupCounts
 from everloop.decide.fairness.limits import Limit, RatioLimit, limits
 from everloop.decide.policy import FairnessPolicy
 from everloop.decide.statistics.intervals import Range
@@ -47,6 +47,15 @@ def test_groups_with_few_rows_are_not_judged_and_count_in_the_family() -> None:
     assert ([(gap.group, gap.against) for gap in each_two.gaps], each_two.family) == ([("b", "a")], 3)
 
 
+def test_the_family_of_four_groups_is_four_against_the_whole_and_six_against_each_other() -> None:
+    four = COUNTS | {"d": GroupCounts(rows=500, selected=200)}
+    policies = [
+        FairnessPolicy(error_rate_difference=None, selection_difference=0.1, against=name) for name in ("whole", "groups")
+    ]
+    policies.append(FairnessPolicy.four_fifths("sex"))
+    assert [limit.family for policy in policies for limit in limits(four, policy)] == [4, 6, 6]
+
+
 def test_a_ratio_is_of_what_people_want() -> None:
     (wanted,) = found(selection_ratio=0.8)["selection_ratio"].gaps
     assert (wanted.group, wanted.against, wanted.rate) == ("b", "a", 0.3)
@@ -60,6 +69,7 @@ def test_a_difference_is_shown_beyond_its_limit_on_either_side() -> None:
         True, True, False, False, False,
     ]  # fmt: skip
     assert limit.span(GAP, 0.05, ONE_LOOK) == GAP.span(0.05)
+    assert limit.span(GAP, 0.05, ALWAYS_VALID) == GAP.span(0.05, ALWAYS_VALID)
     assert (limit.value(GAP), limit.size(GAP)) == (pytest.approx(-0.2), pytest.approx(0.2))
     assert not limit.allows(GAP)
     assert Limit(name="tpr", limit=0.2, gaps=(), family=1).allows(GAP)
