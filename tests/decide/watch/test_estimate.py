@@ -218,3 +218,15 @@ def test_fewer_than_one_expected_label_of_a_kind_has_no_auc():
     assert expect(np.full(9, 0.1), 0.5, COST).auc is None
     assert expect(np.full(9, 0.9), 0.5, COST).auc is None
     assert expect(np.full(10, 0.1), 0.5, COST).auc.value == pytest.approx(0.5)
+
+
+def test_one_row_of_a_bin_tells_its_residual_and_nothing_of_its_spread():
+    found = Calibration.of([0.5], [{"rows": [1, 0], "labels": [1, 0], "scores": [0.25, 0], "squares": [0.5625, 0]}])
+    assert (found.bias.tolist(), found.variance.tolist()) == ([[0.75, 0.0]], [[0.25, 0.25]])
+
+
+def test_no_row_and_no_pair_have_no_expected_auc():
+    assert expected_auc(np.array([])) is None
+    assert expected_auc(np.array([0.5])) is None
+    assert expected_auc(np.ones(3)) is None
+    assert expected_auc(np.array([1e-6, 0.0])) == pytest.approx(1)
