@@ -110,6 +110,19 @@ def test_all_rates_share_the_chance_of_a_false_alarm():
         ]  # fmt: skip
 
 
+def test_a_group_of_few_rows_counts_in_the_family_before_it_is_judged():
+    reason = only_reason(selected(a=(400, 1_000), b=(400, 1_000), c=(1, 9)), PARITY)
+    assert reason.numbers["family"] == 3
+    assert [(gap["group"], gap["level"]) for gap in reason.numbers["gaps"]] == [
+        ("a", pytest.approx(0.05 / 3)), ("b", pytest.approx(0.05 / 3)),
+    ]  # fmt: skip
+
+
+def test_of_equally_large_gaps_of_a_group_the_first_is_listed():
+    pairs = only_reason(selected(a=(500, 1_000), b=(500, 1_000), c=(480, 1_000)), replace(PARITY, against="groups"))
+    assert [(gap["group"], gap["against"]) for gap in pairs.numbers["gaps"]] == [("c", "a"), ("a", "b")]
+
+
 def test_the_level_and_the_intervals_are_those_that_were_asked_for():
     groups = selected(a=(80, 210), b=(100, 210))
     for intervals in (ONE_LOOK, ALWAYS_VALID):
