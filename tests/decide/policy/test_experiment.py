@@ -47,7 +47,7 @@ def test_a_plan_of_an_experiment_that_does_not_hold_together_is_told(changes: di
         {"rows": 1_000, "minimum_entities": 2, "segment_limit": 1, "name": "0"},
         {"metric": Metric.LATENCY_MS, "covariate": Covariate.BEFORE},
         {"minimum_time": timedelta(0), "maximum_time": timedelta(0)},
-        {"minimum_time": timedelta(days=28)},
+        {"minimum_time": timedelta(days=28), "before": timedelta(days=1)},
     ],
 )
 def test_a_sound_plan_has_no_problem_sized_or_not(changes: dict[str, object]) -> None:
