@@ -126,6 +126,7 @@ def test_an_effect_by_hand() -> None:
 
 def test_a_covariate_of_one_arm_only_or_that_never_varies_changes_nothing() -> None:
     plain = effect(Sums.of(OLD), Sums.of(NEW), cuped=False)
+    assert (plain.control.value, plain.treatment.value) == (12 / 7, 13 / 7)
     flat = [1, 1, 0, 1]
     for old, new in ((OLD * [1, 1, 0, 0], NEW), (OLD, NEW * [1, 1, 0, 0]), (OLD * flat, NEW * flat)):
         found = effect(Sums.of(old), Sums.of(new), cuped=True)

@@ -66,7 +66,7 @@ def effect(control: Sums, treatment: Sums, *, cuped: bool) -> Effect | None:
     known = not any(math.isnan(arm.covariate) for arm in (control, treatment))
     theta = _theta(both) if cuped and known else 0.0
     old, new = (_adjusted(arm, theta, both.covariate) for arm in (control, treatment))
-    plain = sum(_adjusted(arm, 0.0, 0.0).variance for arm in (control, treatment))
+    plain = sum(arm.spread.metric / arm.entities for arm in (control, treatment))
     return Effect(
         control=old,
         treatment=new,
