@@ -126,14 +126,15 @@ def test_every_sum_by_hand() -> None:
 
 def test_what_the_same_entities_showed_before_stands_beside_what_they_show_now() -> None:
     past = {name: [column[i] for i in (0, 3, 1, 5)] for name, column in several().items()} | {
-        "entity": ["dan", "ann", "dan", "eve"], "label": [True, True, None, True], "request_id": ["p1", "p2", "p3", "p4"],
+        "entity": ["bob", "ann", "bob", "abe"], "label": [True, True, None, True], "request_id": ["p1", "p2", "p3", "p4"],
     }  # fmt: skip
-    found = seen(several(), covariate=Covariate.BEFORE, before=past)
-    ann, cid, bob, dan = [2, 4, 0, 1], [1, 1, 0, 0], [1, 0, 0, 0], [3, 4, 3, 1]
+    found = seen(several(), covariate=Covariate.BEFORE, before=past, segments={"all": np.array(["of them"] * 9)})
+    ann, cid, bob, dan = [2, 4, 0, 1], [1, 1, 0, 0], [1, 0, 3, 1], [3, 4, 0, 0]
     for side, entities in ((found.control, (ann, cid)), (found.treatment, (bob, dan))):
         values = np.array(entities, dtype=float)
         assert side.sums.sums.tolist() == values.sum(axis=0).tolist()
         assert side.sums.products.tolist() == (values.T @ values).tolist()
+        assert side.segments["all", "of them"].products.tolist() == side.sums.products.tolist()
 
 
 def test_without_a_covariate_that_is_asked_for_there_is_none() -> None:
