@@ -106,6 +106,10 @@ def test_the_stability_of_small_samples_by_hand():
     p, q = np.array([20.5, 10.5, 10.5]) / 41.5, np.array([4.5, 0.5, 16.5]) / 21.5
     assert stability(BEFORE, AFTER) == pytest.approx(entropy(p, q) + entropy(q, p) - 2 * (1 / 40 + 1 / 20))
     assert stability(BEFORE, BEFORE) == 0
+    # A cell of one row is used like any other.
+    p, q = np.array([1.5, 300.5]) / 302, np.array([0.5, 4.5]) / 5
+    expected = entropy(p, q) + entropy(q, p) - 1 / 301 - 1 / 4
+    assert stability(np.array([1.0, 300]), np.array([0.0, 4])) == pytest.approx(expected)
 
 
 def test_the_jensen_shannon_distance_of_small_samples_by_hand():
@@ -123,6 +127,7 @@ def test_the_area_between_small_samples_by_hand():
     assert wasserstein(edges, BEFORE, BEFORE) == 0
     assert wasserstein(edges, np.zeros(4), AFTER) is None
     assert wasserstein(np.array([2.0, 2.0]), np.array([3.0, 0, 1]), np.array([3.0, 0, 1])) is None
+    assert wasserstein(np.array([1.0, 1.0, 3.0]), BEFORE, AFTER) is not None
     assert wasserstein(edges[:2], np.array([900.0, 0, 100]), np.array([100.0, 0, 900])) == pytest.approx(0.8, abs=0.001)
 
 
