@@ -109,9 +109,12 @@ def test_the_verdict_tells_why_it_cannot_say():
         "performance.cost": ("inconclusive", "0 labels are too few to judge cost: 200 wanted", {"rows": 0}),
     }
     found = judge({"auc": measured(0.6, 0.5, 0.7, rows=200), "cost": measured(1, 0, 2)}, {}, POLICY, 200)
-    assert [reason.text for reason in found.reasons] == [
-        "the release carries no AUC to compare with", "the release carries no cost to compare with",
-    ]  # fmt: skip
+    assert reasons(found) == {
+        "performance.auc": ("inconclusive", "the release carries no AUC to compare with", {}),
+        "performance.cost": ("inconclusive", "the release carries no cost to compare with", {}),
+    }
+    half = judge(found={"auc": measured(0.7, 0.6, 0.8)}, released={"auc": 0.7}, policy=POLICY, minimum_rows=500)
+    assert [reason.outcome for reason in half.reasons] == [Outcome.PASS, Outcome.INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(
