@@ -43,9 +43,22 @@ def test_a_share_of_no_column_is_none_and_no_column_that_moved_fails_nothing():
     assert moved_share({}, DriftPolicy()) == 0
     verdict = judge({}, STILL, DriftPolicy())
     assert (verdict.reasons[0].text, verdict.reasons[0].numbers["share"]) == ("no column is watched", 0)
+    unscored = judge({"a": STILL}, None, DriftPolicy())
+    assert [[reason.check for reason in one.reasons] for one in (verdict, unscored)] == [["drift.columns", "drift.score"]] * 2
     assert judge({"a": STILL}, STILL, DriftPolicy(share=0)).outcome is Outcome.PASS
 
 
 def test_names_that_no_column_has_are_told_in_their_order():
     assert unknown_ignored({"a": STILL}, DriftPolicy(ignore=("z", "a", "b"))) == ["z", "b"]
     assert strangers({"a": STILL}, DriftPolicy(unknown_rate=None)) == {}
+
+
+def test_every_measure_is_told_by_its_name_where_it_reaches_its_limit():
+    moved = Shift(
+        rows=900, psi=1.0, jensen_shannon=0.5, wasserstein=0.75, missing_rate=0.5, reference_missing_rate=0.25, unknown_rate=0.25
+    )
+    policy = DriftPolicy(psi=1.0, jensen_shannon=0.5, wasserstein=0.75, missing_rate=0.25, unknown_rate=0.25)
+    assert moved.beyond(policy) == {
+        "psi": 1.0, "jensen_shannon": 0.5, "wasserstein": 0.75, "missing_rate": 0.25, "unknown_rate": 0.25,
+    }  # fmt: skip
+    assert STILL.beyond(policy) == {}

@@ -76,7 +76,7 @@ def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
 
 def compare_labels(reference: Mapping[str, Any], positives: float, rows: int) -> LabelShift | None:
     """The shift of the labels from those that the release learnt from; `None` without a label on either side."""
-    learnt = reference.get("rows", 0)
+    learnt = reference.get("rows")
     if not rows or not learnt:
         return None
     before, after = reference["label_rate"], positives / rows
