@@ -103,7 +103,8 @@ def test_what_is_watched_is_judged_by_the_guardrails_of_a_rollout() -> None:
     given = observed(OLD, NEW[:1_900], errors=30, crossed=2)
     given = replace(given, treatment=replace(given.treatment, answers=replace(given.treatment.answers, incomplete=90)))
     arms = given.treatment.answers, given.control.answers
-    split, crossed, *others = read(plan(weight=0.45), given, POLICY).verdict.reasons[1:]
+    shown, split, crossed, *others = read(plan(weight=0.45), given, POLICY).verdict.reasons
+    assert shown.check == "experiment.effect"
     expected = guardrails.sample_ratio(Assigned(candidate=1_900, baseline=2_000), 0.45, 0.001)
     assert (split.numbers, split.text, split.check) == (expected.numbers, expected.text, "experiment.sample_ratio")
     assert (crossed.check, crossed.outcome, crossed.numbers) == ("experiment.assignment", Outcome.ERROR, {"crossed": 2})
@@ -127,7 +128,7 @@ def segments(control: dict[str, int], treatment: dict[str, int]) -> Observed:
 
 def test_segments_share_the_level_and_the_rows_of_the_plan() -> None:
     given = segments({"red": 400, "blue": 90}, {"red": 300, "blue": 300, "green": 120})
-    found = read(plan(segment_limit=4, rows=1_000), given, POLICY).segments
+    found = read(plan(segment_limit=4, rows=1_003), given, POLICY).segments
     assert [(one.name, one.value, one.entities) for one in found] == [
         ("colour", "red", (400, 300)), ("colour", "blue", (90, 300)), ("colour", "green", (0, 120)),
     ]  # fmt: skip
