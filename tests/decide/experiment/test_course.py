@@ -18,6 +18,7 @@ from everloop.decide.release import rollout
 from everloop.decide.release.evidence import Evidence
 from everloop.decide.release.rollout import Kind
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.verdict import Outcome, Reason, Verdict
 
 IDLE = ReleaseState(champion="aaaa", previous="zzzz")
 POLICY = RolloutPolicy()
@@ -38,29 +39,50 @@ OPEN = observed(costs(100, 0.2, 1), costs(100, 0.2, 2))
 
 
 def test_it_begins_with_a_share_of_the_entities_and_a_salt_of_its_own() -> None:
-    state = begun()
-    assert (state.champion, state.challenger, state.stage, state.weight) == ("aaaa", "bbbb", Stage.EXPERIMENT, 0.5)
-    assert state.rollout == "toys/20260301T120000-lower"
-    assert state.previous == "zzzz"
+    action = course.begin(replace(IDLE, step=3, weight=0.7), plan(weight=0.2), "toys", BEGAN, actor="ann", reason="cheaper?")
+    assert action.kind is Kind.EXPERIMENT
+    assert action.after == ReleaseState(
+        champion="aaaa",
+        previous="zzzz",
+        challenger="bbbb",
+        rollout="toys/20260301T120000-lower",
+        stage=Stage.EXPERIMENT,
+        weight=0.2,
+        since=BEGAN,
+    )
+    assert (action.actor, action.verdict) == ("ann", asked(Outcome.PASS, "ann: cheaper?"))
+
+
+def asked(outcome: Outcome, text: str) -> Verdict:
+    return Verdict(outcome, (Reason("experiment.request", outcome, text),))
+
+
+def refused(state: ReleaseState, **changes: object) -> str:
+    action = course.begin(state, plan(**changes), "toys", BEGAN, actor="ann", reason="-")
+    assert (action.kind, action.after, action.actor) == (Kind.REFUSE, state, "ann")
+    assert action.verdict == asked(Outcome.FAIL, action.reason)
+    return action.reason
 
 
 @pytest.mark.parametrize("stage", [Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.WATCH, Stage.PAUSED, Stage.EXPERIMENT])
 def test_it_does_not_begin_while_anything_is_on_trial(stage: Stage) -> None:
-    action = course.begin(replace(IDLE, challenger="cccc", stage=stage), plan(), "toys", BEGAN, actor="ann", reason="-")
-    assert (action.kind, action.after.stage) == (Kind.REFUSE, stage)
-    assert "cccc is under way" in action.reason
+    told = f"is under way (stage {stage}): wait until that ends, or end it"
+    assert refused(replace(IDLE, challenger="cccc", stage=stage)) == f"cccc {told}"
+    assert refused(replace(IDLE, stage=stage)) == f"aaaa {told}"
 
 
 def test_the_control_must_serve() -> None:
-    action = course.begin(ReleaseState(champion="dddd"), plan(), "toys", BEGAN, actor="ann", reason="-")
-    assert action.kind is Kind.REFUSE
-    assert "the control aaaa does not serve, dddd does" in action.reason
+    told = "the control aaaa does not serve, {} does: plan against what serves"
+    assert refused(ReleaseState(champion="dddd")) == told.format("dddd")
+    assert refused(ReleaseState()) == told.format("nothing")
 
 
 def test_a_plan_that_was_not_sized_does_not_begin() -> None:
-    action = course.begin(IDLE, plan(rows=0), "toys", BEGAN, actor="ann", reason="-")
-    assert action.kind is Kind.REFUSE
-    assert "everloop ab plan" in action.reason
+    for rows in (0, 1):
+        assert refused(IDLE, rows=rows) == (
+            f"the plan is made for {rows} rows: size it by `everloop ab plan --save`, or set `rows`"
+        )
+    assert course.begin(IDLE, plan(rows=2), "toys", BEGAN, actor="ann", reason="-").kind is Kind.EXPERIMENT
 
 
 @pytest.mark.parametrize("supersede", [False, True])
@@ -132,5 +154,31 @@ def test_no_data_never_passes(days: int) -> None:
 
 def test_stopping_twice_is_stopping_once() -> None:
     stopped = course.stop(begun(), BEGAN + DAY, actor="ann", reason="a holiday")
-    assert (stopped.kind, stopped.after.stage, stopped.reason) == (Kind.STOP, Stage.IDLE, "ann: a holiday")
-    assert course.stop(stopped.after, BEGAN + DAY, actor="ann", reason="a holiday").kind is Kind.WAIT
+    assert (stopped.kind, stopped.actor, stopped.verdict) == (Kind.STOP, "ann", asked(Outcome.PASS, "ann: a holiday"))
+    assert stopped.after == ReleaseState(champion="aaaa", previous="zzzz", since=BEGAN + DAY)
+    again = course.stop(stopped.after, BEGAN + 2 * DAY, actor="ann", reason="a holiday")
+    assert (again.kind, again.after, again.actor) == (Kind.WAIT, stopped.after, "ann")
+    assert again.verdict == asked(Outcome.INCONCLUSIVE, "no experiment is under way (stage idle)")
+
+
+def test_alike_releases_are_concluded_from_the_planned_minimum_on() -> None:
+    alike = observed(costs(4_000, 0.2, 1), costs(4_000, 0.2, 2))
+    assert look(alike, 7 * DAY - timedelta(seconds=1), effect=0.5).kind is Kind.WAIT
+    assert look(alike, 7 * DAY, effect=0.5).kind is Kind.CONCLUDE_EXPERIMENT
+
+
+def test_every_look_tells_what_was_read_and_an_end_sends_all_traffic_to_the_control() -> None:
+    waits, concludes = look(OPEN, DAY), look(OPEN, 28 * DAY)
+    stops = look(observed(costs(2_000, 0.2, 1), costs(2_000, 0.1, 2), crossed=3), DAY)
+    assert waits.after == begun()
+    assert concludes.after == ReleaseState(champion="aaaa", previous="zzzz", since=BEGAN + 28 * DAY)
+    assert stops.after == ReleaseState(champion="aaaa", previous="zzzz", since=BEGAN + DAY)
+    assert waits.verdict == concludes.verdict == read(plan(), OPEN, POLICY).verdict
+    assert "3 entities met both arms" in stops.verdict.because()
+
+
+def test_an_experiment_of_which_no_beginning_is_known_has_only_just_begun() -> None:
+    day = plan(minimum_time=DAY, maximum_time=DAY)
+    for shown in (OPEN, BETTER):
+        state = replace(begun(), since=None)
+        assert course.advance(state, day, read(day, shown, POLICY), BEGAN).kind is Kind.WAIT

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
@@ -27,6 +29,7 @@ from everloop.decide.experiment.design import (
 from everloop.decide.experiment.effect import effect
 from everloop.decide.experiment.sums import Sums
 from everloop.decide.policy import ExperimentPlan, Metric
+from everloop.decide.statistics.intervals import mean_sequence
 
 
 def question(**changes: Any) -> ExperimentPlan:
@@ -127,6 +130,69 @@ def test_a_log_that_shows_nothing_gives_no_design() -> None:
 
 
 def test_a_larger_effect_is_seen_more_often() -> None:
-    powers = [chance(500, difference, 1.0, 0.5, 1.96) for difference in (0.0, 0.1, 0.2, 0.4)]
+    powers = [chance(errors, 1.96) for errors in (0.0, 1.0, 2.0, 4.0)]
     assert powers == sorted(powers)
     assert powers[0] == pytest.approx(0.05, abs=1e-4)
+    assert chance(1.0, 1.5) == pytest.approx(norm.sf(0.5) + norm.sf(2.5))
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.001])
+def test_the_boundary_of_a_sequence_is_that_of_any_number_of_rows_where_it_is_tightest(alpha: float) -> None:
+    for rows in (3, 50, 10_000):
+        high = mean_sequence(0.0, 1.0, rows, alpha, rows).high * math.sqrt(rows)
+        assert sequential_boundary(alpha) == pytest.approx(high, rel=1e-12)
+    assert fixed_boundary(alpha) == pytest.approx(norm.isf(alpha / 2))
+
+
+@pytest.mark.parametrize("asks", [sequential_boundary, fixed_boundary])
+@pytest.mark.parametrize(("alpha", "power"), [(1e-12, 0.8), (0.3, 0.31), (0.05, 0.999_999)])
+def test_a_size_of_any_level_and_power_is_solved_to_the_last_digits(
+    asks: Callable[[float], float], alpha: float, power: float
+) -> None:
+    boundary = asks(alpha)
+    rows = units(0.3, 2.0, question(alpha=alpha, power=power, weight=0.3), boundary)
+    error = 2.0 * math.sqrt(1 / (0.3 * rows) + 1 / (0.7 * rows))
+    assert chance(0.3 / error, boundary) == pytest.approx(power, rel=1e-9)
+
+
+# Two rows of each of five entities; the mean is 2.
+FIVE = Sums.of(np.array([[2, 2, 0, 0], [2, 6, 0, 0], [2, 0, 0, 0], [2, 10, 0, 0], [2, 2, 0, 0]], dtype=float))
+
+
+def test_a_design_by_hand() -> None:
+    asked = question(effect=0.1, alpha=0.05, power=0.8)
+    found = design(Past(sums=FIVE, requests=25, days=2.0, explained=0.2), asked)
+    # 0.8 of the variance is left, and half of the entities' rows are worth one: a row's variance is 0.8 * variance * 2.
+    parts = np.array([2, 6, 0, 10, 2]) / 2
+    deviation = math.sqrt(0.8 * parts.var(ddof=1) * 2)
+    fixed = 2 * NormalIndPower().solve_power(0.2 / deviation, alpha=0.05, power=0.8)
+    inflation = units(1, 1, asked, sequential_boundary(0.05)) / units(1, 1, asked, fixed_boundary(0.05))
+    assert (found.mean, found.effect) == (2.0, pytest.approx(0.2))
+    assert (found.fixed_rows, found.rows) == (math.ceil(fixed), math.ceil(fixed * inflation))
+    assert found.inflation == pytest.approx(inflation)
+    # 5 rows a day, and 2.5 requests for each row with a metric.
+    assert found.days == pytest.approx(fixed * inflation / 5, rel=1e-6)
+    assert found.requests == math.ceil(2.5 * fixed * inflation)
+    assert found.detectable == {days: pytest.approx(detectable(5 * days, deviation, asked)) for days in (7, 14, 28)}
+    absolute = design(Past(sums=FIVE, requests=25, days=2.0), question(effect=0.1, relative=False, alpha=0.05))
+    assert absolute.effect == 0.1
+
+
+def test_a_share_that_would_exceed_one_is_sized_as_a_mean() -> None:
+    sums, sizes = arm_of(np.array([0.0, 1.0] * 50)), {}
+    deviation = math.sqrt(25 / 99)
+    for effect_size in (0.5, 0.51):
+        asked = question(metric=Metric.SELECTION_RATE, effect=effect_size, relative=False)
+        sizes[effect_size] = design(past(sums=sums), asked).fixed_rows
+    cohen = 2 * NormalIndPower().solve_power(proportion_effectsize(1.0, 0.5), alpha=0.05, power=0.8) * 100 / 99
+    plain = 2 * NormalIndPower().solve_power(0.51 / deviation, alpha=0.05, power=0.8)
+    assert sizes == {0.5: math.ceil(cohen), 0.51: math.ceil(plain)}
+
+
+def test_two_entities_are_enough_for_a_design_and_one_is_not() -> None:
+    two = np.array([[1, 0, 0, 0], [1, 2, 0, 0]], dtype=float)
+    assert design(past(sums=Sums.of(two)), question()).mean == 1
+    assert design(past(explained=1.0), question()) is None
+    with np.errstate(all="raise"):
+        assert design(past(sums=Sums.of(two[1:])), question()) is None
+        assert design(past(sums=Sums.of(np.zeros((5, 4)))), question()) is None

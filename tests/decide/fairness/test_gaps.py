@@ -6,6 +6,8 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, 
 from sklearn.metrics import accuracy_score, precision_score
 
 from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, GroupCounts, count, gaps
+from everloop.decide.fairness.gaps import family
+from everloop.decide.statistics.intervals import rate_sequence
 
 RNG = np.random.default_rng(9)
 GROUPS = RNG.choice(["a", "b", "c"], p=[0.6, 0.3, 0.1], size=4000)
@@ -78,3 +80,30 @@ def test_small_groups_and_a_group_that_is_the_whole_have_no_gap():
     assert [gap.group for gap in gaps(counts, "selection", 200)] == ["a"]
     assert gaps(counts, "selection", 200, "groups") == []
     assert gaps({"a": counts["a"]}, "selection", 1) == []
+
+
+def test_an_interval_for_every_look_is_what_two_rates_in_their_own_sequences_can_differ_by():
+    first, second = (30, 100), (500, 1_000)
+    ours, theirs = rate_sequence(*first, 0.02), rate_sequence(*second, 0.02)
+    assert ALWAYS_VALID.difference(first, second, 0.04) == (ours.low - theirs.high, ours.high - theirs.low)
+    assert ALWAYS_VALID.ratio(first, second, 0.04) == (ours.low / theirs.high, ours.high / theirs.low)
+
+
+def test_a_group_of_just_the_minimum_is_judged_and_one_without_rows_never():
+    counts = {"a": GroupCounts(rows=200, selected=90), "b": GroupCounts(rows=1), "c": GroupCounts()}
+    assert [(gap.group, gap.against) for gap in gaps(counts, "selection", 200)] == [("a", "whole")]
+    assert [gap.group for gap in gaps(counts, "selection", 0)] == ["a", "b"]
+
+
+def test_of_two_groups_the_one_with_the_lower_rate_comes_first_and_of_equal_ones_the_first_by_name():
+    rates = {"d": (1, 4), "a": (2, 8), "b": (9, 10), "c": (1, 100)}
+    found = gaps({name: GroupCounts(selected=hits, rows=rows) for name, (hits, rows) in rates.items()}, "selection", 1, "groups")
+    assert [(gap.group, gap.against) for gap in found] == [
+        ("c", "a"), ("c", "d"), ("c", "b"), ("a", "d"), ("a", "b"), ("d", "b"),
+    ]  # fmt: skip
+
+
+def test_the_family_is_of_all_groups_that_were_seen_few_rows_or_not():
+    seen = {name: GroupCounts(rows=rows, positives=1) for name, rows in (("a", 900), ("b", 1), ("c", 7), ("d", 2), ("e", 0))}
+    assert [family(seen, "selection"), family(seen, "selection", "groups")] == [4, 6]
+    assert [family(seen, "tpr"), family(seen, "fpr")] == [5, 0]

@@ -27,3 +27,22 @@ def test_rows_without_label_count_for_selection_only():
     counts = count(["a", None], np.array([True, False]), np.array([np.nan, 1.0]))
     assert counts["a"] == GroupCounts(rows=1, selected=1)
     assert counts["(missing)"] == GroupCounts(rows=1, positives=1)
+
+
+def test_every_count_and_every_rate_by_hand():
+    decisions = np.array([True, True, True, True, True, False, False, False, False])
+    labels = np.array([1, 1, 1, 0, np.nan, 1, 0, 0, np.nan])
+    counts = count([1] * 9, decisions, labels)
+    assert counts == {
+        "1": GroupCounts(rows=9, selected=5, positives=4, true_positives=3, negatives=3, false_positives=1),
+    }  # fmt: skip
+    names = ("selection", "rejection", "tpr", "fpr", "precision", "accuracy")
+    assert {name: counts["1"].rate(name) for name in names} == {
+        "selection": (5, 9), "rejection": (4, 9), "tpr": (3, 4), "fpr": (1, 3), "precision": (3, 4), "accuracy": (5, 7),
+    }  # fmt: skip
+
+
+def test_groups_are_plain_text_in_order_of_name():
+    counts = count(["b", None, 7, "b"], np.ones(4, bool), np.ones(4))
+    assert [(name, type(name), one.rows) for name, one in counts.items()] == [("(missing)", str, 1), ("7", str, 1), ("b", str, 2)]
+    assert list(merge({"b": GroupCounts()}, {"a": GroupCounts(rows=3)})) == ["a", "b"]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from everloop.decide.fairness import ONE_LOOK, Gap, GroupCounts
+from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, Gap, GroupCounts
 from everloop.decide.fairness.limits import Limit, RatioLimit, limits
 from everloop.decide.policy import FairnessPolicy
 from everloop.decide.statistics.intervals import Range
@@ -45,6 +47,15 @@ def test_groups_with_few_rows_are_not_judged_and_count_in_the_family() -> None:
     assert ([(gap.group, gap.against) for gap in each_two.gaps], each_two.family) == ([("b", "a")], 3)
 
 
+def test_the_family_of_four_groups_is_four_against_the_whole_and_six_against_each_other() -> None:
+    four = COUNTS | {"d": GroupCounts(rows=500, selected=200)}
+    policies = [
+        FairnessPolicy(error_rate_difference=None, selection_difference=0.1, against=name) for name in ("whole", "groups")
+    ]
+    policies.append(FairnessPolicy.four_fifths("sex"))
+    assert [limit.family for policy in policies for limit in limits(four, policy)] == [4, 6, 6]
+
+
 def test_a_ratio_is_of_what_people_want() -> None:
     (wanted,) = found(selection_ratio=0.8)["selection_ratio"].gaps
     assert (wanted.group, wanted.against, wanted.rate) == ("b", "a", 0.3)
@@ -58,6 +69,7 @@ def test_a_difference_is_shown_beyond_its_limit_on_either_side() -> None:
         True, True, False, False, False,
     ]  # fmt: skip
     assert limit.span(GAP, 0.05, ONE_LOOK) == GAP.span(0.05)
+    assert limit.span(GAP, 0.05, ALWAYS_VALID) == GAP.span(0.05, ALWAYS_VALID)
     assert (limit.value(GAP), limit.size(GAP)) == (pytest.approx(-0.2), pytest.approx(0.2))
     assert not limit.allows(GAP)
     assert Limit(name="tpr", limit=0.2, gaps=(), family=1).allows(GAP)
@@ -76,4 +88,25 @@ def test_a_ratio_is_shown_below_its_limit_only() -> None:
 
 def test_a_group_that_is_told_against_all_rows_says_so() -> None:
     limit = found(selection_difference=0.1)["selection"]
-    assert "of all" in limit.tell("sex", limit.gaps[0])
+    assert limit.tell("sex", limit.gaps[1]) == "selection of sex=b is 30.0%, of all 40.2%"
+
+
+def test_a_ratio_compares_every_two_groups_of_enough_rows_of_which_the_higher_is_selected_at_all() -> None:
+    ratio = found(selection_ratio=0.8)["selection_ratio"]
+    assert (ratio.limit, ratio.family, ratio.needs, found(selection_difference=0.1)["selection"].needs) == (
+        0.8, 3, " and a selection", "",
+    )  # fmt: skip
+    nobody = {name: GroupCounts(rows=300) for name in "abc"}
+    rule = FairnessPolicy.four_fifths("sex")
+    assert [one.gaps for one in limits(nobody, rule)] == [[]]
+    nobody["c"] = GroupCounts(rows=300, selected=1)
+    assert [(gap.group, gap.against) for one in limits(nobody, rule) for gap in one.gaps] == [("a", "c"), ("b", "c")]
+    assert [len(one.gaps) for one in limits(COUNTS, replace(rule, minimum=1))] == [3]
+
+
+def test_a_rate_has_the_limit_and_the_rows_of_its_own() -> None:
+    both = found(selection_difference=0.1, error_rate_difference=0.3, minimum=401)
+    assert {name: (one.limit, [gap.group for gap in one.gaps]) for name, one in both.items()} == {
+        "selection": (0.1, ["a", "b"]), "tpr": (0.3, []), "fpr": (0.3, ["a", "b"]),
+    }  # fmt: skip
+    assert [gap.theirs for gap in both["fpr"].gaps] == [(104, 605), (204, 605)]

@@ -1,5 +1,7 @@
 """The numbers of two libraries that people know: fairlearn, and Amazon SageMaker Clarify by its documentation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fairlearn.metrics import (
@@ -38,6 +40,30 @@ def test_what_two_groups_do_not_have_is_left_out():
     unlabelled = {"a": GroupCounts(rows=9, selected=3), "b": GroupCounts(rows=9)}
     assert summary(unlabelled) == {"demographic_parity_difference": pytest.approx(1 / 3), "demographic_parity_ratio": 0}
     assert set(summary({"a": GroupCounts(rows=9), "b": GroupCounts(rows=9)})) == {"demographic_parity_difference"}
+
+
+def test_the_worse_of_two_error_rates_counts_once_both_are_known():
+    a = GroupCounts(rows=20, positives=10, true_positives=8, negatives=10)
+    b = GroupCounts(rows=20, positives=10, true_positives=4, negatives=10)
+    assert summary({"a": a, "b": b}) == {
+        "demographic_parity_difference": 0,
+        "equal_opportunity_difference": pytest.approx(0.4),
+        "equal_opportunity_ratio": pytest.approx(0.5),
+        "equalized_odds_difference": pytest.approx(0.4),
+    }
+    alarmed = {"a": replace(a, false_positives=1), "b": replace(b, false_positives=4)}
+    assert summary(alarmed)["equalized_odds_difference"] == pytest.approx(0.4)
+    assert summary(alarmed)["equalized_odds_ratio"] == pytest.approx(0.25)
+    unknown = {"a": replace(a, negatives=0), "b": replace(b, negatives=0)}
+    assert not any(name.startswith("equalized_odds") for name in summary(unknown))
+
+
+def test_groups_of_fewer_rows_than_wanted_are_left_out():
+    counts = {"a": GroupCounts(rows=9, selected=3), "b": GroupCounts(rows=9, selected=6), "c": GroupCounts(rows=8, selected=8)}
+    assert summary(counts, 9)["demographic_parity_difference"] == pytest.approx(1 / 3)
+    assert summary(counts, 10) == {}
+    ones = {"a": GroupCounts(rows=1, selected=1), "b": GroupCounts(rows=1), "c": GroupCounts()}
+    assert summary(ones) == summary(ones, 0) == {"demographic_parity_difference": 1, "demographic_parity_ratio": 0}
 
 
 def clarify() -> dict[str, float]:

@@ -29,6 +29,14 @@ def test_what_does_not_hold_together_is_told(policy, told):
     assert policy.problems() == told
 
 
+def test_every_problem_is_told_at_once():
+    policy = BehaviourPolicy(tests=(Direction(column="d", step=0, tolerance=0.1, share=2),), noise=-1, noise_decisions=-1, rows=0)
+    assert [problem.partition(" is ")[0] for problem in policy.problems()] == [
+        "Direction of d.share", "Direction of d: step", "BehaviourPolicy.noise", "BehaviourPolicy.noise_decisions",
+        "BehaviourPolicy.rows",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "policy", [BehaviourPolicy(), BehaviourPolicy(tests=(STEP,), rows=1), Invariance(column="c", tolerance=0, share=1, step=1)]
 )

@@ -2,14 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import norm, ttest_1samp
 
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.statistics.compare import Estimate
 from everloop.decide.verdict import Outcome
-from everloop.decide.watch.concept import Relation, judge, measure, residuals
+from everloop.decide.watch.concept import Relation, judge, measure, merge, residuals
 
 EDGES = [0.1, 0.2, 0.3, 0.4, 0.5]
+SOME = np.array([True, False]), np.array([0.25, 0.75])
 
 
 def drawn(rng, rows, chance=lambda p: p):
@@ -138,7 +139,7 @@ def test_the_verdict_is_told_in_words_and_numbers():
     }
     unlimited = judge(relation, DriftPolicy(residual=None)).reasons[0]
     assert unlimited.text == "labels lie above the scores by 0.0800 [0.0100, 0.1500] on 500 rows; no limit is set"
-    assert unlimited.numbers["limit"] is None
+    assert (unlimited.check, unlimited.numbers["limit"]) == ("concept.bias", None)
 
 
 def test_an_interval_that_touches_nought_shows_nothing_yet():
@@ -177,4 +178,30 @@ def test_a_relation_by_hand():
 
 def test_a_sketch_holds_the_sums_by_bin():
     found = residuals([0.5], np.array([True, False, True]), np.array([0.5, 0.25, 0.75]))
+    assert residuals([0.5], np.array([True]), np.array([0.25])) == {
+        "rows": [1, 0], "labels": [1, 0], "scores": [0.25, 0], "squares": [0.5625, 0],
+    }  # fmt: skip
     assert found == {"rows": [2, 1], "labels": [1, 1], "scores": [0.75, 0.75], "squares": [0.3125, 0.0625]}
+
+
+def test_rows_of_which_no_two_share_a_bin_tell_the_bias_and_no_error():
+    found = measure(residuals([0.5], np.array([True, False]), np.array([0.25, 0.75])))
+    assert (found.rows, found.bias.value, found.bins) == (2, 0, (None, None))
+    assert (found.error.value, found.error.low, found.error.high) == (0, 0, 0)
+
+
+def test_the_intervals_are_as_sure_as_was_asked():
+    sketch = residuals(EDGES, *drawn(np.random.default_rng(9), 3000, lambda p: p**2))
+    sure, less = measure(sketch, 0.99), measure(sketch, 0.8)
+    for wide, narrow in ((sure.bias, less.bias), (sure.bins[1], less.bins[1])):
+        widths = [(each.high - each.low) / 2 for each in (wide, narrow)]
+        assert widths[0] / widths[1] == pytest.approx(norm.ppf(0.995) / norm.ppf(0.9))
+    squares = [each.error.high**2 - each.error.value**2 for each in (sure, less)]
+    assert squares[0] / squares[1] == pytest.approx(norm.ppf(0.995) / norm.ppf(0.9))
+
+
+def test_two_sketches_add_up_and_those_over_different_bins_do_not():
+    first, second = residuals([0.5], *SOME), residuals([0.5], *SOME)
+    assert merge(first, second) == {name: [2 * value for value in values] for name, values in first.items()}
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        merge(first, residuals([], *SOME))

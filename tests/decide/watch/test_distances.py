@@ -90,3 +90,49 @@ def test_cohens_h_of_few_labels_is_no_larger_than_of_many():
     effects = [np.mean([cohen_h((0.25, 50_000), (rng.binomial(n, 0.4) / n, n)) for _ in range(400)]) for n in (200, 2000, MANY)]
     assert effects == pytest.approx([effects[-1]] * 3, rel=0.05)
     assert np.mean([abs(cohen_h((0.25, 50_000), (rng.binomial(200, 0.25) / 200, 200))) for _ in range(400)]) < 0.05
+
+
+# Two histograms of 40 and 20 rows, of which nobody fell into the third cell.
+BEFORE, AFTER = np.array([20.0, 10, 0, 10]), np.array([4.0, 0, 0, 16])
+
+
+def test_only_cells_that_hold_a_row_add_to_what_sampling_gives():
+    assert by_chance(BEFORE, AFTER) == pytest.approx(2 * (1 / 40 + 1 / 20))
+    assert by_chance(BEFORE, BEFORE) == pytest.approx(2 * (1 / 40 + 1 / 40))
+
+
+def test_the_stability_of_small_samples_by_hand():
+    """Half a row is added to each of the three cells that hold any."""
+    p, q = np.array([20.5, 10.5, 10.5]) / 41.5, np.array([4.5, 0.5, 16.5]) / 21.5
+    assert stability(BEFORE, AFTER) == pytest.approx(entropy(p, q) + entropy(q, p) - 2 * (1 / 40 + 1 / 20))
+    assert stability(BEFORE, BEFORE) == 0
+    # A cell of one row is used like any other.
+    p, q = np.array([1.5, 300.5]) / 302, np.array([0.5, 4.5]) / 5
+    expected = entropy(p, q) + entropy(q, p) - 1 / 301 - 1 / 4
+    assert stability(np.array([1.0, 300]), np.array([0.0, 4])) == pytest.approx(expected)
+
+
+def test_the_jensen_shannon_distance_of_small_samples_by_hand():
+    divergence = jensenshannon(BEFORE, AFTER) ** 2
+    assert jensen_shannon(BEFORE, AFTER) == pytest.approx(np.sqrt((divergence - 2 * (1 / 40 + 1 / 20) / 8) / np.log(2)))
+    assert jensen_shannon(BEFORE, BEFORE) == 0
+
+
+def test_the_area_between_small_samples_by_hand():
+    """Cut points at 1, 2 and 5: cumulative shares 1/2 and 3/4 against 1/5 and 1/5, over a quarter and three quarters."""
+    edges = np.array([1.0, 2.0, 5.0])
+    area = 0.25 * (1 / 2 - 1 / 5) + 0.75 * (3 / 4 - 1 / 5)
+    spread = np.sqrt(1 / 40 + 1 / 20) * (0.25 * np.sqrt(24 / 60 * 36 / 60) + 0.75 * np.sqrt(34 / 60 * 26 / 60))
+    assert wasserstein(edges, BEFORE, AFTER) == pytest.approx(np.sqrt(area**2 - 2 / np.pi * spread**2))
+    assert wasserstein(edges, BEFORE, BEFORE) == 0
+    assert wasserstein(edges, np.zeros(4), AFTER) is None
+    assert wasserstein(np.array([2.0, 2.0]), np.array([3.0, 0, 1]), np.array([3.0, 0, 1])) is None
+    assert wasserstein(np.array([1.0, 1.0, 3.0]), BEFORE, AFTER) is not None
+    assert wasserstein(edges[:2], np.array([900.0, 0, 100]), np.array([100.0, 0, 900])) == pytest.approx(0.8, abs=0.001)
+
+
+def test_cohens_h_of_few_labels_by_hand():
+    h = 2 * np.arcsin(np.sqrt(0.5)) - 2 * np.arcsin(np.sqrt(0.2))
+    assert cohen_h((0.2, 40), (0.5, 20)) == pytest.approx(np.sqrt(h**2 - 1 / 40 - 1 / 20))
+    assert cohen_h((0.5, 20), (0.2, 40)) == -cohen_h((0.2, 40), (0.5, 20))
+    assert cohen_h((0.5, 20), (0.45, 20)) == 0

@@ -218,3 +218,26 @@ def test_fewer_than_one_expected_label_of_a_kind_has_no_auc():
     assert expect(np.full(9, 0.1), 0.5, COST).auc is None
     assert expect(np.full(9, 0.9), 0.5, COST).auc is None
     assert expect(np.full(10, 0.1), 0.5, COST).auc.value == pytest.approx(0.5)
+
+
+def test_one_row_of_a_bin_tells_its_residual_and_nothing_of_its_spread():
+    found = Calibration.of([0.5], [{"rows": [1, 0], "labels": [1, 0], "scores": [0.25, 0], "squares": [0.5625, 0]}])
+    assert (found.bias.tolist(), found.variance.tolist()) == ([[0.75, 0.0]], [[0.25, 0.25]])
+
+
+def test_the_expected_cost_and_its_spread_by_hand():
+    """An alarm at 0.6 and 0.8; where scores are too low, misses cost more than alarms save."""
+    scores, cost = np.array([0.2, 0.4, 0.6, 0.8]), CostMatrix(false_positive=2, false_negative=5)
+    known = Calibration.of([], [{"rows": [10], "labels": [6], "scores": [5], "squares": [1.0]}])
+    found = expect(scores, 0.5, cost, known).cost
+    assert found.value == pytest.approx((2 * (0.4 + 0.2) + 5 * (0.2 + 0.4)) / 4)
+    noise = (25 * (0.16 + 0.24) + 4 * (0.24 + 0.16)) / 16
+    error = (6 / 4) ** 2 * (0.1**2 + (1.0 - 10 * 0.01) / 9 / 10)
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * np.sqrt(noise + error), abs=1e-6)
+
+
+def test_no_row_and_no_pair_have_no_expected_auc():
+    assert expected_auc(np.array([])) is None
+    assert expected_auc(np.array([0.5])) is None
+    assert expected_auc(np.ones(3)) is None
+    assert expected_auc(np.array([1e-6, 0.0])) == pytest.approx(1)

@@ -109,9 +109,12 @@ def test_the_verdict_tells_why_it_cannot_say():
         "performance.cost": ("inconclusive", "0 labels are too few to judge cost: 200 wanted", {"rows": 0}),
     }
     found = judge({"auc": measured(0.6, 0.5, 0.7, rows=200), "cost": measured(1, 0, 2)}, {}, POLICY, 200)
-    assert [reason.text for reason in found.reasons] == [
-        "the release carries no AUC to compare with", "the release carries no cost to compare with",
-    ]  # fmt: skip
+    assert reasons(found) == {
+        "performance.auc": ("inconclusive", "the release carries no AUC to compare with", {}),
+        "performance.cost": ("inconclusive", "the release carries no cost to compare with", {}),
+    }
+    half = judge(found={"auc": measured(0.7, 0.6, 0.8)}, released={"auc": 0.7}, policy=POLICY, minimum_rows=500)
+    assert [reason.outcome for reason in half.reasons] == [Outcome.PASS, Outcome.INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(
@@ -137,3 +140,28 @@ def test_ratios_count_the_rows_they_rest_on():
     assert found["f1"].low == pytest.approx(2 * wilson(2, 4).low / (1 + wilson(2, 4).low))
     assert found["f1"].high == pytest.approx(2 * wilson(2, 4).high / (1 + wilson(2, 4).high))
     assert (found["precision"].low, found["precision"].high) == tuple(wilson(2, 3))
+
+
+def test_what_no_drop_and_no_rise_allow_is_nothing_worse_and_anything_better():
+    strict, released = RetrainPolicy(auc_drop=0, cost_rise=0), {"auc": 0.7, "cost": 0.5}
+    better = judge({"auc": measured(0.8, 0.75, 0.85), "cost": measured(0.3, 0.2, 0.4)}, released, strict, 200)
+    worse = judge({"auc": measured(0.6, 0.55, 0.65), "cost": measured(0.7, 0.6, 0.8)}, released, strict, 200)
+    assert [reason.outcome for reason in better.reasons] == [Outcome.PASS, Outcome.PASS]
+    assert [reason.outcome for reason in worse.reasons] == [Outcome.FAIL, Outcome.FAIL]
+    costly = judge({"auc": measured(0.7, 0.6, 0.8), "cost": measured(0.2, 0.1, 0.3)}, {"auc": 0.7, "cost": 0.0}, POLICY, 200)
+    assert [reason.outcome for reason in costly.reasons] == [Outcome.PASS, Outcome.FAIL]
+
+
+@pytest.mark.parametrize(
+    ("auc", "outcome"),
+    [
+        (measured(0.63, 0.6, 0.68), Outcome.FAIL),
+        (measured(0.63, 0.6, 0.7), Outcome.INCONCLUSIVE),
+        (measured(0.64, 0.6, 0.65), Outcome.PASS),
+    ],
+)
+def test_an_auc_fails_beyond_its_limit_where_its_interval_excludes_that_of_the_release(auc, outcome):
+    policy = RetrainPolicy(auc_drop=0.0625, cost_rise=0.25)
+    assert judge({"auc": auc, "cost": measured(0.5, 0.4, 0.6)}, {"auc": 0.7, "cost": 0.5}, policy, 200).outcome is outcome
+    exact = judge({"auc": measured(0.625, 0.5, 0.65), "cost": measured(0.5, 0.4, 0.6)}, {"auc": 0.6875, "cost": 0.5}, policy, 500)
+    assert exact.passed

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.decide.watch import concept
-from everloop.decide.watch.sketch import bins, count, merge
+from everloop.decide.watch.sketch import bins, cells, count, merge
 
 NUMERIC = {"kind": "numeric", "edges": [-1.0, 0.0, 0.5, 2.0]}
 CARRIERS = {"kind": "category", "values": ["AA", "B6", "UA"]}
@@ -20,6 +21,29 @@ def test_values_fall_into_the_bins_of_the_reference():
 
 def test_bins_are_closed_above():
     assert bins([1.0, 2.0], np.array([0.5, 1.0, 1.5, 2.0, 9.0])).tolist() == [0, 0, 1, 1, 2]
+
+
+def test_a_number_is_compared_as_the_float32_that_the_model_sees():
+    edge = float(np.float32(0.1))
+    assert count({"edges": [edge]}, [edge + 1e-12, edge + 1e-7, 0.1]) == {"counts": [2, 1], "missing": 0}
+
+
+def test_bins_and_values_that_nobody_had_are_counted_as_none():
+    assert count(NUMERIC, [-3]) == {"counts": [1, 0, 0, 0, 0], "missing": 0}
+    assert count(NUMERIC | {"edges": []}, [1.0, None]) == {"counts": [1], "missing": 1}
+    assert count(CARRIERS, ["AA"]) == {"counts": [1, 0, 0], "other": 0, "missing": 0}
+    assert count(CARRIERS, ["ZZ"]) == {"counts": [0, 0, 0], "other": 1, "missing": 0}
+
+
+def test_counts_over_different_bins_do_not_merge():
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        merge(count(NUMERIC, [0.0]), count({"edges": [0.0]}, [0.0]))
+
+
+def test_the_cells_are_the_bins_the_unknown_values_and_the_missing_ones():
+    found = cells({"counts": [3, 4], "other": 2, "missing": 1})
+    assert (found.tolist(), found.dtype) == ([3, 4, 2, 1], np.float64)
+    assert cells({"counts": [3, 4]}).tolist() == [3, 4, 0, 0]
 
 
 def folded(sketches, order, join):

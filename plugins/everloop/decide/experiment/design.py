@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
@@ -49,6 +48,9 @@ class Design:
 HORIZONS = (7, 14, 28)
 """Days for which the detectable effect is told: whole weeks, so that every weekday counts alike."""
 
+CERTAIN = 9.0
+"""So many standard errors beyond the boundary a difference is shown with a power that rounds to 1; any asked for is less."""
+
 
 def design(past: Past, plan: ExperimentPlan) -> Design | None:
     """What `plan` takes at the traffic of `past`; `None` where that has fewer than two entities, or nothing varies.
@@ -64,7 +66,7 @@ def design(past: Past, plan: ExperimentPlan) -> Design | None:
     difference = plan.effect * abs(mean) if plan.relative else plan.effect
 
     def needed(critical: float) -> float:
-        if plan.metric.rate and 0 < mean < 1 and mean + difference < 1:
+        if plan.metric.rate and mean + difference <= 1:
             size = proportion_effect(mean + difference, mean)
             return per_row / (mean * (1 - mean)) * units(size, 1.0, plan, critical)
         return units(difference, math.sqrt(per_row), plan, critical)
@@ -97,30 +99,30 @@ def fixed_boundary(alpha: float) -> float:
 
 
 def sequential_boundary(alpha: float) -> float:
-    """The same for any number of looks, at the planned end, where `mean_sequence` is tightest; elsewhere it is more."""
-    return mean_sequence(0.0, 1.0, 10_000, alpha, 10_000).high * 100
+    """The same for any number of looks, at the planned end, where `mean_sequence` is tightest; elsewhere it is more.
+
+    It is the same whatever the planned number of rows; of two rows with a variance of 2 the standard error is 1.
+    """
+    return mean_sequence(0.0, 2.0, 2, alpha, 2).high
 
 
-def chance(count: float, difference: float, deviation: float, weight: float, boundary: float) -> float:
-    """The power of a two-sided test of two means with `count` rows, of which the share `weight` is the treatment's.
+def chance(errors: float, boundary: float) -> float:
+    """The power of a two-sided test of a difference that is so many standard `errors` large: `Phi(d - b) + Phi(-d - b)`.
 
-    With `d = difference / (deviation sqrt(1 / (count weight) + 1 / (count (1 - weight))))`: `Phi(d - b) + Phi(-d - b)` (the
-    normal approximation; Chow, Shao, Wang & Lokhnygina 2017, Sample Size Calculations in Clinical Research, sec. 3.2).
+    The normal approximation (Chow, Shao, Wang & Lokhnygina 2017, Sample Size Calculations in Clinical Research, sec. 3.2).
     Of a sequence that is a lower bound: it may cross its boundary before the end too.
     """
-    size = difference / (deviation * math.sqrt(1 / (count * weight) + 1 / (count * (1 - weight))))
-    return float(ndtr(size - boundary) + ndtr(-boundary - size))
+    return float(ndtr(errors - boundary) + ndtr(-boundary - errors))
 
 
 def units(difference: float, deviation: float, plan: ExperimentPlan, boundary: float) -> float:
     """How many rows, of both arms together, show `difference` with the power that is asked for."""
-    return _solved(lambda count: chance(count, difference, deviation, plan.weight, boundary), plan.power)
+    return _variance(deviation, plan) * (_errors(plan.power, boundary) / difference) ** 2
 
 
 def detectable(count: float, deviation: float, plan: ExperimentPlan) -> float:
     """The smallest difference that a sequence over `count` rows shows with the power that is asked for."""
-    boundary = sequential_boundary(plan.alpha)
-    return _solved(lambda difference: chance(count, difference, deviation, plan.weight, boundary), plan.power)
+    return _errors(plan.power, sequential_boundary(plan.alpha)) * math.sqrt(_variance(deviation, plan) / count)
 
 
 def explained(control: Sums) -> float:
@@ -129,11 +131,11 @@ def explained(control: Sums) -> float:
     return found.explained if found else 0.0
 
 
-def _solved(power: Callable[[float], float], wanted: float) -> float:
-    """Where an increasing `power` reaches `wanted`."""
-    low, high = 1e-9, 1.0
-    while power(high) < wanted:
-        low, high = high, high * 4
-    while power(low) > wanted:
-        low /= 4
-    return float(brentq(lambda value: power(value) - wanted, low, high, xtol=1e-12, rtol=1e-12))
+def _variance(deviation: float, plan: ExperimentPlan) -> float:
+    """That of the difference of both means, times the rows of both arms, of which `weight` are the treatment's."""
+    return deviation**2 / (plan.weight * (1 - plan.weight))
+
+
+def _errors(power: float, boundary: float) -> float:
+    """How many standard errors large a difference must be to be shown with `power`, which is above that of no difference."""
+    return float(brentq(lambda errors: chance(errors, boundary) - power, 0.0, boundary + CERTAIN))

@@ -63,9 +63,10 @@ def effect(control: Sums, treatment: Sums, *, cuped: bool) -> Effect | None:
     if min(control.entities, treatment.entities) < 2 or not (control.rows and treatment.rows):
         return None
     both = control + treatment
-    theta = _theta(both) if cuped and not math.isnan(control.covariate + treatment.covariate) else 0.0
+    known = not any(math.isnan(arm.covariate) for arm in (control, treatment))
+    theta = _theta(both) if cuped and known else 0.0
     old, new = (_adjusted(arm, theta, both.covariate) for arm in (control, treatment))
-    plain = sum(_adjusted(arm, 0.0, 0.0).variance for arm in (control, treatment))
+    plain = sum(arm.spread.metric / arm.entities for arm in (control, treatment))
     return Effect(
         control=old,
         treatment=new,

@@ -13,6 +13,9 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of `ports.TrafficLog` that an experiment reads."""
 
+ERRORS = CostMatrix(false_positive=1.0, false_negative=1.0)
+"""At these prices a decision costs 1 where it is wrong."""
+
 
 def metric_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float) -> Floats:
     """The metric of each row, NaN where it has none (yet). Latency counts once for each request and arm."""
@@ -31,7 +34,7 @@ def covariate_of(rows: Rows, metric: Metric, cost: CostMatrix, threshold: float)
     sample is drawn by key, whatever the arm, and no release of the treatment touches it.
     """
     treated = np.asarray(rows["arm"]) == "challenger"
-    sampled = np.array([release is not None for release in rows["shadow_release"]], dtype=bool)
+    sampled = np.array([release is not None for release in rows["shadow_release"]])
     score = np.where(sampled, np.where(treated, floats(rows["shadow_score"]), floats(rows["score"])), np.nan)
     decisions = np.where(np.isnan(score), np.nan, score >= threshold)
     return decisions if metric is Metric.SELECTION_RATE else _loss(decisions, score, metric, cost)
@@ -47,8 +50,8 @@ def _decisions(rows: Rows, threshold: float) -> Floats:
 
 def _loss(decisions: Floats, positive: Floats, metric: Metric, cost: CostMatrix) -> Floats:
     """What each decision costs (or its error) where a positive is there with chance `positive`: 0 or 1 once it is known."""
-    prices = cost if metric is Metric.COST else CostMatrix(false_positive=1.0, false_negative=1.0)
-    return np.where(np.isnan(decisions), np.nan, expected_costs(positive, decisions > 0.5, prices))
+    prices = cost if metric is Metric.COST else ERRORS
+    return np.where(np.isnan(decisions), np.nan, expected_costs(positive, decisions == 1, prices))
 
 
 def latency_of(rows: Rows) -> Floats:

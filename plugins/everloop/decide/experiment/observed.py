@@ -116,9 +116,8 @@ def _side(
         for value in np.unique(of_rows[arm]):
             found[name, str(value)] = _sums(entity, values, earlier, arm & (of_rows == value))
     latency = latency_of(rows)[arm]
-    counts = np.bincount(
-        np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)], side="left"), minlength=len(LATENCY_EDGES) + 1
-    )
+    found_in = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)])
+    counts = np.bincount(found_in, minlength=len(LATENCY_EDGES) + 1)
     lacking = np.array([incomplete(flags) for flags in rows["flags"]], dtype=bool)
     answers = Arm(
         requests=int(arm.sum()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,12 +52,12 @@ class Sums:
     @property
     def mean(self) -> float:
         """The metric's mean over rows; NaN without a row."""
-        return float(self.sums[METRIC] / self.sums[ROWS]) if self.sums[ROWS] else float("nan")
+        return float(self.sums[METRIC] / self.sums[ROWS]) if self.sums[ROWS] else math.nan
 
     @property
     def covariate(self) -> float:
         """The covariate's mean over the rows that have one; NaN without any."""
-        return float(self.sums[COVARIATE] / self.sums[COVERED]) if self.sums[COVERED] else float("nan")
+        return float(self.sums[COVARIATE] / self.sums[COVERED]) if self.sums[COVERED] else math.nan
 
     @property
     def spread(self) -> Spread:

@@ -65,13 +65,13 @@ def measure(sketch: Mapping[str, Sequence[float]], confidence: float = 0.95) -> 
     since the scores in a bin differ). Its variance is that of a squared normal mean, `4 r^2 v + 2 v^2`; its root's ends are the
     roots of its ends. So more rows make it surer, not larger or smaller.
     """
-    rows, labels, scores, squares = (np.asarray(sketch[name], dtype=float) for name in _SUMS)
+    rows, labels, scores, squares = (np.asarray(sketch[name]) for name in _SUMS)
     total, sums = rows.sum(), labels - scores
     if total < 2:
         return None
     kept = rows >= 2
     means, noise = _moments(rows[kept], sums[kept], squares[kept])
-    weights = rows[kept] / rows[kept].sum() if kept.any() else rows[kept]
+    weights = rows[kept] / rows[kept].sum()
     squared = float(np.sum(weights * (means**2 - noise)))
     half = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(np.sum(weights**2 * (4 * means**2 * noise + 2 * noise**2)))
     value, low, high = (math.sqrt(max(0.0, each)) for each in (squared, squared - half, squared + half))

@@ -61,12 +61,12 @@ def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
     before, after = cells(column), cells(counts)
     if not before.sum() or not after.sum():
         return None
-    edges, bins = np.asarray(column.get("edges", ()), dtype=float), len(column["counts"])
+    edges, bins = column.get("edges"), len(column["counts"])
     return Shift(
         rows=int(after.sum()),
         psi=distances.stability(before, after),
         jensen_shannon=distances.jensen_shannon(before, after),
-        wasserstein=distances.wasserstein(edges, before[:bins], after[:bins]) if "edges" in column else None,
+        wasserstein=None if edges is None else distances.wasserstein(np.asarray(edges), before[:bins], after[:bins]),
         missing_rate=float(counts["missing"] / after.sum()),
         reference_missing_rate=float(column.get("missing", 0) / before.sum()),
         unknown_rate=float(counts.get("other", 0) / after.sum()),
@@ -76,7 +76,7 @@ def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
 
 def compare_labels(reference: Mapping[str, Any], positives: float, rows: int) -> LabelShift | None:
     """The shift of the labels from those that the release learnt from; `None` without a label on either side."""
-    learnt = reference.get("rows", 0)
+    learnt = reference.get("rows")
     if not rows or not learnt:
         return None
     before, after = reference["label_rate"], positives / rows

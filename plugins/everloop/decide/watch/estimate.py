@@ -55,8 +55,8 @@ class Calibration:
         """
         found = [np.asarray([one[name] for one in windows]) for name in ("rows", "labels", "scores", "squares")]
         rows, labels, scores, squares = found
-        bias = (labels - scores) / np.maximum(rows, 1)
-        variance = np.maximum(0.0, squares - rows * bias**2) / np.maximum(rows - 1, 1) / np.maximum(rows, 1)
+        bias, enough = (labels - scores) / np.maximum(rows, 1), np.maximum(rows, 2)
+        variance = np.maximum(0.0, squares - rows * bias**2) / (enough - 1) / enough
         return cls(tuple(edges), bias, np.where(rows < 2, 0.25, variance))
 
     def error(self, scores: Scores, gradient: Scores) -> float:
@@ -157,12 +157,10 @@ def expected_auc(scores: Scores) -> float | None:
     below = np.cumsum(negative) - negative
     ordered = float(np.sum(positive * (below + negative / 2))) - itself / 2
     pairs = float(positive.sum() * negative.sum()) - itself
-    return ordered / pairs if len(scores) and pairs > 1e-12 else None
+    return ordered / pairs if pairs > 1e-12 else None
 
 
 def _by_value(scores: Scores) -> tuple[npt.NDArray[np.intp], Scores, Scores]:
     """Each row's place among the distinct scores (n,), and the expected positives and negatives at each of them, ascending."""
-    _, group = np.unique(scores, return_inverse=True)
-    positive: Scores = np.asarray(np.bincount(group, weights=scores), dtype=np.float64)
-    negative: Scores = np.asarray(np.bincount(group, weights=1 - scores), dtype=np.float64)
-    return group, positive, negative
+    distinct, group, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    return group, distinct * rows, (1 - distinct) * rows

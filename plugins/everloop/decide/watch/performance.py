@@ -20,7 +20,7 @@ Scores = npt.NDArray[np.float64]
 def measure(labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix) -> dict[str, Estimate]:
     """`auc` (DeLong's interval), `cost` per row (normal interval), `precision`, `recall`, `f1`, each where it is defined."""
     spent = costs(labels, decisions, cost)
-    found = {"auc": auc(labels, scores), "cost": mean_difference(spent, np.zeros_like(spent))}
+    found = {"auc": auc(labels, scores), "cost": mean_difference(spent, np.zeros(len(spent)))}
     found |= _ratios(int((labels & decisions).sum()), int(decisions.sum()), int(labels.sum()))
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
@@ -53,25 +53,27 @@ def judge(found: Mapping[str, Estimate], released: Mapping[str, Any], policy: Re
     that is merely unlucky is inconclusive. So is one with fewer than `minimum_rows` labels.
     """
     auc_then, cost_then = released.get("auc"), released.get("cost")
+    auc_bounds = None if auc_then is None else (auc_then, auc_then - policy.auc_drop)
+    cost_bounds = None if cost_then is None else (cost_then, cost_then * (1 + policy.cost_rise))
     reasons = (
-        _against("AUC", found.get("auc"), auc_then, None if auc_then is None else auc_then - policy.auc_drop, minimum_rows),
-        _against(
-            "cost", found.get("cost"), cost_then, None if cost_then is None else cost_then * (1 + policy.cost_rise), minimum_rows
-        ),
+        _against("AUC", found.get("auc"), auc_bounds, minimum_rows),
+        _against("cost", found.get("cost"), cost_bounds, minimum_rows, higher_is_worse=True),
     )
     return combine(reasons)
 
 
-def _against(what: str, found: Estimate | None, released: float | None, limit: float | None, minimum: int) -> Reason:
-    """One measure against its value at release; a limit above that value means that more is worse."""
+def _against(
+    what: str, found: Estimate | None, bounds: tuple[float, float] | None, minimum: int, *, higher_is_worse: bool = False
+) -> Reason:
+    """One measure against `bounds`: its value at release, and the limit that is made from it."""
     check, rows = f"performance.{what.lower()}", found.rows if found else 0
     if found is None or rows < minimum:
         return Reason(check, Outcome.INCONCLUSIVE, f"{rows} labels are too few to judge {what}: {minimum} wanted", {"rows": rows})
-    if released is None or limit is None:
+    if bounds is None:
         return Reason(check, Outcome.INCONCLUSIVE, f"the release carries no {what} to compare with")
-    rising = limit > released
-    beyond = found.value > limit if rising else found.value < limit
-    shown = found.low > released if rising else found.high < released
+    released, limit = bounds
+    beyond = found.value > limit if higher_is_worse else found.value < limit
+    shown = found.low > released if higher_is_worse else found.high < released
     text = f"{what} {found} on {rows} rows, {released:.4f} at release, limit {limit:.4f}"
     numbers = {"value": found.value, "low": found.low, "high": found.high, "rows": rows, "released": released, "limit": limit}
     return Reason(check, (Outcome.FAIL if shown else Outcome.INCONCLUSIVE) if beyond else Outcome.PASS, text, numbers)

@@ -26,13 +26,13 @@ def count(column: Mapping[str, Any], values: Sequence[Any]) -> Counts:
         counts = np.bincount(np.asarray(codes, dtype=int), minlength=len(position)).tolist()
         return {"counts": counts, "other": len(present) - len(codes), "missing": missing}
     # The model sees float32, and the cut points are float32 values.
-    found = bins(column["edges"], np.asarray(present, dtype=np.float32).astype(float))
+    found = bins(column["edges"], np.asarray(present, dtype=np.float32))
     return {"counts": np.bincount(found, minlength=len(column["edges"]) + 1).tolist(), "missing": missing}
 
 
-def bins(edges: Sequence[float], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def bins(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     """The bin of each value: bin i holds `edges[i-1] < x <= edges[i]`."""
-    found: npt.NDArray[np.int64] = np.searchsorted(np.asarray(edges, dtype=float), values, side="left")
+    found: npt.NDArray[np.int64] = np.searchsorted(edges, values)
     return found
 
 
