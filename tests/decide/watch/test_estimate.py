@@ -205,15 +205,6 @@ def test_all_that_is_defined_is_told_with_the_rows_it_rests_on():
     assert expect(np.array([0.4, 0.5]), 0.5, COST).precision.value == 0.5
 
 
-def test_the_gradient_of_the_auc_is_that_of_its_value():
-    """The spread of the AUC against many labellings, ties among the scores too."""
-    rng = np.random.default_rng(21)
-    scores = rng.choice([0.1, 0.2, 0.4, 0.4, 0.7, 0.9], 400)
-    found = expect(scores, 0.5, COST, confidence=0.6826895).auc
-    seen = [roc_auc_score(rng.random(400) < scores, scores) for _ in range(400)]
-    assert (found.high - found.low) / 2 == pytest.approx(np.std(seen), rel=0.12)
-
-
 def test_fewer_than_one_expected_label_of_a_kind_has_no_auc():
     assert expect(np.full(9, 0.1), 0.5, COST).auc is None
     assert expect(np.full(9, 0.9), 0.5, COST).auc is None
