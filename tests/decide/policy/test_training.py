@@ -60,3 +60,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert [problem.split()[0] for problem in policy.problems()] == [
         "TrainingPolicy", "TrainingPolicy.workers", "TrainingPolicy.spark_rows", "TrainingPolicy.search:",
     ]  # fmt: skip
+
+
+def test_a_part_may_cover_any_time_above_none() -> None:
+    assert TrainingPolicy(part_at_most=timedelta(microseconds=1)).problems() == []
