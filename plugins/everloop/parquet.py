@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1024 * 1024
 """How much of a column is read ahead."""
+BATCH_ROWS = 128 * 1024
+"""Rows at a time, where nothing asks for another number."""
 
 
 def opened(source: Path | Any) -> pq.ParquetFile:

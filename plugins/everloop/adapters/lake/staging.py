@@ -19,7 +19,6 @@ from everloop.errors import ConfigurationError, DataError
 from everloop.ports import Batches
 
 FOLDER = "_staging"
-BATCH_ROWS = 128 * 1024
 
 
 def open_files(uri: str, options: dict[str, str] | None) -> pa.fs.PyFileSystem:
@@ -116,7 +115,7 @@ def record_batches(file: pq.ParquetFile, columns: Sequence[str] | None = None) -
     """The rows of a file, at least one batch, be it empty."""
     chosen = None if columns is None else list(columns)
     if file.metadata.num_rows:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=chosen)
+        yield from file.iter_batches(batch_size=parquet.BATCH_ROWS, columns=chosen)
     else:
         yield pa.RecordBatch.from_pylist([], file.read(columns=chosen).schema)
 

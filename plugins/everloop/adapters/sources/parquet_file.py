@@ -13,7 +13,6 @@ from everloop.adapters.sources.contract import TYPES, Problems, check_columns, c
 from everloop.errors import SourceError
 from everloop.use_case import SourceTable
 
-BATCH_ROWS = 128 * 1024
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
 
 
@@ -22,7 +21,7 @@ def tables(file: IO[bytes], table: SourceTable, name: str) -> Iterator[pa.Table]
     try:
         opened = parquet.opened(file)
         extra = check_columns(opened.schema_arrow.names, table, f"File {name}")
-        for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=list(table.columns)):
+        for batch in opened.iter_batches(batch_size=parquet.BATCH_ROWS, columns=list(table.columns)):
             problems: Problems = defaultdict(list)
             yield conform(_plain(pa.Table.from_batches([batch]), table, problems), table, problems, extra)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
