@@ -24,6 +24,7 @@ from benchmarks.process import ROOT, measure
 from benchmarks.record import Record
 from everloop.adapters.features import FeastFeatures
 from everloop.adapters.features.stores.contract import PlannedRead, open_online, open_online_async
+from everloop.adapters.features.stores.judged import judged
 from everloop.adapters.lake import DeltaLake
 from everloop.interval import Interval
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
@@ -148,7 +149,7 @@ def _by_scorer(features: FeastFeatures, online: str, requests: list[list[int]]) 
             rows = [{"customer": customer} for customer in customers]
             now = [datetime.now(UTC)] * len(rows)
             began = time.perf_counter()
-            found = await store.read(planned, rows, now)
+            found = judged(planned.plan, await store.stored(planned, rows), now)
             took.append((time.perf_counter() - began) * 1000)
         await store.close()
         return _told(took, [vector for _, vector in found])

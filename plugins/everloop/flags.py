@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 UNAVAILABLE = "features_unavailable"
 """The online store was away: the row was answered without any view."""
+
+LAST_GOOD = "features_last_good"
+"""The online store was away: the row was answered with what had been read of it before."""
 
 FRESH = "fresh"
 _FLAGS = {"absent": "missing", "stale": "stale", "early": "early"}
 _STATUSES = {flag: status for status, flag in _FLAGS.items()}
 
 
-def of_views(statuses: Mapping[str, str]) -> tuple[str, ...]:
-    """One flag for each view that gave nothing fresh: `missing:<view>`, `stale:<view>` or `early:<view>`."""
-    return tuple(f"{_FLAGS[status]}:{view}" for view, status in statuses.items() if status != FRESH)
+def flag_of(status: str, view: str) -> str:
+    """What a view that gave nothing fresh earns a row: `missing:<view>`, `stale:<view>` or `early:<view>`."""
+    return f"{_FLAGS[status]}:{view}"
 
 
 def statuses(flags: Iterable[str], views: Iterable[str]) -> dict[str, str]:
@@ -23,6 +26,12 @@ def statuses(flags: Iterable[str], views: Iterable[str]) -> dict[str, str]:
     return {view: told.get(view, FRESH) for view in views}
 
 
+def store_was_away(flags: Iterable[str]) -> bool:
+    """Whether the row was answered without asking the online store: what it was given may not be what history has."""
+    return any(flag in (UNAVAILABLE, LAST_GOOD) for flag in flags)
+
+
 def incomplete(flags: Iterable[str]) -> bool:
     """Whether any view gave nothing fresh, or the online store was away."""
-    return any(flag == UNAVAILABLE or flag.partition(":")[0] in _STATUSES for flag in flags)
+    found = list(flags)
+    return store_was_away(found) or any(flag.partition(":")[0] in _STATUSES for flag in found)

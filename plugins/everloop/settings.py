@@ -20,7 +20,7 @@ class Settings:
     `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger and the logs (a libpq URI,
     `postgresql://...`). `online`: the online store, PostgreSQL or `redis://...`; `None` for `database`. `lake`, `landing`,
     `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name. `s3_endpoint`: only for
-    stores other than AWS. `spark`: the master of a cluster for features and training past one machine; `None` for none.
+    stores other than AWS. `engine`: `fastest` scores by what was proved equal to XGBoost where that is installed, `xgboost` never. `spark`: the master of a cluster for features and training past one machine; `None` for none.
     """
 
     home: Path
@@ -38,6 +38,7 @@ class Settings:
     spark: str | None = None
     s3_endpoint: str | None = None
     api_key: str | None = None
+    engine: str = "fastest"
 
     def connection(self, name: str) -> str:
         """The URI of the source system called `name`; `ConfigurationError` when nobody set it."""
@@ -57,7 +58,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from EVERLOOP_* variables; reports every missing one together.
 
     Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
-    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and
+    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and
     writes them to `<home>/everloop.env`.
     """
     env = os.environ if environ is None else environ
@@ -83,4 +84,5 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         spark=env.get("EVERLOOP_SPARK") or None,
         s3_endpoint=env.get("EVERLOOP_S3_ENDPOINT") or None,
         api_key=env.get("EVERLOOP_API_KEY") or None,
+        engine=env.get("EVERLOOP_ENGINE") or "fastest",
     )

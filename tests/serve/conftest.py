@@ -17,6 +17,7 @@ import uvicorn
 
 from conftest import free_port
 from everloop.serve.app import create_app
+from everloop.serve.log.process import FOLDER, Shipping, ShippingThread
 from serve.world import USE_CASE, World, wait_until
 
 
@@ -31,7 +32,9 @@ class Server:
     def __init__(self, world: World, **settings: Any) -> None:
         self.world = world
         self.app = create_app(world.settings(**settings))
-        self.parts = self.app.state.parts
+        self.parts = self.app.parts
+        settings_of = world.settings(**settings)
+        self._shipping = ShippingThread(Shipping(settings_of.home / FOLDER, settings_of.database))
         port = free_port()
         self._server = uvicorn.Server(uvicorn.Config(self.app, port=port, loop="asyncio", log_config=None, access_log=False))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -40,6 +43,7 @@ class Server:
 
     def __enter__(self) -> Server:
         self._thread.start()
+        self._shipping.start()
         wait_until(lambda: self._server.started)
         wait_until(lambda: self.client.get("/readyz").status_code == 200)
         return self
@@ -48,6 +52,7 @@ class Server:
         self.client.close()
         self._server.should_exit = True
         self._thread.join(timeout=15)
+        self._shipping.stop()
 
     def score(self, **body: Any) -> httpx.Response:
         return self.client.post(f"/v1/{USE_CASE}/score", json=body)

@@ -171,6 +171,7 @@ class World:
             expectations=self.folder,
             data_docs=self.folder / "data_docs",
             connections={},
+            engine="xgboost",
         )
         return replace(values, **changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import xxhash
@@ -43,3 +44,10 @@ def assign(state: ReleaseState, entity: str, key: str, shadow_share: float) -> A
     on_trial = state.challenger is not None and state.stage is not Stage.SHADOW
     arm = CHALLENGER if on_trial and bucket(state.rollout, entity) < state.weight else CHAMPION
     return Assignment(arm, bucket(f"{state.rollout}/shadow", key) < shadow_share)
+
+
+def assigned(state: ReleaseState, entities: Sequence[str], keys: Sequence[str], shadow_share: float) -> list[Assignment]:
+    """`assign` for every row."""
+    if state.rollout is None or state.stage not in _IN_SHADOW:
+        return [_ALONE] * len(keys)
+    return [assign(state, entity, key, shadow_share) for entity, key in zip(entities, keys, strict=True)]

@@ -38,6 +38,11 @@ class FieldCheck:
     refuses: bool
     holds: Predicate
 
+    @property
+    def flag(self) -> str:
+        """What a row earns that breaks it and is answered nevertheless."""
+        return f"warn:{self.field}:{self.expectation}"
+
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """An expectation as a suite's JSON spells it."""

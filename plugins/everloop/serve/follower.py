@@ -14,7 +14,7 @@ import psycopg
 from everloop.adapters.database import connect
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Ledger
-from everloop.serve.release import LoadedRelease, ReleaseStore, load
+from everloop.serve.release import LoadedRelease, Loader
 
 POLL_SECONDS = 1.0
 """How late a change is seen at most when the notification is lost."""
@@ -42,15 +42,15 @@ class Serving:
 class Releases:
     """Loaded releases by id; the most recently asked for stay in memory, so that a revert loads nothing."""
 
-    def __init__(self, store: ReleaseStore) -> None:
-        self._store = store
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._lock = threading.Lock()
         self._loaded: dict[str, LoadedRelease] = {}
 
     def get(self, release: str, use_case: str) -> LoadedRelease:
         """The release, loaded when it is not in memory. Raises what keeps it from serving."""
         with self._lock:
-            found = self._loaded.pop(release, None) or load(self._store, release, use_case)
+            found = self._loaded.pop(release, None) or self._loader.load(release, use_case)
             self._loaded[release] = found
             for old in self.of(use_case)[:-_KEPT]:
                 del self._loaded[old.id]

@@ -33,6 +33,11 @@ class Refused(EverloopError):  # noqa: N818 - the field's word for an answer of 
         self.status = status
         self.problems = tuple(problems)
 
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says beside its body."""
+        return ()
+
     def body(self) -> dict[str, Any]:
         """`{"errors": [...]}`, values cut to a printable length."""
         return {"errors": [{**asdict(problem), "value": _printable(problem.value)} for problem in self.problems]}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from everloop.adapters.features.stores.contract import PlannedRead
 from everloop.errors import ReleaseError
 from everloop.release import Bundle, Manifest
+from everloop.serve.block import Block, plain
 from everloop.serve.checks import compile_suite
-from everloop.serve.engine import Engine
-from everloop.serve.features import OnlineStore, RequestFunctions, Vectors
-from everloop.serve.rows import Row, RowReader
+from everloop.serve.features.functions import RequestFunctions
+from everloop.serve.features.reader import FeatureReader
+from everloop.serve.features.store import OnlineStore
+from everloop.serve.features.vectors import Vectors
+from everloop.serve.model import ServedModel
+from everloop.serve.rows import RowReader
 
 
 class ReleaseStore(Protocol):
@@ -26,13 +29,16 @@ class ReleaseStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a release says of one row. `vector` holds the features it used, as the log keeps them."""
+    """What a release says of some rows, a value a row.
 
-    score: float
-    decision: bool
-    vector: dict[str, Any]
-    flags: tuple[str, ...]
-    contributions: dict[str, float] | None = None
+    `flags`: what their features lacked and the model did not know. `vector`: by `<view>__<feature>`, all that it was given.
+    """
+
+    scores: list[float]
+    decisions: list[bool]
+    flags: list[tuple[str, ...]]
+    vector: Mapping[str, Sequence[Any]]
+    contributions: list[dict[str, float]] | None
 
 
 @dataclass(frozen=True)
@@ -42,57 +48,59 @@ class LoadedRelease:
     id: str
     manifest: Manifest
     reader: RowReader
-    read: PlannedRead
+    features: FeatureReader
     functions: RequestFunctions
-    engine: Engine
+    model: ServedModel
     loaded_at: datetime
     load_ms: float
 
-    def entity(self, row: Row) -> str:
-        """The text whose hash decides the arm: the entity's fields joined by `|`."""
-        return "|".join("" if (value := row.request.get(name)) is None else str(value) for name in self.manifest.entity)
+    def entities(self, block: Block) -> list[str]:
+        """The texts whose hash decides the arms: the entity's fields joined by `|`, empty where absent."""
+        columns = [plain(block.request[name]) for name in self.manifest.entity]
+        return ["|".join(["" if value is None else str(value) for value in values]) for values in zip(*columns, strict=True)]
 
-    async def vectors(self, rows: Sequence[Row], store: OnlineStore) -> Vectors:
-        """Feature vectors of `rows` by this release's plan."""
-        found = await store.read(self.manifest.use_case, self.read, rows)
-        self.functions.fill(rows, found.values)
-        return found
-
-    def score(self, rows: Sequence[Row], vectors: Vectors, explain: bool) -> list[Scored]:
-        """Score rows whose vectors are known."""
-        inputs = [{**row.request, **vector} for row, vector in zip(rows, vectors.values, strict=True)]
-        matrix = self.engine.encode(inputs)
-        scores = self.engine.score(matrix).tolist()
-        shares = self.engine.contributions(matrix) if explain else [None] * len(rows)
-        flags = [
-            earned + tuple(f"unknown_category:{column}" for column in self.engine.unknown(values))
-            for earned, values in zip(vectors.flags, inputs, strict=True)
-        ]
-        threshold = self.engine.threshold
-        return [
-            Scored(score, score >= threshold, vector, earned, share)
-            for score, vector, earned, share in zip(scores, vectors.values, flags, shares, strict=True)
-        ]
+    def score(self, block: Block, vectors: Vectors, explain: bool = False) -> Scored:
+        """Score rows whose stored features are known. Raises what the release's own code raises."""
+        vector = {**vectors.columns, **self.functions.of(block)}
+        encoded = self.model.encode({**block.request, **vector}, len(block))
+        scores: list[float] = self.model.score(encoded.matrix).tolist()
+        threshold = self.model.threshold
+        flags = vectors.flags
+        if encoded.unknown:
+            told = {row: tuple(f"unknown_category:{name}" for name in names) for row, names in encoded.unknown.items()}
+            flags = [earned + told.get(row, ()) for row, earned in enumerate(flags)]
+        shares = self.model.contributions(encoded.matrix) if explain else None
+        return Scored(scores, [score >= threshold for score in scores], flags, vector, shares)
 
 
-def load(store: ReleaseStore, release: str, use_case: str) -> LoadedRelease:
-    """Fetch, verify and warm up a release. `ReleaseError` or `ConfigurationError` says why it cannot serve."""
-    started = time.perf_counter()
-    bundle = store.get(release)
-    bundle.verify()
-    manifest = bundle.manifest
-    if manifest.use_case != use_case:
-        raise ReleaseError(f"Release {release} was made for {manifest.use_case}, not for {use_case}: name one of {use_case}'s")
-    return LoadedRelease(
-        id=release,
-        manifest=manifest,
-        reader=RowReader(manifest.plan.request, compile_suite(_suite(bundle), manifest.plan.request)),
-        read=PlannedRead(manifest.plan),
-        functions=RequestFunctions(bundle),
-        engine=Engine(bundle),
-        loaded_at=datetime.now(UTC),
-        load_ms=(time.perf_counter() - started) * 1000,
-    )
+@dataclass(frozen=True)
+class Loader:
+    """Fetches, verifies and warms up releases. `engine`: the setting EVERLOOP_ENGINE."""
+
+    bundles: ReleaseStore
+    store: OnlineStore
+    engine: str
+
+    def load(self, release: str, use_case: str) -> LoadedRelease:
+        """The release, ready. `ReleaseError` or `ConfigurationError` says why it cannot serve."""
+        started = time.perf_counter()
+        bundle = self.bundles.get(release)
+        bundle.verify()
+        manifest = bundle.manifest
+        if manifest.use_case != use_case:
+            raise ReleaseError(
+                f"Release {release} was made for {manifest.use_case}, not for {use_case}: name one of {use_case}'s"
+            )
+        return LoadedRelease(
+            id=release,
+            manifest=manifest,
+            reader=RowReader(manifest.plan.request, compile_suite(_suite(bundle), manifest.plan.request)),
+            features=FeatureReader(manifest, self.store),
+            functions=RequestFunctions(bundle),
+            model=ServedModel(bundle, self.engine),
+            loaded_at=datetime.now(UTC),
+            load_ms=(time.perf_counter() - started) * 1000,
+        )
 
 
 def _suite(bundle: Bundle) -> bytes:

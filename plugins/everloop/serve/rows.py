@@ -1,37 +1,32 @@
-"""Request bodies: JSON in, typed rows out; all problems of all rows together."""
+"""Request bodies: JSON in, typed rows out; all problems of all rows together.
+
+A body that is right, which is nearly every one, is decoded and typed in one pass of msgspec. Any other is read again value by
+value, to say of each what is wrong with it. What the one pass takes, the reading by value takes too, with the same values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from everloop.serve.block import Block
 from everloop.serve.checks import FieldCheck
 from everloop.serve.problems import Problem, Refused, refuse
+from everloop.serve.values import KINDS, convert
 
 KEY, AS_OF, EXPLAIN, ROWS = "key", "event_timestamp", "explain", "rows"
 
-_INT64 = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row to score: its key, the moment it is asked for, the request's fields, flags of checks that only warn."""
-
-    key: str
-    as_of: datetime
-    request: dict[str, Any]
-    flags: tuple[str, ...]
+_ESCAPED_NUL = rb"\u0000"
 
 
 def decode(body: bytes) -> dict[str, Any]:
     """A JSON object; anything else is refused with 400."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refuse(400, "body", body[:80].decode(errors="replace"), f"must be JSON: {error}", "send a JSON object") from None
     if not isinstance(value, dict):
         raise refuse(400, "body", type(value).__name__, "must be a JSON object", 'send one row, or {"rows": [...]}')
@@ -50,44 +45,52 @@ def listed(body: Mapping[str, Any], field: str, maximum: int, may_be_empty: bool
     return rows
 
 
-def score_rows(body: Mapping[str, Any], maximum: int) -> tuple[list[dict[str, Any]], str]:
-    """The rows of a score request, which is one row or `{"rows": [...]}`, and the path that names them in errors."""
-    if ROWS in body:
-        return listed(body, ROWS, maximum), "rows[{}]."
-    return [{name: value for name, value in body.items() if name != EXPLAIN}], ""
-
-
 class RowReader:
-    """Reads rows of one release: types by its plan, rules by its request suite."""
+    """Reads the rows of one release: types by its plan, rules by its request suite."""
 
     def __init__(self, fields: Mapping[str, str], checks: Sequence[FieldCheck]) -> None:
-        self._fields = tuple((name, *TYPES[kind]) for name, kind in fields.items())
+        self.fields = dict(fields)
         self._known = frozenset(fields) | {KEY, AS_OF}
         self._checks = tuple(checks)
+        self._one = _OnePass(fields, checks)
 
-    def read(self, raw: Sequence[Mapping[str, Any]], path: str, now: datetime) -> list[Row]:
+    def body(self, body: bytes, maximum: int, now: datetime) -> tuple[Block, bool]:
+        """The rows of a score request, one or `{"rows": [...]}`, and whether they are to be explained. Raises `Refused`."""
+        if (found := self._one.read(body, maximum, now)) is not None:
+            return found
+        raw = decode(body)
+        explain = raw.pop(EXPLAIN, None) is True
+        if ROWS in raw:
+            return self.rows(listed(raw, ROWS, maximum), "rows[{}].", now), explain
+        return self.rows([raw], "", now), explain
+
+    def rows(self, raw: Sequence[Mapping[str, Any]], path: str, now: datetime) -> Block:
         """Typed rows; `Refused` (422) with every problem of every row. `path` holds one `{}` for the row's position."""
-        rows, problems = [], []
+        problems: list[Problem] = []
+        block = Block([], [], {name: [] for name in self.fields}, [])
         for position, values in enumerate(raw):
             found: list[Problem] = []
-            rows.append(self._row(values, now, found))
+            self._row(values, now, found, block)
             problems += [problem.inside(path.format(position)) for problem in found]
         if problems:
             raise Refused(422, problems)
-        return rows
+        return block
 
-    def _row(self, values: Mapping[str, Any], now: datetime, problems: list[Problem]) -> Row:
+    def _row(self, values: Mapping[str, Any], now: datetime, problems: list[Problem], block: Block) -> None:
         problems += [
             Problem(name, values[name], "is not a field of this request", f"send only {', '.join(sorted(self._known))}")
             for name in values
             if name not in self._known
         ]
-        key = _typed(values, KEY, _text, "text", problems)
+        key = convert(values, KEY, "string", problems)
         if not key and not problems:
             problems.append(Problem(KEY, key, "must be given and not empty", "send the name under which the outcome will come"))
-        as_of = _typed(values, AS_OF, _moment, "ISO 8601 time with an offset", problems) or now
-        request = {name: _typed(values, name, convert, words, problems) for name, convert, words in self._fields}
-        return Row(key or "", as_of, request, self._check(request, problems))
+        block.keys.append(key or "")
+        block.as_of.append(convert(values, AS_OF, "timestamp", problems) or now)
+        request = {name: convert(values, name, kind, problems) for name, kind in self.fields.items()}
+        for name, value in request.items():
+            block.request[name].append(value)
+        block.flags.append(self._check(request, problems))
 
     def _check(self, request: Mapping[str, Any], problems: list[Problem]) -> tuple[str, ...]:
         mistyped = {problem.field for problem in problems}
@@ -100,59 +103,65 @@ class RowReader:
                     Problem(check.field, request[check.field], check.rule, "correct the value and send the row again")
                 )
             else:
-                flags.append(f"warn:{check.field}:{check.expectation}")
+                flags.append(check.flag)
         return tuple(flags)
 
 
-def _typed(values: Mapping[str, Any], name: str, convert: Callable[[Any], Any], words: str, problems: list[Problem]) -> Any:
-    """The converted value, `None` when absent or null; an unconvertible one becomes a problem."""
-    value = values.get(name)
-    if value is None:
-        return None
-    try:
-        return convert(value)
-    except (ValueError, TypeError, OverflowError):
-        problems.append(Problem(name, value, f"must be {words}", f"send {name} as {words}"))
-        return None
+class _OnePass:
+    """Reads what is right in every way, at once; says `None` of all else."""
+
+    def __init__(self, fields: Mapping[str, str], checks: Sequence[FieldCheck]) -> None:
+        # Under names of its own, since a field may be called what Python cannot call it.
+        columns = {KEY: "string", AS_OF: "timestamp", **fields}
+        row = [
+            (f"f{n}", KINDS[kind] | None, msgspec.field(name=name, default=None))
+            for n, (name, kind) in enumerate(columns.items())
+        ]
+        flags: dict[str, Any] = {"frozen": True, "forbid_unknown_fields": True, "gc": False}
+        of_rows = msgspec.defstruct("Row", row, **flags)
+        rest = [("explain", bool, False), ("rows", list[of_rows] | None, None)]  # type: ignore[valid-type]
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Body", [*row, *rest], **flags)).decode
+        self._names = tuple(fields)
+        self._checks = [(self._names.index(check.field), check) for check in checks]
+        self._times = [n for n, kind in enumerate(columns.values()) if kind == "timestamp"]
+
+    def read(self, body: bytes, maximum: int, now: datetime) -> tuple[Block, bool] | None:
+        """The rows, and whether they are to be explained; `None` when anything at all needs a second look."""
+        if _ESCAPED_NUL in body:
+            return None
+        try:
+            *one, explain, rows = msgspec.structs.astuple(self._decode(body))
+            if rows is None:
+                block = self._block([one], now)
+            elif not 0 < len(rows) <= maximum or any(value is not None for value in one):
+                return None
+            else:
+                block = self._block(list(map(msgspec.structs.astuple, rows)), now)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+            return None
+        return None if block is None else (block, explain)
+
+    def _block(self, rows: list[Any], now: datetime) -> Block | None:
+        keys, as_of, *columns = map(list, zip(*rows, strict=True))
+        if not all(keys):
+            return None
+        for position in self._times:
+            _to_utc(as_of if position == 1 else columns[position - 2])
+        block = Block(keys, [moment or now for moment in as_of], dict(zip(self._names, columns, strict=True)), [()] * len(keys))
+        return block if self._holds(columns, block.flags) else None
+
+    def _holds(self, columns: Sequence[list[Any]], flags: list[tuple[str, ...]]) -> bool:
+        """Whether no row is refused; notes the flags of those that only warn."""
+        for position, check in self._checks:
+            for row, value in enumerate(columns[position]):
+                if not check.holds(value):
+                    if check.refuses:
+                        return False
+                    flags[row] += (check.flag,)
+        return True
 
 
-def _text(value: Any) -> str:
-    # PostgreSQL's text holds no NUL, so neither the log nor a join key could.
-    if not isinstance(value, str) or "\0" in value:
-        raise TypeError
-    return value
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value or not -_INT64 <= value < _INT64:
-        raise TypeError
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return float(value)
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _moment(value: Any) -> datetime:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError
-    return moment.astimezone(UTC)
-
-
-TYPES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "string": (_text, "text without NUL"),
-    "int": (_integer, "a whole number of at most 64 bits"),
-    "float": (_number, "a number"),
-    "bool": (_boolean, "true or false"),
-    "timestamp": (_moment, "an ISO 8601 time with an offset"),
-}
-"""How a column of each type is read from JSON, and what to call that in an error."""
+def _to_utc(moments: list[datetime | None]) -> None:
+    for row, moment in enumerate(moments):
+        if moment is not None and moment.tzinfo is not UTC:
+            moments[row] = moment.astimezone(UTC)

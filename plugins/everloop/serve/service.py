@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,16 +15,20 @@ import psycopg
 from everloop.decide.policy import ServicePolicy
 from everloop.errors import EverloopError
 from everloop.ports import TrafficLog
-from everloop.serve.features import OnlineStore, StoreAway
+from everloop.serve.batch import Answered
+from everloop.serve.block import Block
+from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
-from everloop.serve.log import PredictionLog
+from everloop.serve.journal import Journal
 from everloop.serve.metrics import Metrics
 from everloop.serve.problems import Problem, Refused, refuse
 from everloop.serve.push import Pusher, push
 from everloop.serve.release import LoadedRelease
-from everloop.serve.rows import EXPLAIN, KEY, ROWS, Row, listed, score_rows
-from everloop.serve.rows import TYPES as READ
-from everloop.serve.scoring import Answered, Request, answer
+from everloop.serve.request import Answer, Request, RequestIds
+from everloop.serve.rows import KEY, ROWS, listed
+from everloop.serve.shadow import Shadows
+from everloop.serve.ticks import Ticks
+from everloop.serve.values import TYPES as READ
 
 _CHECK_ROWS = 200
 
@@ -33,11 +36,13 @@ _CHECK_ROWS = 200
 class Service:
     """The scoring service of one process. Everything it needs is given; it owns only counters."""
 
-    def __init__(self, follower: Follower, store: OnlineStore, log: PredictionLog, traffic: TrafficLog, metrics: Metrics) -> None:
+    def __init__(self, follower: Follower, store: OnlineStore, journal: Journal, traffic: TrafficLog, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.shadows = Shadows(journal.shadows, metrics.shed)
         self._follower = follower
         self._store = store
-        self._log = log
+        self._ticks = Ticks(journal, self.shadows, self._count)
+        self._ids = RequestIds()
         self._traffic = traffic
         self._pusher = Pusher()
         self._in_flight: dict[str, int] = {}
@@ -47,19 +52,19 @@ class Service:
         serving = self._follower.serving(use_case)
         return serving.champion.manifest.service if serving else ServicePolicy()
 
-    async def score(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a score request; it is in the prediction log before this returns."""
-        began, at = time.perf_counter(), datetime.now(UTC)
-        serving = self._serving(use_case)
-        policy = serving.champion.manifest.service
-        raw, path = score_rows(body, policy.maximum_rows)
-        with self._place(use_case, policy.maximum_in_flight):
-            rows = serving.champion.reader.read(raw, path, at)
-            request = Request(use_case, secrets.token_hex(16), rows, body.get(EXPLAIN) is True, at, began)
-            answered = await answer(request, serving, self._store)
-            self._write(answered)
-        self._count(use_case, answered)
-        if answered.failed and not all("score" in result for result in answered.results):
+    def serving(self, use_case: str) -> Serving:
+        """What answers for a use case. `Refused` (404, 503) when nothing does."""
+        if (serving := self._follower.serving(use_case)) is not None:
+            return serving
+        if (reason := self._follower.unserved(use_case)) is not None:
+            raise refuse(503, "use_case", use_case, f"has nothing that answers: {reason}", f"look at GET /v1/{use_case}")
+        raise self._unknown(use_case)
+
+    async def score(self, serving: Serving, block: Block, explain: bool, at: datetime, began: float) -> Answer:
+        """Answer rows; they are in the prediction log before this returns. `began`: `time.perf_counter` when they came."""
+        request = Request(self._ids(), serving, block, explain, at, began)
+        answer = await self._ticks.answer(request)
+        if None in answer.scores:
             raise refuse(
                 500,
                 "release",
@@ -67,7 +72,7 @@ class Service:
                 "could not score this request",
                 f"tell the owner; request {request.id} is in the log",
             )
-        return {"request_id": request.id, "results": answered.results}
+        return answer
 
     async def outcomes(self, use_case: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Record what became of predictions; a newer `known_at` wins."""
@@ -82,7 +87,7 @@ class Service:
 
     async def push(self, use_case: str, view: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Push raw rows to a view's online table."""
-        plan = self._serving(use_case).champion.manifest.plan
+        plan = self.serving(use_case).champion.manifest.plan
         rows = listed(body, ROWS, 10_000)
         try:
             return {"written": await push(plan, view, rows, self._pusher, self._store)}
@@ -105,9 +110,9 @@ class Service:
                 422, "release", release, f"does not load: {error}", "repair or retrain it; nothing was changed"
             ) from error
         named = [{KEY: f"check-{i}", **row} for i, row in enumerate(raw)]
-        rows = loaded.reader.read(named, "rows[{}].", datetime.now(UTC))
+        block = loaded.reader.rows(named, "rows[{}].", datetime.now(UTC))
         try:
-            return await self._trial(loaded, rows)
+            return await self._trial(loaded, block)
         except Exception as error:
             words = f"does not score: {type(error).__name__}: {error}"
             raise refuse(422, "release", release, words, "repair or retrain it; nothing was changed") from error
@@ -145,13 +150,6 @@ class Service:
             "request": _schema(serving.champion) if serving else None,
         }
 
-    def _serving(self, use_case: str) -> Serving:
-        if (serving := self._follower.serving(use_case)) is not None:
-            return serving
-        if (reason := self._follower.unserved(use_case)) is not None:
-            raise refuse(503, "use_case", use_case, f"has nothing that answers: {reason}", f"look at GET /v1/{use_case}")
-        raise self._unknown(use_case)
-
     def _unknown(self, use_case: str) -> Refused:
         if not self._follower.looked.is_set():
             return refuse(503, "use_case", use_case, "the ledger was not read yet", "wait until /readyz answers 200")
@@ -159,7 +157,7 @@ class Service:
         return refuse(404, "use_case", use_case, f"is not in the ledger; known: {known}", "release a model of it first")
 
     @contextmanager
-    def _place(self, use_case: str, maximum: int) -> Iterator[None]:
+    def place(self, use_case: str, maximum: int) -> Iterator[None]:
         """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
         taken = self._in_flight.get(use_case, 0)
         if taken >= maximum:
@@ -172,30 +170,17 @@ class Service:
             self._in_flight[use_case] -= 1
             self.metrics.in_flight.labels(use_case).dec()
 
-    def _write(self, answered: Answered) -> None:
-        try:
-            self._log.append(answered.records)
-        except OSError as error:
-            # An answer that nobody can audit later is worse than none.
-            raise refuse(
-                503, "prediction log", None, f"cannot be written: {error}", "free disk space, then send it again"
-            ) from error
-
-    def _count(self, use_case: str, answered: Answered) -> None:
+    def _count(self, answered: Answered) -> None:
         for record in answered.records:
-            self.metrics.rows.labels(use_case, record.arm, record.release).inc()
-            if record.error:
-                self.metrics.failures.labels(use_case, record.arm).inc()
-            for flag in record.flags:
-                self.metrics.flags.labels(use_case, flag).inc()
+            self.metrics.answered_row(record)
 
-    async def _trial(self, loaded: LoadedRelease, rows: list[Row]) -> dict[str, Any]:
+    async def _trial(self, loaded: LoadedRelease, block: Block) -> dict[str, Any]:
         scores, taken = [], []
-        for row in rows:
-            began = time.perf_counter()
-            scored = loaded.score([row], await loaded.vectors([row], self._store), explain=False)
+        for row in range(len(block)):
+            began, alone = time.perf_counter(), block.take([row])
+            scored = loaded.score(alone, await loaded.features.read(alone))
             taken.append((time.perf_counter() - began) * 1000)
-            scores.append(scored[0].score)
+            scores += scored.scores
         taken.sort()
         return {"scores": scores, "latency_ms": taken[int(0.99 * len(taken))] if taken else None}
 

@@ -20,12 +20,12 @@ from everloop.adapters.features.plans import view_plan
 from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.contract import (
     AsyncOnlineStore,
-    Found,
     OnlineStore,
     PlannedRead,
     open_online,
     open_online_async,
 )
+from everloop.adapters.features.stores.judged import Found, judged
 from everloop.release import FeaturePlan, ViewPlan
 
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -109,7 +109,8 @@ class GuardedOnlineStore(FeastOnlineStore):  # type: ignore[misc]  # Feast has n
         """`online_read` for an event loop."""
         read, rows, as_of = _asked(config, table, entity_keys)
         store = await self._open_async(config)
-        return _answers(table, await store.read(read, rows, as_of), requested_features)
+        found = judged(read.plan, await store.stored(read, rows), as_of)
+        return _answers(table, found, requested_features)
 
     async def close(self) -> None:
         """Close the connections."""

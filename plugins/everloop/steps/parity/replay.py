@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from everloop.decide.parity import Pair
-from everloop.flags import UNAVAILABLE, statuses
+from everloop.flags import statuses, store_was_away
 from everloop.ports import Features
 from everloop.release import FeaturePlan
 
@@ -39,7 +39,7 @@ def replayed(features: Features, rows: pa.Table) -> list[Pair]:
             served={name: _moment(value) if name in times else value for name, value in entry["vector"].items()},
             replayed={name: _logged(value) for name, value in again.items()},
             statuses=statuses(flags, views),
-            unavailable=UNAVAILABLE in flags,
+            unavailable=store_was_away(flags),
         )
         for request_id, key, as_of, flags, entry, again in zip(*columns, logged, history, strict=True)
     ]

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from everloop.adapters.features.stores.judged import Found, Stored
 from everloop.adapters.features.stores.packed import PackedRead
 from everloop.adapters.features.stores.sql import OnlineRead, online_read
 from everloop.errors import ConfigurationError
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = Mapping[str, Any]
-
-Found = tuple[dict[str, str], dict[str, Any]]
-"""What a read found for one row: a status by view (see `sql.STATUSES`) and a value by `<view>__<feature>`."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,6 @@ class PlannedRead:
     def packed(self) -> PackedRead:
         """For Redis."""
         return PackedRead(self.plan)
-
-    @property
-    def columns(self) -> list[str]:
-        """`<view>__<feature>`, in the plan's order."""
-        return [f"{view.name}__{feature}" for view in self.plan.views for feature in view.features]
 
 
 @dataclass(frozen=True)
@@ -96,8 +89,8 @@ class AsyncOnlineStore(Protocol):
     async def write(self, view: ViewPlan, rows: Sequence[Row]) -> int:
         """See `OnlineStore.write`."""
 
-    async def read(self, read: PlannedRead, rows: Sequence[Row], as_of: Sequence[datetime]) -> list[Found]:
-        """See `OnlineStore.read`."""
+    async def stored(self, read: PlannedRead, rows: Sequence[Row]) -> list[list[Stored | None]]:
+        """For each row what is stored for each view, whatever its age, in one round trip; a row holds join keys by name."""
 
     async def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""

@@ -24,6 +24,7 @@ from zlib import crc32
 
 import msgspec
 
+from everloop.adapters.features.stores.judged import Stored
 from everloop.adapters.features.stores.sql import TIMES, online_columns
 from everloop.release import FeaturePlan, ViewPlan
 
@@ -100,7 +101,7 @@ def pack(view: ViewPlan, columns: Columns) -> dict[bytes, dict[bytes, bytes]]:
 
 
 class PackedRead:
-    """A read of all views of a plan: which keys to get for some rows, and what the answers say."""
+    """A read of all views of a plan: which keys to get for some rows, and what stands under them."""
 
     def __init__(self, plan: FeaturePlan) -> None:
         self._views = [_PackedView(view) for view in plan.views]
@@ -109,27 +110,20 @@ class PackedRead:
         """Row by row the key of each view; `None` where the row lacks a join key."""
         return [view.key(row) for row in rows for view in self._views]
 
-    def found(self, values: Sequence[bytes | None], as_of: Sequence[datetime]) -> list[tuple[dict[str, str], dict[str, Any]]]:
-        """For each row its statuses and values. `values`: what stands under each of `keys`."""
-        answers, each = [], iter(values)
-        for moment in map(micros, as_of):
-            statuses: dict[str, str] = {}
-            vector: dict[str, Any] = {}
-            for view in self._views:
-                statuses[view.name] = view.read(next(each), moment, vector)
-            answers.append((statuses, vector))
-        return answers
+    def stored(self, values: Sequence[bytes | None]) -> list[list[Stored | None]]:
+        """For each row the row of each view. `values`: what stands under each of `keys`."""
+        each = iter(values)
+        rows = len(values) // len(self._views) if self._views else 0
+        return [[view.stored(next(each)) for view in self._views] for _ in range(rows)]
 
 
 class _PackedView:
     """One view of a read."""
 
     def __init__(self, view: ViewPlan) -> None:
-        self.name = view.name
         self._tags = _tags(view)
         self._keys = [(name, _PLAIN[view.join_keys[name]]) for name in sorted(view.join_keys)]
-        self._ttl = None if view.ttl_seconds is None else round(view.ttl_seconds * 1_000_000)
-        self._columns = [(f"{view.name}__{name}", name, kind == "timestamp") for name, kind in view.features.items()]
+        self._features = [(name, kind == "timestamp") for name, kind in view.features.items()]
         self._timed = any(name in TIMES for name in view.features)
 
     def key(self, row: Mapping[str, Any]) -> bytes | None:
@@ -141,25 +135,18 @@ class _PackedView:
         entity = _encode(values)
         return self._tags[crc32(entity) % BUCKETS] + entity
 
-    def read(self, value: bytes | None, as_of: int, vector: dict[str, Any]) -> str:
-        """The status by the rule of history; the features go into `vector`, null unless fresh."""
-        status, features = self._status(value, as_of), {}
-        if value is not None and status == "fresh":
-            features = _decode(memoryview(value)[_TIMES.size :])
-            if self._timed:
-                features.update(zip(TIMES, _TIMES.unpack_from(value), strict=True))
-        for column, name, is_time in self._columns:
-            found = features.get(name)
-            vector[column] = moment_of(found) if is_time and found is not None else found
-        return status
-
-    def _status(self, value: bytes | None, as_of: int) -> str:
+    def stored(self, value: bytes | None) -> Stored | None:
         if value is None:
-            return "absent"
-        event, created = _TIMES.unpack_from(value)
-        if event > as_of or created > as_of:
-            return "early"
-        return "stale" if self._ttl is not None and event < as_of - self._ttl else "fresh"
+            return None
+        times = _TIMES.unpack_from(value)
+        features = _decode(memoryview(value)[_TIMES.size :])
+        if self._timed:
+            features.update(zip(TIMES, times, strict=True))
+        return moment_of(times[0]), moment_of(times[1]), tuple(self._value(features.get(name), at) for name, at in self._features)
+
+    @staticmethod
+    def _value(value: Any, is_time: bool) -> Any:
+        return moment_of(value) if is_time and value is not None else value
 
 
 def _tags(view: ViewPlan) -> list[bytes]:

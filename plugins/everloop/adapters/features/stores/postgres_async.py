@@ -13,7 +13,8 @@ from everloop.adapters.features.stores.sql import NEWEST_READ, SESSION, online_u
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
-    from everloop.adapters.features.stores.contract import Found, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import PlannedRead, Row
+    from everloop.adapters.features.stores.judged import Stored
 
 CONNECTIONS = 8
 """At most, for each process of the scorer: each costs the server a process."""
@@ -44,10 +45,10 @@ class AsyncPostgresStore:
         parameters = upsert.parameters(rows)
         return int(await self._open.run(lambda connection: connection.fetchval(upsert.sql, *parameters)))
 
-    async def read(self, read: PlannedRead, rows: Sequence[Row], as_of: Sequence[datetime]) -> list[Found]:
-        """See `OnlineStore.read`."""
+    async def stored(self, read: PlannedRead, rows: Sequence[Row]) -> list[list[Stored | None]]:
+        """See `AsyncOnlineStore.stored`."""
         statement = read.statement
-        parameters = statement.parameters(rows, as_of)
+        parameters = statement.parameters(rows)
         records = await self._open.run(lambda connection: connection.fetch(statement.sql, *parameters))
         return [statement.split(record) for record in records]
 

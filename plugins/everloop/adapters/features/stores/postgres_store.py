@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.adapters.database import connect, place
 from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.chunks import chunks
+from everloop.adapters.features.stores.judged import Found, judged
 from everloop.adapters.features.stores.sql import (
     MATERIALIZING,
     NEWEST,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg_pool import ConnectionPool
 
-    from everloop.adapters.features.stores.contract import Found, Origin, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Origin, PlannedRead, Row
 
 CHUNK = 100_000
 """Rows in one transaction: bounds memory and the time that locks are held."""
@@ -66,8 +67,8 @@ class PostgresStore:
         """See `OnlineStore.read`."""
         statement = read.formatted
         with self._answering(), self._pool.connection() as connection:
-            records = connection.execute(statement.sql, statement.parameters(rows, as_of), prepare=True).fetchall()
-        return [statement.split(record) for record in records]
+            records = connection.execute(statement.sql, statement.parameters(rows), prepare=True).fetchall()
+        return judged(read.plan, [statement.split(record) for record in records], as_of)
 
     def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""

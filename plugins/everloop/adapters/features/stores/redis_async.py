@@ -19,7 +19,8 @@ from everloop.adapters.features.stores.redis_store import CLUSTER
 from everloop.release import ViewPlan
 
 if TYPE_CHECKING:
-    from everloop.adapters.features.stores.contract import Found, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import PlannedRead, Row
+    from everloop.adapters.features.stores.judged import Stored
 
 
 CONNECTIONS = 32
@@ -59,12 +60,12 @@ class AsyncRedisStore:
         offer(pipe, view, from_rows(view, rows))
         return sum((await pipe.execute())[:-1])
 
-    async def read(self, read: PlannedRead, rows: Sequence[Row], as_of: Sequence[datetime]) -> list[Found]:
-        """See `OnlineStore.read`."""
+    async def stored(self, read: PlannedRead, rows: Sequence[Row]) -> list[list[Stored | None]]:
+        """See `AsyncOnlineStore.stored`."""
         keys = read.packed.keys(rows)
         wanted = list({key for key in keys if key is not None})
         values = dict(zip(wanted, await self._get(wanted), strict=True)) if wanted else {}
-        return read.packed.found([key and values[key] for key in keys], as_of)
+        return read.packed.stored([key and values[key] for key in keys])
 
     async def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""

@@ -13,6 +13,7 @@ from redis import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from everloop.adapters.features.stores.chunks import chunks
+from everloop.adapters.features.stores.judged import Found, judged
 from everloop.adapters.features.stores.packed import from_table
 from everloop.adapters.features.stores.redis_guard import NEWEST, newest_of, offer
 from everloop.errors import SourceError
@@ -21,7 +22,7 @@ from everloop.release import ViewPlan
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from everloop.adapters.features.stores.contract import Found, Origin, PlannedRead, Row
+    from everloop.adapters.features.stores.contract import Origin, PlannedRead, Row
 
 CHUNK = 20_000
 """Rows in one pipeline: bounds what the client and the server hold of it at once (10 MB)."""
@@ -61,7 +62,7 @@ class RedisStore:
         wanted = list({key for key in keys if key is not None})
         with self._answering():
             values = dict(zip(wanted, self._get(wanted), strict=True)) if wanted else {}
-        return read.packed.found([key and values[key] for key in keys], as_of)
+        return judged(read.plan, read.packed.stored([key and values[key] for key in keys]), as_of)
 
     def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""

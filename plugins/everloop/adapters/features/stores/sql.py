@@ -1,13 +1,11 @@
 """The statements of the online store, as text: one read of all views for many requests, the guarded upsert, the tables.
 
-Imports the standard library and `everloop.release` alone; any driver runs them. `paramstyle` is `"numeric"` (`$1`: asyncpg,
+Imports no driver: any runs them. `paramstyle` is `"numeric"` (`$1`: asyncpg,
 PostgreSQL itself) or `"format"` (`%s`: psycopg).
 
     read = online_read(plan, "numeric")                     # once per release; read.sql is constant text: prepare it
-    records = await connection.fetch(read.sql, *read.parameters(rows, as_of))   # one record per row, in the order of rows
-    status, vector = read.split(records[0])
-    # status: {"carrier_delay": "fresh", "weather_hourly": "stale", ...}       see STATUSES
-    # vector: {"carrier_delay__rate_7d": 0.21, "weather_hourly__temp": None, ...}
+    records = await connection.fetch(read.sql, *read.parameters(rows))          # one record per row, in the order of rows
+    stored = read.split(records[0])                         # for each view its row, see `judged.Stored`, or None
 
     # Connections that read: SESSION as their settings. Seven times faster for one request, since the plan is made once.
 
@@ -19,20 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import count
+from itertools import accumulate, count
 from typing import Any, Literal
 
+from everloop.adapters.features.stores.judged import Stored
 from everloop.release import FeaturePlan, ViewPlan
 
 Paramstyle = Literal["numeric", "format"]
 
 SESSION = {"plan_cache_mode": "force_generic_plan"}
 """Session settings for reading: planning seven lookups takes 0.6 ms, running them 0.1; PostgreSQL plans again after ANALYZE."""
-
-STATUSES = ("fresh", "stale", "early", "absent")
-"""What a read found for a view: a row that counts; one older than its TTL; one not yet known at `as_of`; none. Only a fresh
-row gives values, by the very rule of history: `as_of - ttl <= event_timestamp <= as_of` and `created <= as_of`."""
 
 POSTGRES_TYPES = {
     "string": "text",
@@ -56,22 +50,25 @@ MATERIALIZING = "online.materializing"
 
 @dataclass(frozen=True)
 class OnlineRead:
-    """A read of all views. A record holds the status of each of `views`, then the value of each of `columns`."""
+    """A read of all views. A record holds of each view the two times, then its features; `ends`: where each view's part ends."""
 
     sql: str
     keys: tuple[str, ...]
-    views: tuple[str, ...]
-    columns: tuple[str, ...]
+    ends: tuple[int, ...]
 
-    def parameters(self, rows: Sequence[Mapping[str, Any]], as_of: Sequence[datetime]) -> list[list[Any]]:
-        """One array per join key, then the aware times; a key that a row lacks is null, and its views are absent."""
-        return [[row.get(key) for row in rows] for key in self.keys] + [list(as_of)]
+    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """One array per join key; a key that a row lacks is null, and its views are absent."""
+        return [[row.get(key) for row in rows] for key in self.keys]
 
-    def split(self, record: Sequence[Any]) -> tuple[dict[str, str], dict[str, Any]]:
-        """A record as (status by view, value by `<view>__<feature>`)."""
-        values = tuple(record)
-        cut = len(self.views)
-        return dict(zip(self.views, values[:cut], strict=True)), dict(zip(self.columns, values[cut:], strict=True))
+    def split(self, record: Sequence[Any]) -> list[Stored | None]:
+        """The row of each view; `None` where the store has none."""
+        values, begin = tuple(record), 0
+        found: list[Stored | None] = []
+        for end in self.ends:
+            event = values[begin]
+            found.append(None if event is None else (event, values[begin + 1], values[begin + 2 : end]))
+            begin = end
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,19 +86,13 @@ class OnlineUpsert:
 def online_read(plan: FeaturePlan, paramstyle: Paramstyle = "numeric") -> OnlineRead:
     """The statement that reads every view of `plan` for any number of requests."""
     keys = {key: kind for view in plan.views for key, kind in view.join_keys.items()}
-    arguments = _arrays([*keys.values(), "timestamp"], paramstyle)
-    names = ", ".join(_quoted([*keys, "as_of", "n"]))
-    statuses = [f"coalesce(v{i}._status, 'absent') AS {_quote(view.name)}" for i, view in enumerate(plan.views)]
-    values = [
-        f"CASE WHEN v{i}._status = 'fresh' THEN v{i}.{_quote(feature)} END AS {_quote(f'{view.name}__{feature}')}"
-        for i, view in enumerate(plan.views)
-        for feature in view.features
-    ]
+    names = ", ".join(_quoted([*keys, "n"]))
+    columns = [(*TIMES, *view.features) for view in plan.views]
+    selected = ", ".join(f"v{i}.{column}" for i, of in enumerate(columns) for column in _quoted(of))
     joins = "\n".join(_lookup(view, f"v{i}") for i, view in enumerate(plan.views))
-    columns = tuple(f"{view.name}__{feature}" for view in plan.views for feature in view.features)
-    selected = ",\n    ".join(statuses + values)
-    sql = f"SELECT\n    {selected}\nFROM unnest({arguments}) WITH ORDINALITY AS r ({names})\n{joins}\nORDER BY r.n"
-    return OnlineRead(sql, tuple(keys), tuple(view.name for view in plan.views), columns)
+    rows = f"unnest({_arrays(keys.values(), paramstyle)}) WITH ORDINALITY AS r ({names})"
+    sql = f"SELECT {selected}\nFROM {rows}\n{joins}\nORDER BY r.n"
+    return OnlineRead(sql, tuple(keys), tuple(accumulate(map(len, columns))))
 
 
 def online_upsert(view: ViewPlan, paramstyle: Paramstyle = "numeric") -> OnlineUpsert:
@@ -208,13 +199,9 @@ def _keys(view: ViewPlan) -> str:
 
 
 def _lookup(view: ViewPlan, alias: str) -> str:
-    """The join that finds one view's row and says whether it counts at `r.as_of`."""
-    on = " AND ".join(f"f.{key} = r.{key}" for key in _quoted(view.join_keys))
-    early = "f.event_timestamp > r.as_of OR f.created > r.as_of"
-    stale = "false" if view.ttl_seconds is None else f"f.event_timestamp < r.as_of - make_interval(secs => {view.ttl_seconds})"
-    status = f"CASE WHEN {early} THEN 'early' WHEN {stale} THEN 'stale' ELSE 'fresh' END AS _status"
-    found = f"SELECT f.*, {status} FROM {view.table} AS f WHERE {on}"
-    return f"LEFT JOIN LATERAL ({found}) AS {alias} ON true"
+    """The join that finds one view's row."""
+    on = " AND ".join(f"{alias}.{key} = r.{key}" for key in _quoted(view.join_keys))
+    return f"LEFT JOIN {view.table} AS {alias} ON {on}"
 
 
 def _arrays(kinds: Iterable[str], paramstyle: Paramstyle) -> str:

@@ -1,0 +1,30 @@
+"""What the stored features of some rows are, and what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from everloop.serve.block import take
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """By `<view>__<feature>` a value a row; by row the flags of the views that gave nothing fresh."""
+
+    columns: dict[str, list[Any]]
+    flags: list[tuple[str, ...]]
+
+    def take(self, positions: Sequence[int]) -> Vectors:
+        """Those of the rows at `positions`."""
+        columns = {name: take(column, positions) for name, column in self.columns.items()}
+        return Vectors(columns, [self.flags[i] for i in positions])
+
+
+def joined(vectors: Sequence[Vectors]) -> Vectors:
+    """Those of all rows, one after the other; they have the same columns."""
+    if len(vectors) == 1:
+        return vectors[0]
+    columns = {name: [value for one in vectors for value in one.columns[name]] for name in vectors[0].columns}
+    return Vectors(columns, [flags for one in vectors for flags in one.flags])

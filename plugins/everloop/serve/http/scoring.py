@@ -1,0 +1,65 @@
+"""The routes that score, as a bare ASGI callable: frameworks take longer than the model does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from everloop.serve.http.access import Access
+from everloop.serve.http.body import ClientGoneError, Receive, read_body
+from everloop.serve.http.reply import Send, send_refusal, send_reply
+from everloop.serve.problems import Refused, refuse
+from everloop.serve.service import Service
+from everloop.serve.shapes.shape import Reply, Shape
+
+_LOG = logging.getLogger("everloop.serve")
+
+
+class Route(NamedTuple):
+    """Where a path leads: whose rows, in which form, under which name in the metrics."""
+
+    use_case: str
+    shape: Shape
+    name: str
+
+
+class ScoringRoutes:
+    """Reads a request, has it answered, writes the answer; counts and times all of them."""
+
+    def __init__(self, service: Service, access: Access) -> None:
+        self._service, self._access = service, access
+
+    async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        began, status = time.perf_counter(), 200
+        try:
+            reply = await self._reply(route, dict(scope["headers"]), receive, began)
+            await send_reply(send, 200, reply)
+        except Refused as refused:
+            status = refused.status
+            await send_refusal(send, refused)
+        except ClientGoneError:
+            status = 499
+        except Exception:
+            status = 500
+            _LOG.exception("%s failed", scope["path"])
+            await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN))
+        finally:
+            self._service.metrics.answered(route.use_case, route.name, status, time.perf_counter() - began)
+
+    async def _reply(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, began: float) -> Reply:
+        self._access.admit(headers, "score")
+        serving = self._service.serving(route.use_case)
+        release = serving.champion
+        with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):
+            body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
+            now = datetime.now(UTC)
+            asked = route.shape.read(release, body, headers, now)
+            answer = await self._service.score(serving, asked.block, asked.explain, now, began)
+            return route.shape.write(answer, asked.context)
+
+
+_SEND_AGAIN = "send it again; if it persists, the service's log says why"
