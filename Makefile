@@ -19,7 +19,7 @@ UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 APART := tests/docs tests/stack tests/workflow
 test: export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help install install-dev install-spark bench mutants demo test screenshots check up down status logs lock clean
+.PHONY: help install install-dev install-spark bench bench-serve mutants demo test screenshots check up down status logs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: install-dev  ## Run all tests but those of the browser
 	@apart=$$(mktemp); $(BIN)/pytest -q -m "not browser" $(APART) >$$apart 2>&1 & \
 	$(BIN)/pytest -q -m "not browser" $(addprefix --ignore=,$(APART)); rest=$$?; \
 	wait $$!; stack=$$?; cat $$apart; rm $$apart; exit $$((rest || stack))
+
+bench-serve: install-dev  ## Compare the scoring service with its peers (needs wrk)
+	$(BIN)/python -m benchmarks.serve
 
 bench: install-dev  ## Run a benchmark, both sides, and renew its result: make bench NAME=point_in_time_join
 	$(BIN)/python -m benchmarks.$(NAME)

@@ -34,19 +34,22 @@ def read(folder: str, database: dict[str, Any], features: list[str], requests: l
     return {"p50_ms": statistics.median(took[20:]), "values": answer}
 
 
+def config(place: Path, database: dict[str, Any]) -> dict[str, Any]:
+    """What `feature_store.yaml` would say."""
+    return {
+        "project": "peer",
+        "provider": "local",
+        "registry": {"path": str(place / "registry.db"), "cache_ttl_seconds": 3600},
+        "offline_store": {"type": "duckdb"},
+        "online_store": {"type": "postgres", "db_schema": "public", "sslmode": "disable", **database},
+        "entity_key_serialization_version": 3,
+    }
+
+
 def _store(place: Path, database: dict[str, Any]) -> Any:
     from feast import FeatureStore, RepoConfig
 
-    config = RepoConfig(
-        project="peer",
-        provider="local",
-        registry={"path": str(place / "registry.db"), "cache_ttl_seconds": 3600},
-        offline_store={"type": "duckdb"},
-        online_store={"type": "postgres", "db_schema": "public", "sslmode": "disable", **database},
-        entity_key_serialization_version=3,
-        repo_path=place,
-    )
-    return FeatureStore(config=config)
+    return FeatureStore(config=RepoConfig(repo_path=place, **config(place, database)))
 
 
 def _declared(place: Path, views: list[str]) -> list[Any]:

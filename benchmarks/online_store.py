@@ -59,10 +59,10 @@ def main(entities: int = ENTITIES) -> None:
     record.finish()
 
 
-def _feast(record: Record, folder: Path, database: str, entities: int) -> Callable[..., Any]:
-    """Fill Feast's store; what then calls `read` there."""
-    parts = urlsplit(database)
-    told = {
+def feast_database(uri: str) -> dict[str, Any]:
+    """A libpq URI as Feast's configuration spells it."""
+    parts = urlsplit(uri)
+    return {
         "host": parts.hostname,
         "port": parts.port,
         "database": parts.path[1:],
@@ -70,12 +70,27 @@ def _feast(record: Record, folder: Path, database: str, entities: int) -> Callab
         "password": parts.password,
     }
 
-    def call(function: str, **arguments: Any) -> Any:
-        python = environment("feast", FEAST)
-        found = measure("benchmarks.feast_postgres", function, python=python, folder=str(folder), database=told, **arguments)
-        return found.value
 
-    for seconds in call("materialize", views=list(VIEWS), end=DAY.end.isoformat()).values():
+def feast(folder: Path, database: str) -> Callable[..., Any]:
+    """What calls a function of `benchmarks.feast_postgres` in Feast's own environment."""
+
+    def call(function: str, **arguments: Any) -> Any:
+        told = {"folder": str(folder), "database": feast_database(database), **arguments}
+        return measure("benchmarks.feast_postgres", function, python=environment("feast", FEAST), **told).value
+
+    return call
+
+
+def fill_feast(call: Callable[..., Any]) -> dict[str, float]:
+    """Seconds by view to materialize the day into Feast's store."""
+    found: dict[str, float] = call("materialize", views=list(VIEWS), end=DAY.end.isoformat())
+    return found
+
+
+def _feast(record: Record, folder: Path, database: str, entities: int) -> Callable[..., Any]:
+    """Fill Feast's store; what then calls `read` there."""
+    call = feast(folder, database)
+    for seconds in fill_feast(call).values():
         record.sample("Feast's PostgreSQL store", rows_per_second=entities / seconds)
     ours = record.median("ours, postgres", "rows_per_second")
     theirs = record.median("Feast's PostgreSQL store", "rows_per_second")
@@ -94,14 +109,15 @@ def _reads(record: Record, folder: Path, places: dict[str, str], peer: Callable[
             for face in ("scorer", "loop", "feast"):
                 ours = measure("benchmarks.online_store", "read", face=face, **asked).value
                 record.sample(f"ours, {name} by {face}, {size}", p50_ms=ours["p50_ms"])
-                record.fact(f"equal values, {name} by {face}, {size}", _same(ours["values"], theirs["values"]))
+                record.fact(f"equal values, {name} by {face}, {size}", same(ours["values"], theirs["values"]))
         target = {1: 10, 100: 5}[size]
         for name in places:
             ratio = theirs["p50_ms"] / record.median(f"ours, {name} by scorer, {size}", "p50_ms")
             record.ratio(f"p50 of {size}, Feast's PostgreSQL store / ours on {name}", ratio, target, "higher")
 
 
-def _same(ours: dict[str, list[Any]], theirs: dict[str, list[Any]]) -> bool:
+def same(ours: dict[str, list[Any]], theirs: dict[str, list[Any]]) -> bool:
+    """Whether every feature has the same values on both sides, by its short name."""
     names = [name.partition(":")[2] for name in FEATURES]
     return all(ours[name] == theirs[name] for name in names)
 

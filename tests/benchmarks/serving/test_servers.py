@@ -1,0 +1,80 @@
+"""A server that is wrong, silent or gone is told apart from one that is right, and leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.serving.program import ServerError, first_answer, free_port, running
+from benchmarks.serving.servers import Server, check
+from benchmarks.serving.usage import tree, usage
+from benchmarks.serving.work import Work
+
+PROGRAM = """
+import subprocess, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+class Answer(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(int(sys.argv[2]))
+        self.end_headers()
+        self.wfile.write(sys.argv[3].encode())
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+WORK = Work(Path("none"), ((0.0,), (1.0,)), (0.5, 0.5))
+
+
+def answering(status: int = 200, answer: str = '{"score": 0.5}', program: str = PROGRAM) -> Server:
+    port = free_port()
+    return Server(
+        name="small",
+        command=(sys.executable, "-c", program, str(port), str(status), answer),
+        port=port,
+        path="/score",
+        body=lambda row: json.dumps(row).encode(),
+        score=lambda answer: json.loads(answer)["score"],
+        about="",
+    )
+
+
+def test_a_right_server_is_waited_for_measured_and_gone_afterwards_with_its_children(tmp_path: Path) -> None:
+    server = answering()
+    began = time.perf_counter()
+    with running(server, tmp_path / "log") as process:
+        cold = first_answer(server, process, b"[0]", lambda answer: answer.json() == {"score": 0.5})
+        check(server, WORK)
+        members, found = tree(process), usage(process)
+    assert 0 < cold < time.perf_counter() - began
+    assert len(members) == 2
+    assert found.memory_mb > 5
+    assert found.cpu_seconds > 0
+    assert not any(psutil.pid_exists(one.pid) and one.is_running() for one in members)
+
+
+def checked(server: Server, log: Path) -> None:
+    with running(server, log) as process:
+        first_answer(server, process, b"[0]", lambda _: True)
+        check(server, WORK)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"), [(200, '{"score": 0.50001}'), (500, '{"score": 0.5}'), (200, '{"probability": 0.5}'), (200, "oops")]
+)
+def test_a_wrong_answer_is_told_with_what_the_model_says(status: int, answer: str, tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"small answers .* where the model says 0\.5; its log ends with"):
+        checked(answering(status, answer), tmp_path / "log")
+
+
+def test_a_server_that_ends_is_not_waited_for_and_its_last_words_are_told(tmp_path: Path) -> None:
+    server = answering(program="raise SystemExit('no model here')")
+    with pytest.raises(ServerError, match=r"(?s)ended with 1; .*no model here"):
+        checked(server, tmp_path / "log")
