@@ -1,0 +1,45 @@
+"""`python -m everloop.serve.worker HOST PORT`: one process that answers; several of them share a port (SO_REUSEPORT)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from everloop.serve.app import create_app
+from everloop.serve.fleet import end_with_parent
+from everloop.settings import read_settings
+
+_BACKLOG = 2_048
+
+
+def main() -> None:
+    """Serve until told to stop, or until the parent is gone."""
+    end_with_parent()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = uvicorn.Config(
+        create_app(read_settings()),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run(sockets=[_listening(sys.argv[1], int(sys.argv[2]))])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The kernel spreads new connections over all sockets that listen here."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    found.bind((host, port))
+    found.listen(_BACKLOG)
+    return found
+
+
+if __name__ == "__main__":
+    main()
