@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from everloop.adapters.database import connect
 from everloop.adapters.keys import PostgresKeys
 from everloop.api_key import Scope
 from everloop.serve.access import Access, Key
-from everloop.serve.access.follow import CHANNEL, read_keys, renew
+from everloop.serve.access.follow import CHANNEL, KeyReader, read_keys
 from everloop.serve.access.limits import Limit
 
 HOUR = timedelta(hours=1)
@@ -51,14 +52,15 @@ def test_expired_and_revoked_keys_are_not_read_but_guard_on(keys: PostgresKeys, 
 def test_a_revocation_is_in_force_within_a_second_of_its_ring(keys: PostgresKeys, everloop_database: str) -> None:
     made = keys.create("shop", [Scope.SCORE], by="ann", now=now())
     access = Access()
+    reader = KeyReader(access)
     with connect(everloop_database, autocommit=True) as connection:
         connection.execute(f"LISTEN {CHANNEL}")
-        renew(access, connection)
+        reader.look(connection)
         assert isinstance(access.admit(made.clear, Scope.SCORE, 0.0, now()), Key)
         began = time.monotonic()
         keys.revoke(made.key.id, by="ann", now=now())
         assert [note.payload for note in connection.notifies(timeout=1, stop_after=1)] == [made.key.id]
-        renew(access, connection)
+        reader.look(connection)
         assert getattr(access.admit(made.clear, Scope.SCORE, 0.0, now()), "status", 200) == 401
         assert time.monotonic() - began < 1
 
@@ -73,11 +75,36 @@ def test_both_keys_of_a_rotation_are_live_until_the_grace_ends(keys: PostgresKey
     assert (found.find(old.clear, later), bool(found.find(new.clear, later))) == (None, True)
 
 
-def test_reading_the_same_keys_again_changes_nothing(keys: PostgresKeys, everloop_database: str) -> None:
-    keys.create("shop", [Scope.SCORE], by="ann", now=now(), requests_per_second=2, expires_at=now() + HOUR)
+def test_an_unchanged_table_leaves_the_keyring_and_every_change_makes_a_new_one(
+    keys: PostgresKeys, everloop_database: str
+) -> None:
+    access, rings = Access(), []
+    reader = KeyReader(access)
+    changes = (
+        lambda: None,
+        lambda: keys.create("shop", [Scope.SCORE], by="ann", now=now(), requests_per_second=2, expires_at=now() + HOUR),
+        lambda: keys.rotate(keys.listed()[0].id, by="ann", now=now(), grace=HOUR),
+        lambda: keys.revoke(keys.listed()[0].id, by="ann", now=now()),
+        lambda: keys.revoke(keys.listed()[1].id, by="ann", now=now()),
+    )
+    with connect(everloop_database, autocommit=True) as connection:
+        for change in changes:
+            change()
+            reader.look(connection)
+            rings.append(access.keyring)
+            reader.look(connection)
+            assert access.keyring is rings[-1]
+    assert [(len(ring.keys), ring.guarded) for ring in rings if ring] == [(0, False), (1, True), (2, True), (1, True), (0, True)]
+
+
+def test_a_reading_that_fails_is_taken_again(keys: PostgresKeys, everloop_database: str) -> None:
     access = Access()
-    with connect(everloop_database) as connection:
-        renew(access, connection)
-        first = access.keyring
-        renew(access, connection)
-        assert access.keyring is first
+    reader = KeyReader(access)
+    made = keys.create("shop", [Scope.SCORE], by="ann", now=now())
+    with connect(everloop_database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE api_key RENAME COLUMN burst TO away")
+        with pytest.raises(psycopg.Error):
+            reader.look(connection)
+        connection.execute("ALTER TABLE api_key RENAME COLUMN away TO burst")
+        reader.look(connection)
+    assert isinstance(access.admit(made.clear, Scope.SCORE, 0.0, now()), Key)

@@ -21,7 +21,18 @@ def test_a_key_is_found_by_its_whole_text_alone() -> None:
     assert keys.find(clear, NOW) == first
     assert keys.find(other, NOW) == second
     identifier, secret = split(clear)
-    wrong = ("", "evl", "evl_", clear[:-1], clear + "A", clear.upper(), secret, spell(second.id, secret), spell("0" * 16, secret))
+    wrong = (
+        "",
+        "evl",
+        "evl_",
+        clear[:-1],
+        clear + "A",
+        clear.upper(),
+        f"x{clear}",
+        secret,
+        spell(second.id, secret),
+        spell("0" * 16, secret),
+    )
     assert [keys.find(text, NOW) for text in wrong] == [None] * len(wrong)
     assert identifier == first.id
 

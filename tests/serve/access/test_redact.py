@@ -94,12 +94,20 @@ def test_a_password_of_an_address_goes_whatever_is_in_it(password: str) -> None:
     assert cleaned == "connecting to postgresql://everloop:***@db.example:5432/everloop failed"
 
 
-@given(st.text(min_size=8).filter(str.strip), WORDS, WORDS)
-def test_known_values_go_wherever_they_stand(secret: str, before: str, after: str) -> None:
-    redaction = Redaction([secret])
-    for shown in (secret, quote(secret, safe=""), repr(secret)):
-        cleaned = redaction.clean(f"{before}{shown}{after}")
-        assert cleaned.count(secret) <= (before + "***" + after).count(secret)
+@given(SECRETS.filter(lambda text: "\\" not in text), st.sampled_from("/'\\\"é\n"), WORDS)
+def test_known_values_go_wherever_they_stand_plain_coded_or_escaped(secret: str, special: str, after: str) -> None:
+    known = f"{secret}{special}{secret}"
+    for shown in (known, quote(known, safe=""), repr(known)[1:-1]):
+        assert Redaction([known]).clean(f"a{shown}z").startswith("a***z")
+        assert secret not in Redaction([known]).clean(f"{shown} {after}").removesuffix(after)
+
+
+def test_of_two_known_values_the_longer_one_goes_whole() -> None:
+    assert Redaction(["abcdefgh", "abcdefgh-ijkl"]).clean("abcdefgh-ijkl abcdefgh") == "*** ***"
+
+
+def test_short_known_values_stay_where_they_are_words() -> None:
+    assert Redaction(["release"]).clean("the release serves") == "the release serves"
 
 
 PLAIN = (
@@ -115,7 +123,7 @@ PLAIN = (
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_words_without_a_secret_stay(text: str) -> None:
-    assert Redaction(["short"]).clean(text) == text
+    assert Redaction().clean(text) == text
 
 
 def test_secrets_go_from_messages_and_their_arguments(log: Log) -> None:
@@ -141,6 +149,16 @@ def test_secrets_go_from_tracebacks_with_their_causes(log: Log) -> None:
     assert "Traceback" in log.text()
     assert secret not in log.text()
     assert "p4ssw0rd" not in log.text()
+
+
+def test_no_formatter_can_format_a_secret_anew() -> None:
+    clear, secret = next(clear_keys())
+    record = logging.LogRecord("a", logging.ERROR, "a.py", 1, "failed", (), (ValueError, ValueError(clear), None))
+    record.stack_info = f"  File a.py, line 1\n    call({clear!r})"
+    Redaction().filter(record)
+    assert record.exc_info is None
+    assert secret not in logging.Formatter().format(record)
+    assert "ValueError: evl_" in logging.Formatter().format(record)
 
 
 def test_secrets_go_from_what_extra_gives_and_other_values_keep_their_type() -> None:

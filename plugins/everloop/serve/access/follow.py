@@ -18,6 +18,7 @@ _LIVE = """
     SELECT id, name, sha256, scopes, requests_per_second, burst, expires_at FROM api_key
     WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
+_MARK = "SELECT sum(hash_record_extended(k, 0)) FROM api_key k"
 
 
 def read_keys(connection: psycopg.Connection[Any]) -> Keyring:
@@ -27,10 +28,24 @@ def read_keys(connection: psycopg.Connection[Any]) -> Keyring:
     return Keyring(MappingProxyType(keys), guarded=bool(keys) or bool(row and row[0]))
 
 
-def renew(access: Access, connection: psycopg.Connection[Any]) -> None:
-    """Give `access` the live keys, when they are others than it has: a keyring that stays keeps what was verified by it."""
-    if (found := read_keys(connection)) != access.keyring:
-        access.keyring = found
+class KeyReader:
+    """Gives `access` the live keys whenever the table is not what it was at the last look.
+
+    A look at an unchanged table costs the database a hash of its rows and this process next to nothing, so that it may be taken
+    every second; and a keyring that stays keeps what was verified by it.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._mark: tuple[Any, ...] | None = None
+
+    def look(self, connection: psycopg.Connection[Any]) -> None:
+        """To be called at each notification of `CHANNEL` and at each poll. Raises psycopg's errors."""
+        # The mark first: rows that change in between are read, and read again at the next look.
+        mark = connection.execute(_MARK).fetchone()
+        if mark != self._mark:
+            self._access.keyring = read_keys(connection)
+            self._mark = mark
 
 
 def _key(id_: str, name: str, digest: bytes, scopes: list[str], rate: float | None, burst: int | None, expires_at: Any) -> Key:
