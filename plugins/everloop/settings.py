@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from everloop.errors import ConfigurationError
@@ -20,7 +20,9 @@ class Settings:
     `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger and the logs (a libpq URI,
     `postgresql://...`). `online`: the online store, PostgreSQL or `redis://...`; `None` for `database`. `lake`, `landing`,
     `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name. `s3_endpoint`: only for
-    stores other than AWS. `engine`: `fastest` scores by what was proved equal to XGBoost where that is installed, `xgboost` never. `spark`: the master of a cluster for features and training past one machine; `None` for none.
+    stores other than AWS. `spark`: the master of a cluster for features and training past one machine; `None` for none.
+    `api_key`: a key that may do all and is in no table. `tls_certificate`, `tls_key`: see `tls`. `engine`: `fastest` scores by
+    what was proved equal to XGBoost, where that is installed; `xgboost` by XGBoost alone.
     """
 
     home: Path
@@ -37,8 +39,21 @@ class Settings:
     online: str | None = None
     spark: str | None = None
     s3_endpoint: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     engine: str = "fastest"
+
+    def tls(self) -> tuple[Path, Path] | None:
+        """The scoring service's certificate chain and private key, both PEM files, tried here; `None` where it serves plain HTTP.
+
+        `ConfigurationError` says which file cannot be read, or that the two are no pair. The part that serves asks, nobody
+        else: other parts see the same settings and must not be able to read the key.
+        """
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        _try_tls(self.tls_certificate, self.tls_key)
+        return self.tls_certificate, self.tls_key
 
     def connection(self, name: str) -> str:
         """The URI of the source system called `name`; `ConfigurationError` when nobody set it."""
@@ -58,8 +73,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from EVERLOOP_* variables; reports every missing one together.
 
     Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
-    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _CONNECTION_<NAME>. `everloop up` sets them for all it starts and
-    writes them to `<home>/everloop.env`.
+    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _TLS_CERTIFICATE, _TLS_KEY, _CONNECTION_<NAME>. `everloop up`
+    sets them for all it starts and writes them to `<home>/everloop.env`.
     """
     env = os.environ if environ is None else environ
     home = Path(env.get("EVERLOOP_HOME", PROJECT / ".everloop"))
@@ -68,6 +83,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise ConfigurationError(
             f"{' and '.join(missing)} not set: start the stack with `everloop up`, or `source {home}/everloop.env`"
         )
+    certificate, key = _tls_files(env)
     return Settings(
         home=home,
         database=env["EVERLOOP_DATABASE"],
@@ -84,5 +100,41 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         spark=env.get("EVERLOOP_SPARK") or None,
         s3_endpoint=env.get("EVERLOOP_S3_ENDPOINT") or None,
         api_key=env.get("EVERLOOP_API_KEY") or None,
+        tls_certificate=certificate,
+        tls_key=key,
         engine=env.get("EVERLOOP_ENGINE") or "fastest",
     )
+
+
+def _tls_files(env: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    """Both files or neither."""
+    names = ("EVERLOOP_TLS_CERTIFICATE", "EVERLOOP_TLS_KEY")
+    missing = [name for name in names if not env.get(name)]
+    if len(missing) == len(names):
+        return None, None
+    if missing:
+        (given,) = set(names) - set(missing)
+        raise ConfigurationError(f"{given} is set and {missing[0]} is not: TLS needs both; set it too, or neither for plain HTTP")
+    certificate, key = (Path(env[name]) for name in names)
+    return certificate, key
+
+
+def _try_tls(certificate: Path, key: Path) -> None:
+    """Read both files as a server does."""
+    import ssl
+
+    for name, path in (("EVERLOOP_TLS_CERTIFICATE", certificate), ("EVERLOOP_TLS_KEY", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{name} is {path}, which cannot be read ({error.strerror}): name a PEM file that this process may read"
+            ) from None
+    try:
+        # A key under a passphrase would be asked for on the terminal: the empty one makes that an error.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(
+            f"EVERLOOP_TLS_CERTIFICATE {certificate} and EVERLOOP_TLS_KEY {key} are no pair ({error}): give the PEM files of a "
+            "certificate chain and of its own private key, without a passphrase"
+        ) from None

@@ -40,6 +40,7 @@ SHOWS = {
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
     "scoring.md": ('"status":"ok"', '"decision":', '"contributions":', '"accepted":1', "everloop_rows_total"),
+    "security.md": ('"accepted":1', "1 of 1 keys are valid", "is revoked since", "1 of 2 keys are valid"),
     "training.md": ("flights_retrain",),
     "use-case.md": ("fit together",),
 }

@@ -14,7 +14,7 @@ from everloop.adapters.traffic import SCHEMA as JOINED
 from everloop.ports import Batches
 
 SCHEMA = pa.schema(
-    [JOINED.field("request_id"), pa.field("row_number", pa.int32()), *list(JOINED)[1:JOINED.get_field_index("latency_ms") + 1]]
+    [JOINED.field("request_id"), pa.field("row_number", pa.int32()), *list(JOINED)[1 : JOINED.get_field_index("latency_ms") + 1]]
 )
 """The columns of `ports.AnsweredDays`."""
 

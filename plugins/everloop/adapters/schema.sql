@@ -208,3 +208,28 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER ledger_rings AFTER INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION ring();
+
+-- The keys of the scoring service's callers. Of a secret its SHA-256 alone is here; see everloop/api_key.py.
+CREATE TABLE IF NOT EXISTS api_key (
+    id text PRIMARY KEY,
+    name text NOT NULL,
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    scopes text[] NOT NULL CHECK (cardinality(scopes) > 0),
+    requests_per_second real CHECK (requests_per_second > 0),
+    burst int CHECK (burst >= 1),
+    created_at timestamptz NOT NULL,
+    created_by text NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    revoked_by text,
+    replaced_by text REFERENCES api_key (id),
+    CHECK ((requests_per_second IS NULL) = (burst IS NULL)),
+    CHECK ((revoked_at IS NULL) = (revoked_by IS NULL))
+);
+CREATE OR REPLACE FUNCTION ring_api_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('everloop_api_key', COALESCE(NEW.id, OLD.id));
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER api_key_rings AFTER INSERT OR UPDATE OR DELETE ON api_key
+    FOR EACH ROW EXECUTE FUNCTION ring_api_key();

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from everloop.cli import ab, deciding, looking, quarantine, stack
+from everloop.cli import ab, deciding, keys, looking, quarantine, stack
 from everloop.errors import EverloopError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 for group in (stack.commands, looking.commands, deciding.commands):
     app.add_typer(group)
 app.add_typer(ab.commands, name="ab")
+app.add_typer(keys.commands, name="keys")
 app.add_typer(quarantine.commands, name="quarantine")
 
 STACK_COMMANDS = ("up", "down", "status", "logs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from everloop.serve.http.access import Access
 from everloop.serve.http.admin import admin
 from everloop.serve.http.application import Application
 from everloop.serve.http.scoring import ScoringRoutes
@@ -12,5 +11,5 @@ from everloop.settings import Settings
 
 def create_app(settings: Settings) -> Application:
     """The application; its parts start with it, so an app can be made without a database."""
-    parts, access = Parts(settings), Access(settings.api_key)
-    return Application(parts, ScoringRoutes(parts.service, access), admin(parts, access, settings))
+    parts = Parts(settings)
+    return Application(parts, ScoringRoutes(parts.service, parts.access), admin(parts, settings))

@@ -54,7 +54,7 @@ class _Child:
 
 
 class Fleet:
-    """Keeps workers and a shipper alive until SIGTERM or SIGINT; then the workers finish first, and the shipper ships the rest."""
+    """Keeps workers and a shipper alive until SIGTERM or SIGINT; then the workers finish, and the shipper ships the rest."""
 
     def __init__(self, workers: Sequence[Sequence[str]], shipper: Sequence[str]) -> None:
         self._workers = [_Child(command) for command in workers]

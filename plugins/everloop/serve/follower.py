@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from everloop.adapters.database import connect
 from everloop.decide.release.state import ReleaseState
-from everloop.ports import Ledger
-from everloop.serve.release import LoadedRelease, Loader
+from everloop.errors import LedgerConflict
+from everloop.ports import Decision, Ledger
+from everloop.serve.access.follow import CHANNEL, KeyReader
+from everloop.serve.release import LoadedRelease
+from everloop.serve.releases import Releases
 
 POLL_SECONDS = 1.0
 """How late a change is seen at most when the notification is lost."""
 
-_STOP_SECONDS = 0.2
+LOAD_FAILED = "load_failed"
+"""The ledger's word for a release that a scoring process refused."""
+
+_STOP_SECONDS, _LOADING_SECONDS = 0.2, 0.02
 _RETRY_SECONDS = 5.0
-_KEPT = 4
 _LOG = logging.getLogger("everloop.serve.follower")
 
 
@@ -39,38 +47,20 @@ class Serving:
     problem: str | None = None
 
 
-class Releases:
-    """Loaded releases by id; the most recently asked for stay in memory, so that a revert loads nothing."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-        self._lock = threading.Lock()
-        self._loaded: dict[str, LoadedRelease] = {}
-
-    def get(self, release: str, use_case: str) -> LoadedRelease:
-        """The release, loaded when it is not in memory. Raises what keeps it from serving."""
-        with self._lock:
-            found = self._loaded.pop(release, None) or self._loader.load(release, use_case)
-            self._loaded[release] = found
-            for old in self.of(use_case)[:-_KEPT]:
-                del self._loaded[old.id]
-            return found
-
-    def of(self, use_case: str) -> list[LoadedRelease]:
-        """What is in memory for a use case, the latest asked for last."""
-        return [loaded for loaded in list(self._loaded.values()) if loaded.manifest.use_case == use_case]
-
-
 class Follower:
     """A thread that reads the ledger's latest state of every use case: at a notification, and every second."""
 
-    def __init__(self, uri: str, ledger: Ledger, releases: Releases, on_swap: Callable[[str, float], None] | None = None) -> None:
+    def __init__(
+        self, uri: str, ledger: Ledger, releases: Releases, keys: KeyReader, on_swap: Callable[[str, float], None]
+    ) -> None:
         self.releases = releases
         self.problem: str | None = None
         self.looked = threading.Event()
         self._uri = uri
         self._ledger = ledger
+        self._keys = keys
         self._on_swap = on_swap
+        self._loads: dict[str, dict[str, Future[LoadedRelease]]] = {}
         self._serving: dict[str, Serving] = {}
         self._unserved: dict[str, str] = {}
         self._tried: dict[str, tuple[int, float]] = {}
@@ -85,6 +75,7 @@ class Follower:
         """Stop following; what serves goes on serving."""
         self._stop.set()
         self._thread.join(timeout=2 * POLL_SECONDS + 1)
+        self.releases.close()
 
     def serving(self, use_case: str) -> Serving | None:
         """What answers for a use case; `None` when nothing can."""
@@ -112,17 +103,21 @@ class Follower:
     def _listen(self) -> None:
         with connect(self._uri, autocommit=True) as connection:
             connection.execute("LISTEN everloop_ledger")
+            connection.execute(f"LISTEN {CHANNEL}")
             while not self._stop.is_set():
+                self._keys.look(connection)
                 self._look(connection)
                 self.problem = None
-                self.looked.set()
+                if not self._loads:
+                    self.looked.set()
                 self._doze(connection)
 
     def _doze(self, connection: psycopg.Connection[Any]) -> None:
-        """Until the ledger rings, the next poll is due, or it is time to stop."""
+        """Until the ledger rings, what it asks for is loaded, the next poll is due, or it is time to stop."""
         due = time.monotonic() + POLL_SECONDS
         while time.monotonic() < due and not self._stop.is_set():
-            if any(True for _ in connection.notifies(timeout=_STOP_SECONDS, stop_after=1)):
+            wait = _LOADING_SECONDS if self._loads else _STOP_SECONDS
+            if any(True for _ in connection.notifies(timeout=wait, stop_after=1)) or any(map(_done, self._loads.values())):
                 return
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
@@ -134,19 +129,23 @@ class Follower:
     def _due(self, use_case: str, seq: int) -> bool:
         """Whether there is a new row, or an old one whose release did not load and is worth another try."""
         tried, at = self._tried.get(use_case, (0, 0.0))
-        if seq != tried:
+        if seq != tried or use_case in self._loads:
             return True
         serving = self._serving.get(use_case)
         failed = use_case in self._unserved if serving is None else serving.problem is not None
         return failed and time.monotonic() - at > _RETRY_SECONDS
 
     def follow(self, use_case: str) -> None:
-        """Bring one use case to the state that the ledger asks for."""
+        """Bring one use case to the state that the ledger asks for, once what that needs is in memory; until then, leave it."""
         started = time.perf_counter()
         seq, state = self._ledger.head(use_case)
+        loads = self._loads[use_case] = self._begun(use_case, [one for one in (state.champion, state.shadow) if one])
+        if not _done(loads):
+            return
+        del self._loads[use_case]
         before = self._serving.get(use_case)
         try:
-            after = self._prepare(use_case, seq, state)
+            after = _prepared(use_case, seq, state, loads)
         except Exception as error:
             # A broken release may raise anything at all while it loads; whatever it is, it must not stop the service.
             words = f"release {state.champion} of row {seq} does not load: {error}"
@@ -157,6 +156,24 @@ class Follower:
         else:
             self._swap(use_case, before, after, time.perf_counter() - started)
         self._tried[use_case] = (seq, time.monotonic())
+        self._report(use_case, seq, state, loads)
+
+    def _begun(self, use_case: str, wanted: Sequence[str]) -> dict[str, Future[LoadedRelease]]:
+        """The loads of these releases: those under way, which may have failed meanwhile, else new ones."""
+        known = self._loads.get(use_case, {})
+        return {release: known.get(release) or self.releases.begin(release, use_case) for release in wanted}
+
+    def _report(self, use_case: str, seq: int, state: ReleaseState, loads: Mapping[str, Future[LoadedRelease]]) -> None:
+        """Tell the ledger of releases that do not load, once each, whichever process finds out first; it changes nothing."""
+        for release, load in loads.items():
+            error = load.exception()
+            if error is None or self._ledger.entries(use_case, subject=release, action=LOAD_FAILED):
+                continue
+            words = f"it does not load in the scoring service: {error}"
+            told = Decision(actor="scorer", action=LOAD_FAILED, subject=release, after=state, reason=words)
+            # When somebody else wrote first, the next look tries again.
+            with suppress(LedgerConflict):
+                self._ledger.append(use_case, told, expected=seq, at=datetime.now(UTC))
 
     def _swap(self, use_case: str, before: Serving | None, after: Serving | None, seconds: float) -> None:
         if after is None:
@@ -167,19 +184,23 @@ class Follower:
         self._unserved.pop(use_case, None)
         if before is None or before.champion.id != after.champion.id:
             _LOG.info("%s: release %s serves from row %d on (%.0f ms)", use_case, after.champion.id, after.seq, seconds * 1000)
-            if self._on_swap:
-                self._on_swap(use_case, seconds)
+            self._on_swap(use_case, seconds)
 
-    def _prepare(self, use_case: str, seq: int, state: ReleaseState) -> Serving | None:
-        """The new state with its releases loaded. Only the champion must load: a trial that does not is the trial's failure."""
-        if state.champion is None:
-            return None
-        champion = self.releases.get(state.champion, use_case)
-        trial, problem = None, None
-        if state.shadow is not None:
-            try:
-                trial = self.releases.get(state.shadow, use_case)
-            except Exception as error:
-                problem = f"release {state.shadow} does not load: {error}"
-                _LOG.error("%s: %s", use_case, problem)
-        return Serving(seq, state, champion, trial, problem)
+
+def _done(loads: Mapping[str, Future[LoadedRelease]]) -> bool:
+    return all(load.done() for load in loads.values())
+
+
+def _prepared(use_case: str, seq: int, state: ReleaseState, loads: Mapping[str, Future[LoadedRelease]]) -> Serving | None:
+    """The new state with its releases. Only the champion must load: a trial that does not is the trial's failure."""
+    if state.champion is None:
+        return None
+    champion = loads[state.champion].result()
+    trial, problem = None, None
+    if state.shadow is not None:
+        try:
+            trial = loads[state.shadow].result()
+        except Exception as error:
+            problem = f"release {state.shadow} does not load: {error}"
+            _LOG.error("%s: %s", use_case, problem)
+    return Serving(seq, state, champion, trial, problem)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.traffic import PostgresTraffic
+from everloop.serve.access import Access
+from everloop.serve.access.follow import KeyReader
 from everloop.serve.features.store import OnlineStore
-from everloop.serve.follower import Follower, Releases
+from everloop.serve.follower import Follower
 from everloop.serve.journal import Journal
 from everloop.serve.log.process import FOLDER
 from everloop.serve.log.segment import PredictionLog
 from everloop.serve.log.status import read_status
 from everloop.serve.metrics import Metrics
 from everloop.serve.release import Loader
+from everloop.serve.releases import Releases
 from everloop.serve.service import Service
 from everloop.settings import Settings
 
@@ -22,6 +25,7 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
+        self.access = Access(settings.api_key)
         self.store = OnlineStore(settings.online or settings.database, self.metrics.found)
         self.journal = Journal(PredictionLog(settings.home / FOLDER))
         bundles = ReleaseFiles(settings.releases, settings.s3_endpoint)
@@ -29,6 +33,7 @@ class Parts:
             settings.database,
             PostgresLedger(settings.database),
             Releases(Loader(bundles, self.store, settings.engine)),
+            KeyReader(self.access),
             self.metrics.swapped,
         )
         self.service = Service(self.follower, self.store, self.journal, PostgresTraffic(settings.database), self.metrics)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from everloop.errors import EverloopError
 
 _LONGEST = 200
+_UNAUTHORISED = 401
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,30 @@ class Problem:
 
 
 class Refused(EverloopError):  # noqa: N818 - the field's word for an answer of 4xx
-    """A request that is answered with an HTTP status of 400 or above; all its problems together."""
+    """A request that is answered with an HTTP status of 400 or above; all its problems together.
 
-    def __init__(self, status: int, problems: Sequence[Problem]) -> None:
+    `retry_after`: seconds after which the same request may pass, where that is known.
+    """
+
+    def __init__(self, status: int, problems: Sequence[Problem], retry_after: float | None = None) -> None:
         super().__init__("; ".join(f"{p.field}: {p.rule}" for p in problems))
         self.status = status
         self.problems = tuple(problems)
-
-    @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What the answer says beside its body."""
-        return ()
+        self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
         """`{"errors": [...]}`, values cut to a printable length."""
         return {"errors": [{**asdict(problem), "value": _printable(problem.value)} for problem in self.problems]}
 
+    def headers(self) -> dict[str, str]:
+        """What RFC 9110 wants beside the status: `WWW-Authenticate` with 401 (11.6.1), `Retry-After` in seconds (10.2.3)."""
+        challenge = {"WWW-Authenticate": "Bearer"} if self.status == _UNAUTHORISED else {}
+        return challenge if self.retry_after is None else {**challenge, "Retry-After": str(ceil(self.retry_after))}
 
-def refuse(status: int, field: str, value: Any, rule: str, next_step: str) -> Refused:
+
+def refuse(status: int, field: str, value: Any, rule: str, next_step: str, retry_after: float | None = None) -> Refused:
     """A refusal with one problem."""
-    return Refused(status, [Problem(field, value, rule, next_step)])
+    return Refused(status, [Problem(field, value, rule, next_step)], retry_after)
 
 
 def _printable(value: Any) -> Any:

@@ -161,7 +161,7 @@ class Service:
         """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
         taken = self._in_flight.get(use_case, 0)
         if taken >= maximum:
-            raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again")
+            raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again", 1.0)
         self._in_flight[use_case] = taken + 1
         self.metrics.in_flight.labels(use_case).inc()
         try:

@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from everloop.serve.access.redact import Redaction, secrets_of
 from everloop.serve.app import create_app
 from everloop.serve.fleet import end_with_parent
 from everloop.settings import read_settings
@@ -18,9 +19,15 @@ _BACKLOG = 2_048
 def main() -> None:
     """Serve until told to stop, or until the parent is gone."""
     end_with_parent()
+    settings = read_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Redaction(secrets_of(settings)))
+    certificate, key = settings.tls() or (None, None)
     config = uvicorn.Config(
-        create_app(read_settings()),
+        create_app(settings),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         loop="uvloop",
         http="httptools",
         access_log=False,

@@ -14,7 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from everloop import __version__
-from everloop.serve.http.access import Access
+from everloop.serve.access import Access, Scope
+from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import described
 from everloop.serve.metrics import CONTENT_TYPE
@@ -37,7 +38,7 @@ class JsonResponse(Response):
         return msgspec.json.encode(content)
 
 
-def admin(parts: Parts, access: Access, settings: Settings) -> FastAPI:
+def admin(parts: Parts, settings: Settings) -> FastAPI:
     """The application, whose start and stop are those of `parts`."""
 
     @asynccontextmanager
@@ -50,7 +51,7 @@ def admin(parts: Parts, access: Access, settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_failure)
     _add_probes(app, parts)
-    _add_routes(app, _Routes(parts.service, access))
+    _add_routes(app, _Routes(parts.service, parts.access))
     app.mount("/data-docs", StaticFiles(directory=settings.data_docs, html=True, check_dir=False), name="data-docs")
     app.openapi = described(app)  # type: ignore[method-assign]
     return app
@@ -110,7 +111,7 @@ class _Routes:
         async def found(_: dict[bytes, bytes]) -> Any:
             return self._service.state(use_case)
 
-        return await self._guarded(request, use_case, "state", "read", found)
+        return await self._guarded(request, use_case, "state", Scope.READ, found)
 
     async def _run(
         self, request: Request, use_case: str, route: str, act: Callable[[dict[str, Any]], Awaitable[Any]]
@@ -119,20 +120,20 @@ class _Routes:
             maximum = self._service.limits(use_case).maximum_bytes
             return await act(decode(await read_body(request.receive, headers, maximum)))
 
-        return await self._guarded(request, use_case, route, route, acted)
+        return await self._guarded(request, use_case, route, Scope(route), acted)
 
     async def _guarded(
-        self, request: Request, use_case: str, route: str, scope: str, act: Callable[[dict[bytes, bytes]], Awaitable[Any]]
+        self, request: Request, use_case: str, route: str, scope: Scope, act: Callable[[dict[bytes, bytes]], Awaitable[Any]]
     ) -> Response:
         """Let a route act for those who may; count it, time it, and answer its refusal."""
-        began, status, headers = time.perf_counter(), 200, dict(request.scope["headers"])
+        began, status, label, headers = time.perf_counter(), 200, "", request.scope["headers"]
         try:
-            self._access.admit(headers, scope)
-            return JsonResponse(await act(headers))
+            admitted(self._access, headers, scope)
+            label = use_case
+            return JsonResponse(await act(dict(headers)))
         except Refused as refused:
             status = refused.status
-            told = {name.decode(): value.decode() for name, value in refused.headers}
-            return JsonResponse(refused.body(), status, headers=told)
+            return JsonResponse(refused.body(), status, headers=refused.headers())
         except ClientGoneError:
             status = 499
             return Response(status_code=status)
@@ -140,7 +141,7 @@ class _Routes:
             status = 500
             raise
         finally:
-            self._service.metrics.answered(use_case, route, status, time.perf_counter() - began)
+            self._service.metrics.answered(label, route, status, time.perf_counter() - began)
 
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:

@@ -23,4 +23,5 @@ async def send_reply(send: Send, status: int, reply: Reply) -> None:
 
 async def send_refusal(send: Send, refused: Refused) -> None:
     """What is wrong, in the shape of every error."""
-    await send_reply(send, refused.status, Reply(msgspec.json.encode(refused.body()), JSON, refused.headers))
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in refused.headers().items())
+    await send_reply(send, refused.status, Reply(msgspec.json.encode(refused.body()), JSON, headers))

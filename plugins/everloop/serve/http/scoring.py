@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from everloop.serve.http.access import Access
+from everloop.serve.access import Access, Scope
+from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
 from everloop.serve.http.reply import Send, send_refusal, send_reply
 from everloop.serve.problems import Refused, refuse
@@ -34,8 +35,10 @@ class ScoringRoutes:
 
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began, status = time.perf_counter(), 200
+        began, status, use_case = time.perf_counter(), 200, ""
         try:
+            admitted(self._access, scope["headers"], Scope.SCORE)
+            use_case = route.use_case
             reply = await self._reply(route, dict(scope["headers"]), receive, began)
             await send_reply(send, 200, reply)
         except Refused as refused:
@@ -48,10 +51,9 @@ class ScoringRoutes:
             _LOG.exception("%s failed", scope["path"])
             await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN))
         finally:
-            self._service.metrics.answered(route.use_case, route.name, status, time.perf_counter() - began)
+            self._service.metrics.answered(use_case, route.name, status, time.perf_counter() - began)
 
     async def _reply(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, began: float) -> Reply:
-        self._access.admit(headers, "score")
         serving = self._service.serving(route.use_case)
         release = serving.champion
         with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):

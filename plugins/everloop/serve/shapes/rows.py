@@ -19,12 +19,12 @@ _encode = msgspec.json.Encoder().encode
 class JsonRows:
     """`Shape` of `POST /v1/<use case>/score`."""
 
-    def read(self, release: LoadedRelease, body: bytes, headers: Mapping[bytes, bytes], now: datetime) -> Asked:
+    def read(self, release: LoadedRelease, body: bytes, _headers: Mapping[bytes, bytes], now: datetime, /) -> Asked:
         """See `Shape.read`."""
         block, explain = release.reader.body(body, release.manifest.service.maximum_rows, now)
         return Asked(block, explain)
 
-    def write(self, answer: Answer, context: object) -> Reply:
+    def write(self, answer: Answer, _context: object, /) -> Reply:
         """See `Shape.write`."""
         results = [result(answer, row) for row in range(len(answer.keys))]
         return Reply(_encode({"request_id": answer.request_id, "results": results}), JSON)

@@ -30,8 +30,8 @@ class Reply(NamedTuple):
 class Shape(Protocol):
     """A form. Raises `Refused` for what is not in it."""
 
-    def read(self, release: LoadedRelease, body: bytes, headers: Mapping[bytes, bytes], now: datetime) -> Asked:
+    def read(self, release: LoadedRelease, body: bytes, headers: Mapping[bytes, bytes], now: datetime, /) -> Asked:
         """The rows in a body, typed and checked as `release` wants them."""
 
-    def write(self, answer: Answer, context: object) -> Reply:
+    def write(self, answer: Answer, context: object, /) -> Reply:
         """An answer in the form that the request asked for."""
