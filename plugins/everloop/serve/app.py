@@ -17,14 +17,13 @@ from everloop.adapters.traffic import PostgresTraffic
 from everloop.serve.features import OnlineStore
 from everloop.serve.follower import Follower, Releases
 from everloop.serve.guard import JsonResponse, authorise, guarded, on_failure, on_http_error, read_body
-from everloop.serve.log import PredictionLog
+from everloop.serve.log.durable import Syncer
+from everloop.serve.log.process import FOLDER, Shipping, ShippingThread
+from everloop.serve.log.segment import PredictionLog
 from everloop.serve.metrics import CONTENT_TYPE, Metrics
 from everloop.serve.rows import decode
 from everloop.serve.service import Service
-from everloop.serve.shipper import Shipper, ShippingThread
 from everloop.settings import Settings
-
-LOG_FOLDER = "prediction_log"
 
 
 class Parts:
@@ -33,8 +32,9 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
         self.store = OnlineStore(settings.online or settings.database, self.metrics.found)
-        self.log = PredictionLog(settings.home / LOG_FOLDER)
-        self.shipping = ShippingThread(Shipper(self.log.folder, settings.database), self.log.sync)
+        self.log = PredictionLog(settings.home / FOLDER)
+        self.syncer = Syncer(self.log)
+        self.shipping = ShippingThread(Shipping(self.log.folder, settings.database))
         self.follower = Follower(
             settings.database,
             PostgresLedger(settings.database),
@@ -47,11 +47,13 @@ class Parts:
         """Open the store, follow the ledger, ship the log."""
         await self.store.open()
         self.follower.start()
+        self.syncer.start()
         self.shipping.start()
 
     async def stop(self) -> None:
         """Ship the log to its end, then give the segment up."""
         self.follower.stop()
+        self.syncer.stop()
         self.shipping.stop()
         self.log.close()
         await self.store.close()

@@ -14,13 +14,12 @@ from everloop.release import FeaturePlan
 from everloop.serve.arms import CHALLENGER, CHAMPION, Assignment, assign
 from everloop.serve.features import OnlineStore, Vectors
 from everloop.serve.follower import Serving
-from everloop.serve.log import Record
+from everloop.serve.log.record import SHADOW_FAILED, Record
 from everloop.serve.problems import Problem, Refused
 from everloop.serve.release import LoadedRelease, Scored
 from everloop.serve.rows import Row
 
 FELL_BACK = "challenger_failed"
-SHADOW_FAILED = "shadow_failed"
 
 _INLINE_ROWS = 64
 """Up to this many rows a prediction takes about as long as handing it to a thread."""

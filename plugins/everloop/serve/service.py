@@ -18,7 +18,8 @@ from everloop.errors import EverloopError
 from everloop.ports import TrafficLog
 from everloop.serve.features import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
-from everloop.serve.log import PredictionLog
+from everloop.serve.log import frames
+from everloop.serve.log.segment import PredictionLog
 from everloop.serve.metrics import Metrics
 from everloop.serve.problems import Problem, Refused, refuse
 from everloop.serve.push import Pusher, push
@@ -174,7 +175,7 @@ class Service:
 
     def _write(self, answered: Answered) -> None:
         try:
-            self._log.append(answered.records)
+            self._log.append(frames.rows(answered.records))
         except OSError as error:
             # An answer that nobody can audit later is worse than none.
             raise refuse(
