@@ -77,6 +77,9 @@ def _text(column: pa.Array) -> pa.Array:
         return column.cast(pa.timestamp("us")).cast(pa.string())
     if not pa.types.is_string(column.type):
         return column.cast(pa.string())
+    content = column.buffers()[2].to_pybytes() if column.buffers()[2] else b""
+    if not any(mark.encode() in content for mark, _ in _MARKS):
+        return column
     for mark, escaped in _MARKS:
         column = pc.replace_substring(column, mark, escaped)
     return column

@@ -47,7 +47,7 @@ def make_partitions(connection: Connection, days: Iterable[date]) -> None:
             continue
 
 
-def copy_rows(connection: Connection, text: bytes, refuse: Refuse) -> int:
+def copy_rows(connection: Connection, text: bytearray, refuse: Refuse) -> int:
     """Copy lines; the number of rows that are new. `refuse` gets each line that PostgreSQL cannot hold, and its words."""
     if not text:
         return 0
@@ -84,7 +84,7 @@ def note_late(connection: Connection, days: Iterable[tuple[str, date]]) -> None:
         connection.execute(_LATE, [list(column) for column in zip(*pairs, strict=True)])
 
 
-def _sift(connection: Connection, lines: list[bytes], refuse: Refuse) -> int:
+def _sift(connection: Connection, lines: list[bytearray], refuse: Refuse) -> int:
     """Insert what is new and right of `lines`, by halves, down to each line that is refused."""
     try:
         with connection.transaction(), connection.cursor() as cursor:
@@ -97,7 +97,7 @@ def _sift(connection: Connection, lines: list[bytes], refuse: Refuse) -> int:
             return inserted
     except REFUSED as error:
         if len(lines) == 1:
-            refuse(lines[0], str(error))
+            refuse(bytes(lines[0]), str(error))
             return 0
     middle = len(lines) // 2
     return _sift(connection, lines[:middle], refuse) + _sift(connection, lines[middle:], refuse)

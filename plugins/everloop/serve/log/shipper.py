@@ -131,7 +131,7 @@ class Shipper:
             refuse(piece.damage.content, _TORN if piece.damage.torn else _DAMAGED)
         for one in made.unshippable:
             refuse(one.content, one.reason)
-        shipped = copy_rows(connection, bytes(made.text), refuse)
+        shipped = copy_rows(connection, made.text, refuse)
         cast_shadows(connection, made.shadows, refuse)
         note_late(connection, made.days | _shadowed(made))
         return shipped, refused
