@@ -22,6 +22,7 @@ _OF_DAY = """
     p.use_case = %(use_case)s AND p.at >= %(day)s::timestamp AT TIME ZONE 'UTC'
     AND p.at < (%(day)s + 1)::timestamp AT TIME ZONE 'UTC'
 """
+_ORDER = "ORDER BY p.at, p.request_id, p.row_number"
 _BATCH_BYTES = 32 << 20
 _READ_SECONDS = 3600
 
@@ -52,7 +53,7 @@ class PostgresAnswered:
         with connect(self._uri) as connection:
             counted = connection.execute(f"SELECT count(*) FROM prediction p WHERE {_OF_DAY}", values).fetchone()
         columns = ", ".join("array_to_json(p.flags)" if name == "flags" else f"p.{name}" for name in SCHEMA.names)
-        statement = f"COPY (SELECT {columns} FROM prediction p WHERE {_OF_DAY}) TO STDOUT (FORMAT csv)"
+        statement = f"COPY (SELECT {columns} FROM prediction p WHERE {_OF_DAY} {_ORDER}) TO STDOUT (FORMAT csv)"
 
         def read() -> Iterator[pa.RecordBatch]:
             with connect(self._uri, statement_seconds=_READ_SECONDS) as connection:

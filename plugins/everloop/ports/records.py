@@ -135,7 +135,7 @@ class AnsweredDays(Protocol):
         """The days before `until` on which anything was answered, in order, as far as it is still held."""
 
     def rows(self, use_case: str, day: date) -> Batches:
-        """All that is held of a day."""
+        """All that is held of a day, by at, request_id and row_number."""
 
     def late(self, use_case: str) -> dict[date, datetime]:
         """The days of which rows came, or changed, when they were over; and when the last did, by the log's own clock."""

@@ -20,6 +20,7 @@ CLOSED_AFTER = timedelta(hours=1)
 
 _DAY = timedelta(days=1)
 _ROW = ["request_id", "row_number"]
+_ORDER = [(name, "ascending") for name in ("at", *_ROW)]
 
 
 def export(answered: AnsweredDays, lake: Lake, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _write_again(answered: AnsweredDays, lake: Lake, use_case: UseCase, day: dat
         "SELECT stored.* FROM stored ANTI JOIN held USING (request_id, row_number)",
         {"stored": stored, "held": held.select(_ROW)},
     )
-    rows = pa.concat_tables([held, only_stored.select(held.column_names).cast(held.schema)])
+    rows = pa.concat_tables([held, only_stored.select(held.column_names).cast(held.schema)]).sort_by(_ORDER)
     lake.replace(TABLE, rows, _interval(day))
     return int(rows.num_rows)
 
