@@ -12,6 +12,7 @@ import pytest
 from everloop.adapters.database import SCHEMA, migrate
 from everloop.adapters.partitions import DEFAULT, drop_empty, leaves
 from everloop.adapters.traffic import PostgresTraffic
+from everloop.interval import Interval
 from fakes.traffic import prediction, ship
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
@@ -115,3 +116,54 @@ def test_partitions_that_retention_or_an_erasure_emptied_are_dropped_and_late_ro
     assert drop_empty(connection) == ["prediction_20130402"]
     ship(everloop_database, "flights", [prediction("late", at=START)])
     assert place(connection) == [(DEFAULT, "late")]
+
+
+FILL = """
+    INSERT INTO prediction
+    SELECT 'flights', md5(i::text), 0, 'k' || i, 'e' || i % 500, at, at, 'champion', 't' || i / 4000, 'r', 0.5, true, null, null,
+        jsonb_build_object('pad', repeat(md5(i::text), 20)), '{}', null, 1.5
+    FROM generate_series(0, 11999) i, LATERAL (SELECT '2013-04-01Z'::timestamptz + i * interval '1 minute' AS at) AS t
+"""
+SCANS = """
+    SELECT sum(seq_scan)::int, sum(idx_scan)::int FROM pg_stat_user_tables
+    WHERE relname LIKE 'prediction\\_2%' AND pg_stat_clear_snapshot() IS NOT NULL
+"""
+
+
+@pytest.fixture
+def filled(connection: psycopg.Connection, everloop_database: str) -> psycopg.Connection:
+    """Eight full days, and a third of one."""
+    with psycopg.connect(everloop_database, autocommit=True) as own:
+        for day in range(9):
+            own.execute("SELECT prediction_partition(%s)", (START.date() + day * DAY,))
+        own.execute(FILL)
+        own.execute("INSERT INTO outcome SELECT 'flights', 'k' || i * 4000, true, now() FROM generate_series(0, 2) i")
+        own.execute("VACUUM ANALYZE")
+    return connection
+
+
+QUERIES = {
+    "since": (lambda traffic: traffic.since("flights", "t2", START + 8 * DAY + 0.3 * DAY).num_rows, 48),
+    "served": (lambda traffic: traffic.served("flights", Interval(START, START + DAY / 24)).num_rows, 60),
+    "keys": (lambda traffic: len(traffic.keys_without_outcome("flights", Interval(START, START + DAY / 24))), 59),
+    "relabelled": (lambda traffic: len(traffic.relabelled("flights", datetime(2020, 1, 1, tzinfo=UTC), START, DAY)[0]), 3),
+    "last_asked": (lambda traffic: traffic.last_asked("flights"), START + timedelta(minutes=11_999)),
+    "erase": (lambda traffic: traffic.erase("flights", ["e7"]), 24),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_question_reads_a_partition_from_end_to_end(filled: psycopg.Connection, everloop_database: str, name: str):
+    ask, expected = QUERIES[name]
+    pause = "SELECT pg_sleep(0.3)"  # a backend tells its counts when it ends
+    filled.execute(pause)
+    before = filled.execute(SCANS).fetchone()
+    assert ask(PostgresTraffic(everloop_database)) == expected
+    filled.execute(pause)
+    after = filled.execute(SCANS).fetchone()
+    assert before is not None
+    assert after is not None
+    assert after[0] == before[0]
+    assert after[1] > before[1]
+    if name == "since":
+        assert after[1] == before[1] + 1  # of the one day that the time leaves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -204,3 +205,26 @@ def test_a_frame_larger_than_a_chunk_is_shipped(everloop_database: str, log: Pre
     log.append(rows([record(n, features={"pad": "x" * 9000}) for n in range(600)]))
     log.append(rows([record(700)]))
     assert Shipper(log.folder, everloop_database).ship() == 601
+
+
+def test_a_reader_that_holds_up_a_partition_does_not_hold_up_shipping(everloop_database: str, log: PredictionLog) -> None:
+    log.append(rows([record(1)]))
+    with psycopg.connect(everloop_database) as reader:
+        reader.execute("SELECT FROM prediction")
+        assert Shipper(log.folder, everloop_database).ship() == 1
+        assert stored(everloop_database, "tableoid::regclass::text") == [("prediction_default",)]
+    log.append(rows([record(2)]))
+    assert Shipper(log.folder, everloop_database).ship() == 1
+    assert stored(everloop_database, "tableoid::regclass::text") == [("prediction_20130401",)] * 2
+
+
+def test_a_segment_that_a_power_loss_shortened_after_it_was_shipped_is_finished(
+    everloop_database: str, log: PredictionLog
+) -> None:
+    log.append(rows([record(1)]))
+    Shipper(log.folder, everloop_database).ship()
+    log.close()
+    os.truncate(log.path, 10)
+    Shipper(log.folder, everloop_database).ship()
+    assert list(log.folder.iterdir()) == []
+    assert keys(everloop_database) == ["k1"]
