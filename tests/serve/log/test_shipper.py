@@ -64,9 +64,11 @@ def test_what_was_shipped_is_not_shipped_again(everloop_database: str, log: Pred
 def test_several_shippers_at_once_ship_each_row_once(everloop_database: str, log: PredictionLog) -> None:
     for n in range(30):
         log.append(rows([record(50 * n + i, features={"pad": "x" * 8000}) for i in range(50)]))
+    log.append(rows([record(9999, key="nul\0")]))
     with ThreadPoolExecutor(3) as pool:
         shipped = list(pool.map(lambda _: Shipper(log.folder, everloop_database).ship(), range(3)))
     assert sum(shipped) == len(keys(everloop_database)) == 1500
+    assert len(aside(log.folder)) == 1  # and nobody tried what another had done
 
 
 def test_a_torn_tail_waits_while_its_writer_lives_and_is_kept_aside_when_it_is_dead(
