@@ -11,6 +11,7 @@ from everloop.settings import Settings, read_settings
 if TYPE_CHECKING:
     from everloop.ports import (
         Accounts,
+        AnsweredDays,
         Checks,
         Cluster,
         Destination,
@@ -100,6 +101,13 @@ class Loop:
         from everloop.adapters.traffic import PostgresTraffic
 
         return PostgresTraffic(self.settings.database)
+
+    @cached_property
+    def answered(self) -> AnsweredDays:
+        """The prediction log by day, as the lake gets it."""
+        from everloop.adapters.answered import PostgresAnswered
+
+        return PostgresAnswered(self.settings.database)
 
     @cached_property
     def measurements(self) -> Measurements:

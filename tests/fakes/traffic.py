@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from everloop.adapters.answered import SCHEMA as DAYS
 from everloop.adapters.database import connect
 from everloop.adapters.traffic import SCHEMA
 from everloop.interval import Interval
+from everloop.ports import Batches
 
 _MOMENT = datetime(2013, 4, 1, tzinfo=UTC)
 
@@ -50,12 +52,13 @@ def ship(database: str, use_case: str, rows: Sequence[Mapping[str, Any]]) -> Non
 
 
 class InMemoryTraffic:
-    """`ports.TrafficLog` over lists; `log` puts in what the scoring service would have."""
+    """`ports.TrafficLog` and `ports.AnsweredDays` over lists; `log` puts in what the scoring service would have."""
 
     def __init__(self) -> None:
         self.predictions: dict[str, list[dict[str, Any]]] = {}
         self.outcomes: dict[str, dict[str, tuple[bool, datetime]]] = {}
         self._recorded: dict[tuple[str, str], datetime] = {}
+        self.late_days: dict[str, dict[date, datetime]] = {}
         self.requests: dict[int, tuple[str, str | None]] = {}
 
     def log(self, use_case: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -135,6 +138,21 @@ class InMemoryTraffic:
     def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
         for number in self.erasure_requests(use_case).keys() & set(requests):
             self.requests[number] = (use_case, None)
+
+    def days(self, use_case: str, until: date) -> list[date]:
+        return sorted({day for row in self._rows(use_case) if (day := row["at"].date()) < until})
+
+    def rows(self, use_case: str, day: date) -> Batches:
+        return Batches.of(
+            pa.Table.from_pylist([{"row_number": 0, **r} for r in self._rows(use_case) if r["at"].date() == day], DAYS)
+        )
+
+    def late(self, use_case: str) -> dict[date, datetime]:
+        return dict(self.late_days.get(use_case, {}))
+
+    def settle(self, use_case: str, day: date, at: datetime) -> None:
+        if self.late(use_case).get(day) == at:
+            del self.late_days[use_case][day]
 
     def _rows(self, use_case: str) -> list[dict[str, Any]]:
         return sorted(self.predictions.get(use_case, []), key=lambda row: (row["at"], row["request_id"]))

@@ -38,4 +38,4 @@ def test_kill_9_under_load_loses_no_answered_prediction(world: World, process: C
     logged = [r for (r,) in world.rows("SELECT request_id FROM prediction")]
     assert len(logged) == len(set(logged))
     again.stop()
-    wait_until(lambda: len(list((world.settings().home / "prediction_log").glob("*.jsonl"))) == 1)
+    wait_until(lambda: len(list((world.settings().home / "prediction_log").glob("*.seg"))) == 1)

@@ -52,7 +52,7 @@ def test_an_erasure_deletes_records_how_many_and_names_nobody(traffic: InMemoryT
     traffic.log("toys", [prediction("a", entity="ann"), prediction("b", entity="ann"), prediction("c", entity="bob")])
     for entity in ("ann", "ann", "eve"):
         traffic.request_erasure("toys", entity, NOW)
-    result = upkeep.erasure(traffic, ledger, toys, now=NOW)
+    result = upkeep.erasure(traffic, MemoryLake(), ledger, toys, now=NOW)
     assert (result["requests"], result["predictions"]) == (3, 2)
     assert traffic.served("toys", EVER)["entity"].to_pylist() == ["bob"]
     assert traffic.erasure_requests("toys") == {}
@@ -62,7 +62,7 @@ def test_an_erasure_deletes_records_how_many_and_names_nobody(traffic: InMemoryT
 
 
 def test_without_a_request_nothing_is_erased_or_written(traffic: InMemoryTraffic, ledger: InMemoryLedger, toys: UseCase):
-    assert upkeep.erasure(traffic, ledger, toys, now=NOW)["requests"] == 0
+    assert upkeep.erasure(traffic, MemoryLake(), ledger, toys, now=NOW)["requests"] == 0
     assert ledger.entries("toys") == []
 
 
@@ -75,7 +75,7 @@ def test_an_erasure_that_was_killed_is_done_again(ledger: InMemoryLedger, toys: 
     traffic = KilledBeforeClosing()
     traffic.request_erasure("toys", "ann", NOW)
     with pytest.raises(ConnectionError):
-        upkeep.erasure(traffic, ledger, toys, now=NOW)
+        upkeep.erasure(traffic, MemoryLake(), ledger, toys, now=NOW)
     assert traffic.erasure_requests("toys") == {1: "ann"}
 
 

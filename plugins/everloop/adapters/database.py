@@ -53,5 +53,7 @@ def migrate(uri: str) -> None:
     """Apply schema.sql in one transaction. May run again, and at the same moment from many processes."""
     with connect(uri) as connection:
         connection.execute("SET LOCAL lock_timeout = '60s'")
+        # Moving the rows of an earlier layout takes as long as it takes.
+        connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
         connection.execute(SCHEMA.read_bytes())

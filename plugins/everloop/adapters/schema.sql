@@ -21,6 +21,17 @@ CREATE TABLE IF NOT EXISTS ledger (
 );
 CREATE INDEX IF NOT EXISTS ledger_subject ON ledger (use_case, subject, seq);
 
+-- A prediction log of before partitions is set aside, and moved below.
+DO $$
+BEGIN
+    IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('prediction')) = 'r' THEN
+        ALTER TABLE prediction RENAME TO prediction_unpartitioned;
+        ALTER TABLE prediction_unpartitioned DROP CONSTRAINT prediction_pkey;
+        DROP INDEX IF EXISTS prediction_as_of, prediction_entity, prediction_rollout, prediction_key;
+    END IF;
+END $$;
+
+-- A partition a day (in UTC) of `at`, made by whoever ships its rows; what has none yet goes to the default one.
 CREATE TABLE IF NOT EXISTS prediction (
     use_case text NOT NULL,
     request_id text NOT NULL,
@@ -40,11 +51,59 @@ CREATE TABLE IF NOT EXISTS prediction (
     flags text[] NOT NULL,
     error text,
     latency_ms real NOT NULL,
-    PRIMARY KEY (use_case, request_id, row_number)
-);
+    PRIMARY KEY (use_case, request_id, row_number, at)
+) PARTITION BY RANGE (at);
+CREATE TABLE IF NOT EXISTS prediction_default PARTITION OF prediction DEFAULT;
 CREATE INDEX IF NOT EXISTS prediction_as_of ON prediction (use_case, as_of);
 CREATE INDEX IF NOT EXISTS prediction_entity ON prediction (use_case, entity);
 CREATE INDEX IF NOT EXISTS prediction_rollout ON prediction (use_case, rollout, at) WHERE rollout IS NOT NULL;
+CREATE INDEX IF NOT EXISTS prediction_key ON prediction (use_case, key);
+
+-- Days that were over when rows of theirs came: what the lake holds of them is to be written again.
+CREATE TABLE IF NOT EXISTS prediction_late (
+    use_case text NOT NULL,
+    day date NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (use_case, day)
+);
+
+-- Makes the partition of a day, and moves there what the default one holds of it. It is attached, not created in place: that lets
+-- others read and write `prediction` meanwhile.
+CREATE OR REPLACE FUNCTION prediction_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    name text := 'prediction_' || to_char(day, 'YYYYMMDD');
+    first timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    next timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+    IF to_regclass(quote_ident(name)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- Whoever else makes a partition is waited for; looked again, since it may have been this one.
+    LOCK TABLE ONLY prediction IN SHARE UPDATE EXCLUSIVE MODE;
+    IF to_regclass(quote_ident(name)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    LOCK TABLE ONLY prediction_default IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('CREATE TABLE %I (LIKE prediction INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+    EXECUTE format(
+        'WITH moved AS (DELETE FROM prediction_default WHERE at >= %L AND at < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+        first, next, name
+    );
+    EXECUTE format('ALTER TABLE prediction ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, first, next);
+END $$;
+
+DO $$
+BEGIN
+    IF to_regclass('prediction_unpartitioned') IS NOT NULL THEN
+        PERFORM prediction_partition(day)
+            FROM (SELECT DISTINCT (at AT TIME ZONE 'UTC')::date AS day FROM prediction_unpartitioned) AS found;
+        INSERT INTO prediction (use_case, request_id, row_number, key, entity, at, as_of, arm, rollout, release, score, decision,
+                                shadow_release, shadow_score, features, flags, error, latency_ms)
+            SELECT use_case, request_id, row_number, key, entity, at, as_of, arm, rollout, release, score, decision,
+                   shadow_release, shadow_score, features, flags, error, latency_ms FROM prediction_unpartitioned;
+        DROP TABLE prediction_unpartitioned;
+    END IF;
+END $$;
 
 CREATE TABLE IF NOT EXISTS outcome (
     use_case text NOT NULL,
@@ -57,7 +116,6 @@ CREATE TABLE IF NOT EXISTS outcome (
 -- When an outcome came or was last corrected, by this database's clock: what the monitor has yet to measure.
 ALTER TABLE outcome ADD COLUMN IF NOT EXISTS recorded_at timestamptz NOT NULL DEFAULT now();
 CREATE INDEX IF NOT EXISTS outcome_recorded ON outcome (use_case, recorded_at);
-CREATE INDEX IF NOT EXISTS prediction_key ON prediction (use_case, key);
 
 -- What people asked to be forgotten. `entity` is emptied when the request is done, so that the request itself forgets too.
 CREATE TABLE IF NOT EXISTS erasure_request (

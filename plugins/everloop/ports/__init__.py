@@ -6,11 +6,12 @@ tests/fakes that passes the contract tests of the real adapter.
 
 from everloop.ports.data import Account, Accounts, Batches, Checks, Destination, Failure, Features, Lake, Source, Validation
 from everloop.ports.models import Cluster, ModelVersion, Registry, Scorer
-from everloop.ports.records import Decision, Entry, Ledger, Measurement, Measurements, TrafficLog
+from everloop.ports.records import AnsweredDays, Decision, Entry, Ledger, Measurement, Measurements, TrafficLog
 
 __all__ = [
     "Account",
     "Accounts",
+    "AnsweredDays",
     "Batches",
     "Checks",
     "Cluster",

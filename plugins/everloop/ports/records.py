@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everloop.decide.release.state import ReleaseState
 from everloop.interval import Interval
+from everloop.ports.data import Batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,6 +123,25 @@ class TrafficLog(Protocol):
 
     def close_erasures(self, use_case: str, requests: Sequence[int], at: datetime) -> None:
         """Mark requests done, and forget whom they named."""
+
+
+class AnsweredDays(Protocol):
+    """The predictions by the day (UTC) on which they were answered, as the lake gets them.
+
+    Columns: those of `TrafficLog`, and row_number, without label and known_at.
+    """
+
+    def days(self, use_case: str, until: date) -> list[date]:
+        """The days before `until` on which anything was answered, in order, as far as it is still held."""
+
+    def rows(self, use_case: str, day: date) -> Batches:
+        """All that is held of a day, by at, request_id and row_number."""
+
+    def late(self, use_case: str) -> dict[date, datetime]:
+        """The days of which rows came, or changed, when they were over; and when the last did, by the log's own clock."""
+
+    def settle(self, use_case: str, day: date, at: datetime) -> None:
+        """Forget that rows of `day` came late, if none came after `at`."""
 
 
 @dataclass(frozen=True, kw_only=True)

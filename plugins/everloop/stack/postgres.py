@@ -108,6 +108,8 @@ class PostgresServer:
             "unix_socket_directories": str(self.socket),
             "unix_socket_permissions": "0700",
             "max_connections": "200",
+            # A query without a time touches each day's partition of the prediction log and its five indexes.
+            "max_locks_per_transaction": "256",
             **self.settings,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

@@ -8,6 +8,7 @@ from typing import Any
 from everloop.decide.release.state import ReleaseState
 from everloop.errors import DataError
 from everloop.ports import Decision, Lake, Ledger, TrafficLog
+from everloop.steps import prediction_log
 from everloop.steps.deciding import decide_and_append
 from everloop.steps.rollback import champions
 from everloop.use_case import UseCase
@@ -18,8 +19,9 @@ KEEP_VERSIONS = timedelta(days=30)
 TRAINING_MARGIN = timedelta(days=7)
 """The longest time from a training snapshot to the release's first row in the ledger."""
 
-COVERED = ("prediction log", "outcomes", "erasure request")
-"""What an erasure reaches. The lake and the online store follow the source system, whose corrections re-open intervals."""
+COVERED = ("prediction log", "prediction log in the lake", "outcomes", "erasure request")
+"""What an erasure reaches. The lake's other tables and the online store follow the source system, whose corrections re-open
+intervals."""
 
 
 def retention(traffic: TrafficLog, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
@@ -28,17 +30,18 @@ def retention(traffic: TrafficLog, use_case: UseCase, *, now: datetime) -> dict[
     return {"before": before.isoformat(), "deleted": traffic.expire(use_case.name, before)}
 
 
-def erasure(traffic: TrafficLog, ledger: Ledger, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
+def erasure(traffic: TrafficLog, lake: Lake, ledger: Ledger, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
     """Carry out the open erasure requests, and write to the ledger how many, never whom.
 
     Killed anywhere, the next run does it again: a request is closed last.
     """
     requests = traffic.erasure_requests(use_case.name)
     if not requests:
-        return {"requests": 0, "predictions": 0, "covered": list(COVERED)}
-    deleted = traffic.erase(use_case.name, sorted(set(requests.values())))
+        return {"requests": 0, "predictions": 0, "predictions_in_lake": 0, "covered": list(COVERED)}
+    entities = sorted(set(requests.values()))
+    deleted, in_lake = traffic.erase(use_case.name, entities), prediction_log.forget(lake, entities)
     numbers = sorted(requests)
-    evidence = {"requests": numbers, "predictions": deleted, "covered": list(COVERED)}
+    evidence = {"requests": numbers, "predictions": deleted, "predictions_in_lake": in_lake, "covered": list(COVERED)}
 
     def erased(state: ReleaseState) -> Decision:
         reason = f"{len(numbers)} requests to be forgotten: {deleted} predictions deleted"

@@ -16,6 +16,7 @@ from everloop.workflow.tasks import task
 PAGE = """
 For every use case that a DAG file defines:
 
+- **prediction_log**: days of answers that are over go to the lake, before anything of them is deleted.
 - **retention**: predictions and outcomes older than the use case keeps are deleted.
 - **erasure**: requests to be forgotten are carried out.
 - **vacuum**: files that no living release and no recent version needs are deleted.
@@ -26,6 +27,14 @@ For every use case that a DAG file defines:
 def names() -> list[str]:
     """The use cases there are."""
     return sorted(use_cases())
+
+
+def prediction_log(name: str) -> Json:
+    """Days of answers go to the lake."""
+    from everloop.steps import prediction_log as step
+
+    loop = connect(use_case(name))
+    return step.export(loop.answered, loop.lake, loop.use_case, now=runs.now())
 
 
 def retention(name: str) -> Json:
@@ -41,7 +50,7 @@ def erasure(name: str) -> Json:
     from everloop.steps import upkeep
 
     loop = connect(use_case(name))
-    return upkeep.erasure(loop.traffic, loop.ledger, loop.use_case, now=runs.now())
+    return upkeep.erasure(loop.traffic, loop.lake, loop.ledger, loop.use_case, now=runs.now())
 
 
 def vacuum(name: str) -> Json:
@@ -64,7 +73,7 @@ def graph() -> DAG:
     """`everloop_upkeep`: daily, each task once a use case."""
     with DAG(
         dag_id="everloop_upkeep",
-        description="Retention, erasure requests, vacuum, ledger verification",
+        description="Prediction log to the lake, retention, erasure requests, vacuum, ledger verification",
         doc_md=PAGE,
         schedule=CronTriggerTimetable("30 3 * * *", timezone="UTC"),
         catchup=False,
@@ -73,6 +82,9 @@ def graph() -> DAG:
         default_args={"owner": "everloop", **OUTSIDE},
     ) as dag:
         found: Any = task(names)()
-        for work in (retention, erasure, vacuum, verify_ledger):
+        kept: Any = task(prediction_log).expand(name=found)
+        for work in (retention, erasure):
+            kept >> task(work).expand(name=found)
+        for work in (vacuum, verify_ledger):
             task(work).expand(name=found)
     return dag
