@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import uvicorn
 
@@ -88,7 +90,7 @@ def server(world: World, serve: Callable[..., Server]) -> Server:
 class Process:
     """The service as its own process, which can be killed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **environ: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         settings = world.settings()
@@ -100,8 +102,14 @@ class Process:
             "EVERLOOP_MLFLOW": settings.mlflow,
             "EVERLOOP_RELEASES": settings.releases,
             "EVERLOOP_SERVE_PORT": str(port),
+            "EVERLOOP_ENGINE": settings.engine,
+            **environ,
         }
-        self._process = subprocess.Popen([sys.executable, "-m", "everloop.serve"], env=environment)
+        self._process = subprocess.Popen([sys.executable, "-m", "everloop.serve"], env=environment, start_new_session=True)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def ready(self) -> bool:
         try:
@@ -109,8 +117,18 @@ class Process:
         except httpx.TransportError:
             return False
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer."""
+        found = []
+        for child in psutil.Process(self._process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie has no command line
+                found += [child] if "everloop.serve.worker" in child.cmdline() else []
+        return found
+
     def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
+        """The whole machine, as it were: all its processes at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
@@ -119,12 +137,12 @@ class Process:
 
 
 @pytest.fixture
-def process(world: World) -> Iterator[Callable[[], Process]]:
+def process(world: World) -> Iterator[Callable[..., Process]]:
     """Starts the service as a process."""
     started: list[Process] = []
 
-    def start() -> Process:
-        started.append(Process(world))
+    def start(**environ: str) -> Process:
+        started.append(Process(world, **environ))
         wait_until(started[-1].ready, 30)
         return started[-1]
 

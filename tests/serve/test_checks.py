@@ -80,4 +80,4 @@ def test_the_shipped_suite_lets_a_real_week_of_flights_through() -> None:
     assert {check.field for check in checks} == set(fields)
     reader = RowReader(fields, checks)
     sent = json.loads(json.dumps([request_of(flight) for flight in week], default=datetime.isoformat))
-    assert len(reader.read(sent, "rows[{}].", MARCH)) == len(week) > 5_000
+    assert len(reader.rows(sent, "rows[{}].", MARCH)) == len(week) > 5_000
