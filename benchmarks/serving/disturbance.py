@@ -49,11 +49,14 @@ class Disturbance:
 
     async def _swap(self) -> None:
         release = next(self._releases)
-        try:
-            await asyncio.to_thread(self._stage.decide, champion=release)
-            self.swaps += 1
-        except (EverloopError, psycopg.Error):
-            return  # the ledger is away for the moment, as for any other decider
+        while True:
+            try:
+                await asyncio.to_thread(self._stage.decide, champion=release)
+            except (EverloopError, psycopg.Error):
+                await asyncio.sleep(0.2)  # the ledger is away for the moment, as for any other decider
+            else:
+                self.swaps += 1
+                return
 
     async def _restart(self) -> None:
         self._database.kill()

@@ -23,6 +23,8 @@ KILL_SECONDS = 1.0
 
 WARM_SHARE = 0.2
 MEMORY_SECONDS = 60.0
+JUDGED_SECONDS = 600.0
+"""A shorter run shows how a process warms up, not whether it leaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ class Memory:
             slope, begin = np.polyfit(*zip(*warm, strict=True), 1)
             first, last = begin + slope * warm[0][0], begin + slope * warm[-1][0]
             record.fact(f"memory of the {name}, slope in MB an hour", round(float(slope) * 3600, 2))
-            record.ratio(f"memory of the {name}, at the end / after it warmed up", float(last / first), target, "lower")
+            if found[-1][0] >= JUDGED_SECONDS:
+                record.ratio(f"memory of the {name}, at the end / after it warmed up", float(last / first), target, "lower")
 
     def _measure(self, at: float) -> None:
         workers = of(self._service, WORKER)

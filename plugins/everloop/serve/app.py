@@ -10,7 +10,10 @@ from everloop.serve.parts import Parts
 from everloop.settings import Settings
 
 
-def create_app(settings: Settings) -> Application:
-    """The application; its parts start with it, so an app can be made without a database."""
+def create_app(settings: Settings, ready_seconds: float = 0.0) -> Application:
+    """The application; its parts start with it, so an app can be made without a database.
+
+    It has started when it can answer, or after `ready_seconds`.
+    """
     parts, access = Parts(settings), Access(settings.api_key)
-    return Application(parts, ScoringRoutes(parts.service, access), admin(parts, access, settings))
+    return Application(parts, ScoringRoutes(parts.service, access), admin(parts, access, settings, ready_seconds))
