@@ -9,7 +9,10 @@ from everloop.serve.parts import Parts
 from everloop.settings import Settings
 
 
-def create_app(settings: Settings) -> Application:
-    """The application; its parts start with it, so an app can be made without a database."""
+def create_app(settings: Settings, ready_seconds: float = 0.0) -> Application:
+    """The application; its parts start with it, so an app can be made without a database.
+
+    It has started when it can answer, or after `ready_seconds`.
+    """
     parts = Parts(settings)
-    return Application(parts, ScoringRoutes(parts.service, parts.access), admin(parts, settings))
+    return Application(parts, ScoringRoutes(parts.service, parts.access), admin(parts, settings, ready_seconds))

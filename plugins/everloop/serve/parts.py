@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.adapters.traffic import PostgresTraffic
@@ -43,6 +45,10 @@ class Parts:
         await self.store.open()
         self.follower.start()
         self.journal.start()
+
+    async def until_ready(self, seconds: float) -> None:
+        """Return when requests may come (see `unready`), or after `seconds`."""
+        await asyncio.to_thread(self.follower.looked.wait, seconds)
 
     async def stop(self) -> None:
         """Finish what is promised, then give the log up."""

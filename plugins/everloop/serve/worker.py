@@ -14,6 +14,8 @@ from everloop.serve.fleet import end_with_parent
 from everloop.settings import read_settings
 
 _BACKLOG = 2_048
+_READY_SECONDS = 30.0
+"""How long a worker that cannot answer yet leaves the port to the others; then it says itself, at /readyz, what it waits for."""
 
 
 def main() -> None:
@@ -25,26 +27,26 @@ def main() -> None:
         handler.addFilter(Redaction(secrets_of(settings)))
     certificate, key = settings.tls() or (None, None)
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, _READY_SECONDS),
         ssl_certfile=certificate,
         ssl_keyfile=key,
+        backlog=_BACKLOG,
         loop="uvloop",
         http="httptools",
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run(sockets=[_listening(sys.argv[1], int(sys.argv[2]))])
+    uvicorn.Server(config).run(sockets=[_bound(sys.argv[1], int(sys.argv[2]))])
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """The kernel spreads new connections over all sockets that listen here."""
+def _bound(host: str, port: int) -> socket.socket:
+    """The kernel spreads new connections over all sockets that listen here: this one shall once the application has started."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     found.bind((host, port))
-    found.listen(_BACKLOG)
     return found
 
 

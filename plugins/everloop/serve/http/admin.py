@@ -38,12 +38,13 @@ class JsonResponse(Response):
         return msgspec.json.encode(content)
 
 
-def admin(parts: Parts, settings: Settings) -> FastAPI:
-    """The application, whose start and stop are those of `parts`."""
+def admin(parts: Parts, settings: Settings, ready_seconds: float) -> FastAPI:
+    """The application, whose start and stop are those of `parts`; see `create_app`."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await parts.start()
+        await parts.until_ready(ready_seconds)
         yield
         await parts.stop()
 

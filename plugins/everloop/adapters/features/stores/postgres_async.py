@@ -23,7 +23,14 @@ CONNECTIONS = 8
 class AsyncPostgresStore:
     """`AsyncOnlineStore` in the schema `online` of a database."""
 
-    errors: tuple[type[Exception], ...] = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    # InternalClientError: the server said that it ends, and the connection is not seen to have ended yet.
+    errors: tuple[type[Exception], ...] = (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    )
 
     def __init__(self, uri: str, seconds: float) -> None:
         self._uri, self._seconds = uri, seconds

@@ -1,0 +1,77 @@
+"""A worker that cannot answer yet leaves the port to those that can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import psycopg
+
+from conftest import free_port
+from serve.world import USE_CASE, World, row, wait_until
+
+LOADED_SECONDS = 60
+
+
+def workers(parent: int) -> list[psutil.Process]:
+    """The eldest first."""
+    found = [one for one in psutil.Process(parent).children() if one.status() != psutil.STATUS_ZOMBIE and _answers(one)]
+    return sorted(found, key=lambda one: one.create_time())
+
+
+def _answers(process: psutil.Process) -> bool:
+    return "everloop.serve.worker" in process.cmdline()
+
+
+def answers(url: str) -> set[int]:
+    """The statuses of some connections of their own, among all who listen."""
+    return {httpx.post(f"{url}/v1/{USE_CASE}/score", json=row()).status_code for _ in range(20)}
+
+
+def listen(port: int) -> int:
+    """How many processes' sockets listen on the port."""
+    return sum(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in psutil.net_connections("tcp"))
+
+
+def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_one_that_serves(world: World) -> None:
+    world.decide(champion=world.publish())
+    port, settings = free_port(), world.settings()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "EVERLOOP_HOME": str(settings.home),
+        "EVERLOOP_DATABASE": settings.database,
+        "EVERLOOP_MLFLOW": settings.mlflow,
+        "EVERLOOP_RELEASES": settings.releases,
+        "EVERLOOP_ENGINE": "xgboost",
+    }
+    command = [sys.executable, "-m", "everloop.serve", "--port", str(port), "--workers", "2"]
+    service = subprocess.Popen(command, env=environment)
+    try:
+        wait_until(lambda: listen(port) == 2, LOADED_SECONDS)
+        with psycopg.connect(world.database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE ledger RENAME TO gone")
+            killed = workers(service.pid)[-1]
+            killed.send_signal(signal.SIGKILL)
+            wait_until(lambda: len(workers(service.pid)) == 2 and killed not in workers(service.pid), LOADED_SECONDS)
+            wait_until(lambda: _asks_in_vain(workers(service.pid)[-1], world), LOADED_SECONDS)
+            assert listen(port) == 1
+            assert answers(f"http://127.0.0.1:{port}") == {200}
+            connection.execute("ALTER TABLE gone RENAME TO ledger")
+        wait_until(lambda: listen(port) == 2, LOADED_SECONDS)
+        assert answers(f"http://127.0.0.1:{port}") == {200}
+    finally:
+        service.terminate()
+        service.wait(timeout=40)
+
+
+def _asks_in_vain(worker: psutil.Process, world: World) -> bool:
+    """Whether the worker has come so far that it is connected to the database, where there is no ledger."""
+    port = int(world.database.rpartition(":")[2].partition("/")[0])
+    time.sleep(0.2)
+    return any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp"))
