@@ -26,7 +26,9 @@ def ours(folder: Path, database: str, work: Work) -> Server:
     """The service as it is installed: every answer is checked, logged and shipped to PostgreSQL; `database` has our schema."""
     releases = folder / "releases"
     release = ReleaseFiles(str(releases)).put(bundle(work.model.read_bytes()))
-    begun = Decision("benchmark", "forced", release, ReleaseState(champion=release), "the only one")
+    begun = Decision(
+        actor="benchmark", action="forced", subject=release, after=ReleaseState(champion=release), reason="the only one"
+    )
     PostgresLedger(database).append(USE_CASE, begun, expected=0, at=BEGIN)
     port = free_port()
     return Server(

@@ -65,11 +65,13 @@ def mlflow(python: Path, work: Work, port: int) -> Server:
 
 
 def kserve(python: Path, work: Work, port: int) -> Server:
-    """KServe's Python SDK, without the log line a request and gRPC."""
+    """KServe's Python SDK without gRPC; its log configuration, as a file, is where its lines a request are turned off."""
+    told = work.model.with_name("kserve.json")
+    told.write_text(json.dumps({"version": 1, "disable_existing_loggers": False, "root": {"level": "WARNING"}}))
     serve = (str(python), str(PROGRAMS / "kserve_model.py"), "--http_port", str(port), "--workers", "1")
     return Server(
         name="KServe",
-        command=(*serve, "--enable_grpc", "false", "--enable_latency_logging", "false", "--access_log_format", ""),
+        command=(*serve, "--enable_grpc", "false", "--enable_latency_logging", "false", "--log_config_file", str(told)),
         port=port,
         path="/v1/models/scoring:predict",
         body=lambda row: _json({"instances": [row]}),
@@ -80,9 +82,7 @@ def kserve(python: Path, work: Work, port: int) -> Server:
 
 
 def bentoml(python: Path, work: Work, port: int) -> Server:
-    """`bentoml serve`, access log off by its configuration file."""
-    told = work.model.with_name("bentoml.yaml")
-    told.write_text(json.dumps({"version": 2, "services": {"*": {"logging": {"access": {"enabled": False}}}}}))
+    """`bentoml serve`."""
     serve = (str(python.with_name("bentoml")), "serve", "bento_service:Scoring", "--working-dir", str(PROGRAMS))
     return Server(
         name="BentoML",
@@ -92,7 +92,7 @@ def bentoml(python: Path, work: Work, port: int) -> Server:
         body=lambda row: _json({"features": row}),
         score=lambda answer: float(json.loads(answer)),
         about="a service with an async api, Booster.inplace_predict",
-        environment={"MODEL": str(work.model), "BENTOML_CONFIG": str(told), "BENTOML_DO_NOT_TRACK": "true"},
+        environment={"MODEL": str(work.model), "BENTOML_DO_NOT_TRACK": "true"},
     )
 
 
@@ -113,6 +113,8 @@ def litserve(python: Path, work: Work, port: int) -> Server:
 def ray_serve(python: Path, work: Work, port: int) -> Server:
     """Ray Serve as its guide to high throughput sets it up: HAProxy in front, the replica in one loop."""
     fast = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+    # Its proxies are killed and made again and again where two cores do not start them within 5 seconds.
+    patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
     return Server(
         name="Ray Serve",
         command=(str(python), str(PROGRAMS / "ray_app.py")),
@@ -121,7 +123,7 @@ def ray_serve(python: Path, work: Work, port: int) -> Server:
         body=lambda row: _json({"features": row}),
         score=lambda answer: json.loads(answer)["score"],
         about="one replica that takes the Starlette request, Booster.inplace_predict; HAProxy and throughput optimised",
-        environment={"MODEL": str(work.model), "PORT": str(port), "RAY_USAGE_STATS_ENABLED": "0", **fast},
+        environment={"MODEL": str(work.model), "PORT": str(port), "RAY_USAGE_STATS_ENABLED": "0", **fast, **patient},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xgboost
 
 
-@bentoml.service(workers=1)
+@bentoml.service(workers=1, logging={"access": {"enabled": False}})
 class Scoring:
     def __init__(self) -> None:
         self.booster = xgboost.Booster(model_file=os.environ["MODEL"])

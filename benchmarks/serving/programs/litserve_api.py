@@ -1,9 +1,6 @@
-"""A LitServe API: `setup`, `decode_request`, `predict`, `encode_response`."""
-
-from __future__ import annotations
+"""A LitServe API: `setup`, `decode_request`, `predict`, `encode_response`; it would take annotations for FastAPI's."""
 
 import os
-from typing import Any
 
 import litserve
 import numpy as np
@@ -11,17 +8,17 @@ import xgboost
 
 
 class Scoring(litserve.LitAPI):
-    def setup(self, device: str) -> None:  # noqa: ARG002
+    def setup(self, device):  # noqa: ARG002
         self.booster = xgboost.Booster(model_file=os.environ["MODEL"])
         self.booster.set_param({"nthread": 1})
 
-    def decode_request(self, request: dict[str, Any]) -> Any:
+    def decode_request(self, request):
         return np.array([request["features"]], dtype=np.float32)
 
-    def predict(self, x: Any) -> Any:
+    def predict(self, x):
         return self.booster.inplace_predict(x)
 
-    def encode_response(self, output: Any) -> dict[str, float]:
+    def encode_response(self, output):
         return {"score": float(output[0])}
 
 
