@@ -15,7 +15,7 @@ from benchmarks.online_store import FEATURES, REQUESTS
 from benchmarks.peers import FEAST, environment
 from benchmarks.process import measure
 from benchmarks.record import Record
-from benchmarks.serving.load import write, wrk
+from benchmarks.serving.load import compact, write, wrk
 from benchmarks.serving.program import Program, first_answer, free_port, loaded, running
 
 ENTITIES = 100_000
@@ -69,7 +69,7 @@ def feature_server(python: Path, repository: Path, port: int) -> Program:
 
 def body(customers: Sequence[Any]) -> bytes:
     """A request for all features of `customers`."""
-    return json.dumps({"features": FEATURES, "entities": {"customer": customers}}, separators=(",", ":")).encode()
+    return compact({"features": FEATURES, "entities": {"customer": customers}})
 
 
 def values(answer: bytes) -> dict[str, list[Any]]:

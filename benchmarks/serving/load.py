@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 PATIENCE_SECONDS = 10
@@ -34,6 +35,11 @@ def wrk() -> str:
     if found := shutil.which("wrk"):
         return found
     raise SystemExit("wrk is not installed, and no load generator in Python is fast enough: run `apt-get install wrk` (Debian)")
+
+
+def compact(value: Any) -> bytes:
+    """JSON in one line without spaces."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def write(bodies: Iterable[bytes], path: Path) -> Path:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.process import ROOT
+from benchmarks.serving.load import compact
 from benchmarks.serving.program import free_port
 from benchmarks.serving.servers import Server
 from benchmarks.serving.work import FEATURES, Row, Work
@@ -51,7 +52,7 @@ def ours(folder: Path, database: str, work: Work) -> Server:
 
 def body(row: Row) -> bytes:
     """One row under its key."""
-    return json.dumps({"key": "row", **dict(zip(FEATURES, row, strict=True))}, separators=(",", ":")).encode()
+    return compact({"key": "row", **dict(zip(FEATURES, row, strict=True))})
 
 
 def score(answer: bytes) -> float:

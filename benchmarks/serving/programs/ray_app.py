@@ -10,8 +10,10 @@ import xgboost
 from ray import serve
 from starlette.requests import Request
 
+QUIET = {"enable_access_log": False}
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 1})
+
+@serve.deployment(num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 1}, logging_config=QUIET)
 class Scoring:
     def __init__(self, model: str) -> None:
         self.booster = xgboost.Booster(model_file=model)
@@ -24,5 +26,5 @@ class Scoring:
 
 if __name__ == "__main__":
     ray.init(include_dashboard=False)
-    serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])}, logging_config={"enable_access_log": False})
+    serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])}, logging_config=QUIET)
     serve.run(Scoring.bind(os.environ["MODEL"]), route_prefix="/score", blocking=True)

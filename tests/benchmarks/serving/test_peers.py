@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.serving import ours
-from benchmarks.serving.peers import PEERS, REQUIREMENTS, XGBOOST
+from benchmarks.serving.peers import PEERS, XGBOOST
 from benchmarks.serving.servers import Server
 from benchmarks.serving.work import FEATURES, Row, Work
 
@@ -20,8 +20,9 @@ NAMED = dict(zip(FEATURES, ROW, strict=True))
 SENT: dict[str, Callable[[Any], list[Any]]] = {
     "FastAPI": lambda told: [told[name] for name in FEATURES],
     "MLflow": lambda told: told["dataframe_split"]["data"][0],
+    "MLflow, tensor": lambda told: told["inputs"][0],
     "KServe": lambda told: told["instances"][0],
-    "BentoML": lambda told: told["features"],
+    "BentoML": lambda told: told["data"][0],
     "LitServe": lambda told: told["features"],
     "Ray Serve": lambda told: told["features"],
 }
@@ -30,8 +31,9 @@ SENT: dict[str, Callable[[Any], list[Any]]] = {
 ANSWERS = {
     "FastAPI": b'{"score":0.75}',
     "MLflow": b'{"predictions": [0.75]}',
+    "MLflow, tensor": b'{"predictions": [0.75]}',
     "KServe": b'{"predictions":[0.75]}',
-    "BentoML": b"0.75",
+    "BentoML": b"[0.75]",
     "LitServe": b'{"score":0.75}',
     "Ray Serve": b'{"score":0.75}',
 }
@@ -39,12 +41,13 @@ ANSWERS = {
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    (tmp_path / "mlflow").mkdir()  # as if the model had been kept for MLflow already
+    for name in ("MLflow", "MLflow, tensor"):
+        (tmp_path / name).mkdir()  # as if the model had been kept for MLflow already
     return Work(tmp_path / "model.ubj", (ROW,), (0.75,))
 
 
 def server(name: str, work: Work) -> Server:
-    return PEERS[name](Path("/env/bin/python"), work, 8123)
+    return PEERS[name].server(Path("/env/bin/python"), work, 8123)
 
 
 @pytest.mark.parametrize("name", list(PEERS))
@@ -62,7 +65,7 @@ def test_a_peer_runs_in_its_own_environment_on_the_port_that_is_asked(name: str,
     assert peer.name == name
     assert Path(peer.command[0]).parent == Path("/env/bin")
     assert "8123" in [*peer.command, *peer.environment.values()]
-    assert all("==" in requirement for requirement in (*REQUIREMENTS[name], XGBOOST))
+    assert all("==" in requirement for requirement in (*PEERS[name].requirements, XGBOOST))
 
 
 def test_mlflow_is_told_the_columns_of_its_row(work: Work) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.serving.program import ServerError, first_answer, free_port, running
+from benchmarks.serving.load import write
+from benchmarks.serving.program import ServerError, first_answer, free_port, loaded, running
 from benchmarks.serving.servers import Server, check
 from benchmarks.serving.usage import tree, usage
 from benchmarks.serving.work import Work
@@ -22,9 +24,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
 class Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(int(sys.argv[2]))
+        self.send_header("Content-Length", str(len(sys.argv[3])))
         self.end_headers()
         self.wfile.write(sys.argv[3].encode())
 
@@ -78,3 +83,18 @@ def test_a_server_that_ends_is_not_waited_for_and_its_last_words_are_told(tmp_pa
     server = answering(program="raise SystemExit('no model here')")
     with pytest.raises(ServerError, match=r"(?s)ended with 1; .*no model here"):
         checked(server, tmp_path / "log")
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_a_load_without_error_tells_its_speed_and_one_with_errors_is_refused(tmp_path: Path) -> None:
+    bodies = write([b"[0]", b"[1]"], tmp_path / "bodies")
+    right, wrong = answering(), answering(status=500)
+    with running(right, tmp_path / "log") as process:
+        first_answer(right, process, b"[0]", lambda answer: answer.is_success)
+        found = loaded(right, bodies, 1, 1)
+    assert 0 < found.p50_ms <= found.p99_ms
+    assert found.per_second == pytest.approx(found.requests / found.seconds)
+    with running(wrong, tmp_path / "log") as process:
+        first_answer(wrong, process, b"[0]", lambda _: True)
+        with pytest.raises(ServerError, match=r"small failed (\d+) of \1 requests at 1 connections"):
+            loaded(wrong, bodies, 1, 1)
