@@ -21,6 +21,7 @@ from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
 from everloop.serve.journal import Journal
 from everloop.serve.metrics import Metrics
+from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Problem, Refused, refuse
 from everloop.serve.push import Pusher, push
 from everloop.serve.release import LoadedRelease
@@ -45,7 +46,7 @@ class Service:
         self._ids = RequestIds()
         self._traffic = traffic
         self._pusher = Pusher()
-        self._in_flight: dict[str, int] = {}
+        self.in_flight: dict[str, int] = {}
 
     def limits(self, use_case: str) -> ServicePolicy:
         """The limits of a use case, by its serving release."""
@@ -60,15 +61,18 @@ class Service:
             raise refuse(503, "use_case", use_case, f"has nothing that answers: {reason}", f"look at GET /v1/{use_case}")
         raise self._unknown(use_case)
 
-    async def score(self, serving: Serving, block: Block, explain: bool, at: datetime, began: float) -> Answer:
-        """Answer rows; they are in the prediction log before this returns. `began`: `time.perf_counter` when they came."""
-        request = Request(self._ids(), serving, block, explain, at, began)
+    def name(self) -> str:
+        """A name for a request that came."""
+        return self._ids()
+
+    async def score(self, request: Request) -> Answer:
+        """Answer rows; they are in the prediction log before this returns."""
         answer = await self._ticks.answer(request)
         if None in answer.scores:
             raise refuse(
                 500,
                 "release",
-                serving.champion.id,
+                request.serving.champion.id,
                 "could not score this request",
                 f"tell the owner; request {request.id} is in the log",
             )
@@ -123,7 +127,7 @@ class Service:
             if (serving := self._follower.serving(use_case)) is None:
                 continue
             for view, newest in (await self._store.newest(serving.champion.manifest.plan)).items():
-                self.metrics.newest.labels(use_case, view).set(newest.timestamp())
+                self.metrics.newest.note(use_case, view, newest)
 
     def state(self, use_case: str) -> dict[str, Any]:
         """Who serves, what is loaded, what a request looks like."""
@@ -159,18 +163,18 @@ class Service:
     @contextmanager
     def place(self, use_case: str, maximum: int) -> Iterator[None]:
         """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
-        taken = self._in_flight.get(use_case, 0)
+        taken = self.in_flight.get(use_case, 0)
         if taken >= maximum:
+            self.metrics.overloaded(use_case)
             raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again", 1.0)
-        self._in_flight[use_case] = taken + 1
-        self.metrics.in_flight.labels(use_case).inc()
+        self.in_flight[use_case] = taken + 1
         try:
             yield
         finally:
-            self._in_flight[use_case] -= 1
-            self.metrics.in_flight.labels(use_case).dec()
+            self.in_flight[use_case] -= 1
 
-    def _count(self, answered: Answered) -> None:
+    def _count(self, answered: Answered, marks: Marks) -> None:
+        self.metrics.batch(marks)
         for record in answered.records:
             self.metrics.answered_row(record)
 

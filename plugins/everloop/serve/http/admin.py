@@ -19,6 +19,7 @@ from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import described
 from everloop.serve.metrics import CONTENT_TYPE
+from everloop.serve.observe.context import CURRENT, TRACEPARENT, Named
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.rows import decode
@@ -77,6 +78,7 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
     async def metrics() -> Response:
         """Prometheus' exposition format."""
         await parts.service.look_at_features()
+        parts.present.tell()
         return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
 
 
@@ -127,11 +129,12 @@ class _Routes:
         self, request: Request, use_case: str, route: str, scope: Scope, act: Callable[[dict[bytes, bytes]], Awaitable[Any]]
     ) -> Response:
         """Let a route act for those who may; count it, time it, and answer its refusal."""
-        began, status, label, headers = time.perf_counter(), 200, "", request.scope["headers"]
+        began, status, label, headers = time.perf_counter(), 200, "", dict(request.scope["headers"])
+        CURRENT.set(Named(self._service.name(), headers.get(TRACEPARENT)))
         try:
-            admitted(self._access, headers, scope)
+            admitted(self._access, request.scope["headers"], scope)
             label = use_case
-            return JsonResponse(await act(dict(headers)))
+            return JsonResponse(await act(headers))
         except Refused as refused:
             status = refused.status
             return JsonResponse(refused.body(), status, headers=refused.headers())

@@ -6,15 +6,22 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
 from everloop.serve.http.reply import Send, send_refusal, send_reply
+from everloop.serve.observe.context import CURRENT, TRACEPARENT, Named
+from everloop.serve.observe.passage import Passage
+from everloop.serve.observe.tracing import Tracing
 from everloop.serve.problems import Refused, refuse
+from everloop.serve.request import Request
 from everloop.serve.service import Service
 from everloop.serve.shapes.shape import Reply, Shape
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 _LOG = logging.getLogger("everloop.serve")
 
@@ -28,40 +35,65 @@ class Route(NamedTuple):
 
 
 class ScoringRoutes:
-    """Reads a request, has it answered, writes the answer; counts and times all of them."""
+    """Reads a request, has it answered, writes the answer; counts, times and, where `tracing` is given, traces all of them."""
 
-    def __init__(self, service: Service, access: Access) -> None:
-        self._service, self._access = service, access
+    def __init__(self, service: Service, access: Access, tracing: Tracing | None) -> None:
+        self._service, self._access, self._tracing = service, access, tracing
 
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began, status, use_case = time.perf_counter(), 200, ""
+        passage, headers, status = Passage(self._service.name(), "", time.perf_counter()), dict(scope["headers"]), 200
+        span = self._enter(route, passage, headers)
         try:
             admitted(self._access, scope["headers"], Scope.SCORE)
-            use_case = route.use_case
-            reply = await self._reply(route, dict(scope["headers"]), receive, began)
-            await send_reply(send, 200, reply)
+            passage.use_case = route.use_case
+            reply = await self._reply(route, passage, headers, receive)
+            await send_reply(send, 200, reply, passage.id)
         except Refused as refused:
             status = refused.status
-            await send_refusal(send, refused)
+            await send_refusal(send, refused, passage.id)
         except ClientGoneError:
             status = 499
         except Exception:
             status = 500
             _LOG.exception("%s failed", scope["path"])
-            await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN))
+            await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN), passage.id)
         finally:
-            self._service.metrics.answered(use_case, route.name, status, time.perf_counter() - began)
+            self._leave(route, passage, status, span)
 
-    async def _reply(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, began: float) -> Reply:
+    async def _reply(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes], receive: Receive) -> Reply:
         serving = self._service.serving(route.use_case)
         release = serving.champion
         with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):
             body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
             now = datetime.now(UTC)
             asked = route.shape.read(release, body, headers, now)
-            answer = await self._service.score(serving, asked.block, asked.explain, now, began)
+            passage.read = time.perf_counter()
+            request = Request(passage.id, serving, asked.block, asked.explain, now, passage.began)
+            try:
+                answer = await self._service.score(request)
+            finally:
+                passage.marks = request.marks
+            passage.told = time.perf_counter()
             return route.shape.write(answer, asked.context)
+
+    def _enter(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes]) -> Span | None:
+        """Give what is logged from here on the request's names."""
+        if self._tracing is None:
+            CURRENT.set(Named(passage.id, headers.get(TRACEPARENT)))
+            return None
+        span = self._tracing.begin(passage, f"POST {route.name}", headers)
+        span.set_attribute("everloop.use_case", route.use_case)
+        CURRENT.set(Named(passage.id, self._tracing.traceparent(span)))
+        return span
+
+    def _leave(self, route: Route, passage: Passage, status: int, span: Span | None) -> None:
+        until, metrics = time.perf_counter(), self._service.metrics
+        metrics.answered(passage.use_case, route.name, status, until - passage.began)
+        if passage.told:
+            metrics.passed(passage, until)
+        if self._tracing is not None and span is not None:
+            self._tracing.end(span, passage, status, until)
 
 
 _SEND_AGAIN = "send it again; if it persists, the service's log says why"
