@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STAGE_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 1)
+STAGES = ("read", "features", "score", "log", "write")
 _UNKNOWN = (401, 403, 404)
 
 
@@ -69,6 +71,7 @@ class Metrics:
         self._failures = self._counts("arm_failures", "Rows that the assigned release could not score.", "use_case", "arm")
         self._shed = self._counts("shadow_rows_shed", "Rows that the shadow did not score for lack of time.", "use_case")
         self._overload = self._counts("overload_refusals", "Requests refused since too many were in flight.", "use_case")
+        self._stages_of = cache(lambda use_case: tuple(self._stages.of(use_case, stage) for stage in STAGES))
         self._tallies = [one for one in vars(self).values() if isinstance(one, Counts | Times)]
         self._swaps = Counter("everloop_swaps", "Changes of the serving release.", ("use_case",), registry=self._registry)
 
@@ -103,25 +106,26 @@ class Metrics:
     def answered(self, use_case: str, route: str, status: int, seconds: float) -> None:
         """Note an answered request. Whose key or path nobody knows gets no label: whoever calls could grow them without end."""
         label = "" if status in _UNKNOWN else use_case
-        self._requests.add((label, route, str(status)))
-        self._seconds.add((label, route), seconds)
+        self._requests.add((label, route, status))
+        self._seconds.of(label, route).add(seconds)
 
     def passed(self, passage: Passage, until: float) -> None:
         """Note the stages of an answered request that are its own."""
-        self._stages.add((passage.use_case, "read"), passage.read - passage.began)
-        self._stages.add((passage.use_case, "write"), until - passage.told)
+        read, _, _, _, write = self._stages_of(passage.use_case)
+        read.add(passage.read - passage.began)
+        write.add(until - passage.told)
 
     def batch(self, marks: Marks) -> None:
         """Note the stages that the requests of a batch shared."""
-        add, use_case = self._stages.add, marks.use_case
-        add((use_case, "features"), marks.features - marks.began)
-        add((use_case, "score"), marks.score - marks.features)
-        add((use_case, "log"), marks.log - marks.score)
+        _, features, score, log, _ = self._stages_of(marks.use_case)
+        features.add(marks.features - marks.began)
+        score.add(marks.score - marks.features)
+        log.add(marks.log - marks.score)
 
     def answered_row(self, row: Record) -> None:
         """Note a row, as it is logged."""
         self._rows.add((row.use_case, row.arm, row.release))
-        self._arm_seconds.add((row.use_case, row.arm), row.latency_ms / 1000)
+        self._arm_seconds.of(row.use_case, row.arm).add(row.latency_ms / 1000)
         if row.error:
             self._failures.add((row.use_case, row.arm))
         for flag in row.flags:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from everloop.errors import ConfigurationError
-from everloop.serve.observe.context import CURRENT, Named
+from everloop.serve.observe.passage import CURRENT, Passage
 from everloop.serve.observe.logs import handler
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -32,7 +32,7 @@ def test_json_lines_have_the_request_its_trace_and_what_extra_gave(
     log: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.addHandler(handler("json"))
-    CURRENT.set(Named("r1", f"00-{TRACE}-b7ad6b7169203331-01".encode()))
+    CURRENT.set(Passage("r1", 0.0, f"00-{TRACE}-b7ad6b7169203331-01".encode()))
     log.warning("slow: %d ms", 12, extra={"rows": 3})
     (line,) = lines(capsys)
     assert (line["message"], line["level"], line["logger"], line["rows"]) == ("slow: 12 ms", "warning", "everloop.test", 3)
@@ -55,7 +55,7 @@ def test_a_traceback_and_line_breaks_stay_on_one_json_line(log: logging.Logger, 
 def test_a_plain_line_ends_with_the_requests_names(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     log.addHandler(handler("plain"))
     log.info("begun")
-    CURRENT.set(Named("r1", None))
+    CURRENT.set(Passage("r1", 0.0, None))
     log.info("failed")
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("INFO everloop.test: begun")

@@ -20,7 +20,7 @@ def test_times_are_those_of_prometheus_own_histogram() -> None:
     # Steps of a power of two add up exactly, in whatever order.
     seconds = [*np.random.default_rng(1).integers(0, 2**10, 500) / 2**12, *BOUNDS, 7.0]
     for number, one in enumerate(seconds):
-        times.add(("score",), float(one))
+        times.of("score").add(float(one))
         reference.labels("score").observe(float(one))
         if number % 100 == 0:
             times.flush()

@@ -19,7 +19,7 @@ from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import described
 from everloop.serve.metrics import CONTENT_TYPE
-from everloop.serve.observe.context import CURRENT, TRACEPARENT, Named
+from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.rows import decode
@@ -130,7 +130,7 @@ class _Routes:
     ) -> Response:
         """Let a route act for those who may; count it, time it, and answer its refusal."""
         began, status, label, headers = time.perf_counter(), 200, "", dict(request.scope["headers"])
-        CURRENT.set(Named(self._service.name(), headers.get(TRACEPARENT)))
+        CURRENT.set(Passage(self._service.name(), began, headers.get(TRACEPARENT)))
         try:
             admitted(self._access, request.scope["headers"], scope)
             label = use_case

@@ -12,8 +12,7 @@ from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
 from everloop.serve.http.reply import Send, send_refusal, send_reply
-from everloop.serve.observe.context import CURRENT, TRACEPARENT, Named
-from everloop.serve.observe.passage import Passage
+from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.observe.tracing import Tracing
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Request
@@ -42,7 +41,8 @@ class ScoringRoutes:
 
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        passage, headers, status = Passage(self._service.name(), "", time.perf_counter()), dict(scope["headers"]), 200
+        began, headers, status = time.perf_counter(), dict(scope["headers"]), 200
+        passage = Passage(self._service.name(), began, headers.get(TRACEPARENT))
         span = self._enter(route, passage, headers)
         try:
             admitted(self._access, scope["headers"], Scope.SCORE)
@@ -78,13 +78,12 @@ class ScoringRoutes:
             return route.shape.write(answer, asked.context)
 
     def _enter(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes]) -> Span | None:
-        """Give what is logged from here on the request's names."""
+        """Give what is logged from here on the request's names; begin its span."""
+        CURRENT.set(passage)
         if self._tracing is None:
-            CURRENT.set(Named(passage.id, headers.get(TRACEPARENT)))
             return None
         span = self._tracing.begin(passage, f"POST {route.name}", headers)
         span.set_attribute("everloop.use_case", route.use_case)
-        CURRENT.set(Named(passage.id, self._tracing.traceparent(span)))
         return span
 
     def _leave(self, route: Route, passage: Passage, status: int, span: Span | None) -> None:

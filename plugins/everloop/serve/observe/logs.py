@@ -12,7 +12,7 @@ import msgspec
 
 from everloop.errors import ConfigurationError
 from everloop.serve.access.redact import Redaction
-from everloop.serve.observe.context import CURRENT
+from everloop.serve.observe.passage import CURRENT
 
 PLAIN, JSON = "plain", "json"
 
@@ -45,7 +45,7 @@ class RequestNames(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
         if (current := CURRENT.get()) is not None:
-            record.request_id = current.request_id
+            record.request_id = current.id
             if (trace := current.trace_id) is not None:
                 record.trace_id = trace
         return True

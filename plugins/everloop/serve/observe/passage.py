@@ -1,8 +1,15 @@
-"""When a request came through which stage, on the clock of `time.perf_counter`, in seconds."""
+"""A request's way through the service: its names, and when it came through which stage (`time.perf_counter`, seconds)."""
 
 from __future__ import annotations
 
+import re
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+TRACEPARENT = b"traceparent"
+"""The header that W3C Trace Context defines (https://www.w3.org/TR/trace-context/#traceparent-header)."""
+
+_FORM = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 @dataclass(slots=True)
@@ -26,11 +33,25 @@ class Marks:
 
 @dataclass(slots=True)
 class Passage:
-    """One request. `read`: its rows were typed and checked; `told`: its answer was there; 0 where it did not come so far."""
+    """One request. `traceparent`: that which it came with, or is given. `use_case`: empty until its key was found good.
+
+    `read`: its rows were typed and checked; `told`: its answer was there; 0 where it did not come so far.
+    """
 
     id: str
-    use_case: str
     began: float
+    traceparent: bytes | None = None
+    use_case: str = ""
     read: float = 0.0
     told: float = 0.0
     marks: Marks | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """32 hex digits; `None` without a valid `traceparent`."""
+        found = self.traceparent and _FORM.fullmatch(self.traceparent)
+        return found[1].decode() if found else None
+
+
+CURRENT: ContextVar[Passage | None] = ContextVar("everloop_request", default=None)
+"""The request that is worked on: what log lines bear. Each runs in a task, and so in a context, of its own."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import prometheus_client
 
-Labels = tuple[str, ...]
+Labels = tuple[str | int, ...]
 
 
 class Histogram(prometheus_client.Histogram):  # type: ignore[misc]
@@ -44,24 +44,41 @@ class Counts:
             self._counter.labels(*labels).inc(times)
 
 
+class Seconds:
+    """Observations of one series."""
+
+    __slots__ = ("_bounds", "buckets", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.buckets, self.total = [0] * (len(self._bounds) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        """Note one."""
+        self.buckets[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+
 class Times:
     """A histogram of seconds, by label values. `bounds`: the buckets' upper ones, ascending."""
 
     def __init__(self, histogram: Histogram, bounds: Sequence[float]) -> None:
         self._histogram, self._bounds = histogram, tuple(bounds)
-        self._nothing = [0.0] * (len(self._bounds) + 1)
-        self._now: dict[Labels, tuple[list[float], list[float]]] = {}
+        self._known: dict[Labels, Seconds] = {}
 
-    def add(self, labels: Labels, seconds: float) -> None:
-        """Note one observation."""
-        found = self._now.get(labels)
-        if found is None:
-            found = self._now[labels] = self._nothing.copy(), [0.0]
-        found[0][bisect_left(self._bounds, seconds)] += 1
-        found[1][0] += seconds
+    def of(self, *labels: str) -> Seconds:
+        """One series, to be kept by who notes often."""
+        if (found := self._known.get(labels)) is None:
+            found = self._known[labels] = Seconds(self._bounds)
+        return found
 
     def flush(self) -> None:
         """Bring what was noted to the histogram."""
-        noted, self._now = self._now, {}
-        for labels, (buckets, (total,)) in noted.items():
-            self._histogram.labels(*labels).merge(buckets, total)
+        for labels, noted in self._known.items():
+            if any(noted.buckets):
+                self._histogram.labels(*labels).merge(noted.buckets, noted.total)
+                noted.clear()

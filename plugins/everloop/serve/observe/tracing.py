@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from everloop import __version__
-from everloop.serve.observe.context import TRACEPARENT
-from everloop.serve.observe.passage import Passage
+from everloop.serve.observe.passage import TRACEPARENT, Passage
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -37,20 +36,18 @@ class Tracing:
         self._extract = TraceContextTextMapPropagator().extract
 
     def begin(self, passage: Passage, route: str, headers: Mapping[bytes, bytes]) -> Span:
-        """The span of a request, a child of its `traceparent` if it has one."""
+        """The span of a request, a child of its `traceparent` if it has one; what is logged names the span's trace."""
         parent = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
-        return self._tracer.start_span(
+        span = self._tracer.start_span(
             route,
             self._extract(parent),
             self._trace.SpanKind.SERVER,
             {"everloop.request_id": passage.id, "http.request.method": "POST"},
             start_time=_epoch(passage.began),
         )
-
-    def traceparent(self, span: Span) -> bytes:
-        """What the request's log lines bear."""
         found = span.get_span_context()
-        return b"00-%032x-%016x-%02x" % (found.trace_id, found.span_id, found.trace_flags)
+        passage.traceparent = b"00-%032x-%016x-%02x" % (found.trace_id, found.span_id, found.trace_flags)
+        return span
 
     def end(self, span: Span, passage: Passage, status: int, until: float) -> None:
         """Close a request's span, with one for each stage that it came through."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from everloop.serve.observe.context import Named
+from everloop.serve.observe.passage import Passage
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.mark.parametrize("header", [f"00-{TRACE}-b7ad6b7169203331-01", f"cc-{TRACE}-b7ad6b7169203331-01-what-may-come"])
 def test_a_traceparent_names_its_trace(header: str) -> None:
-    assert Named("r1", header.encode()).trace_id == TRACE
+    assert Passage("r1", 0.0, header.encode()).trace_id == TRACE
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_a_traceparent_names_its_trace(header: str) -> None:
     ],
 )
 def test_what_is_no_traceparent_names_none(header: bytes | None) -> None:
-    assert Named("r1", header).trace_id is None
+    assert Passage("r1", 0.0, header).trace_id is None
