@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import Stage
 from serve.conftest import Process, Server
-from serve.world import AT, USE_CASE, World, row, wait_until
+from serve.world import AT, USE_CASE, World, row, wait_until, without
 
 
 def samples(server: Server, name: str) -> dict[tuple[str, ...], float]:
@@ -54,8 +54,24 @@ def test_what_is_refused_for_overload_and_what_is_in_flight_is_told(world: World
     server.follow(world.decide(champion=world.publish(service=ServicePolicy(maximum_in_flight=0))))
     assert server.score(**row()).status_code == 429
     assert samples(server, "everloop_overload_refusals_total") == {(): 1}
+    assert samples(server, "everloop_failed_requests_total") == {(): 1}
     server.parts.service.in_flight[USE_CASE] = 7
     assert samples(server, "everloop_in_flight") == {(): 7}
+
+
+def test_requests_are_held_against_what_the_use_case_promises(world: World, server: Server) -> None:
+    server.follow(world.decide(champion=world.publish(service=ServicePolicy(latency_ms=1e-6, error_rate=0.01))))
+    assert samples(server, "everloop_failed_requests_total") == samples(server, "everloop_slow_requests_total") == {(): 0}
+    server.score(**row())
+    server.score(**row(distance=-1))
+    assert samples(server, "everloop_slow_requests_total") == {(): 2}
+    assert samples(server, "everloop_failed_requests_total") == {(): 0}, "a refusal for what the client sent is no failure"
+    with without(world.settings().home / "prediction_log"):
+        server.parts.journal.log.close()
+        assert server.score(**row()).status_code == 503
+    assert samples(server, "everloop_failed_requests_total") == {(): 1}
+    assert samples(server, "everloop_objective_error_ratio") == {(): 0.01}
+    assert samples(server, "everloop_objective_latency_seconds") == {(): 1e-9}
 
 
 def test_the_releases_in_service_are_told_by_role_and_those_that_were_are_zero(world: World, server: Server) -> None:
@@ -101,10 +117,10 @@ def test_staleness_and_the_log_are_told(server: Server) -> None:
     assert server.client.post(f"/v1/{USE_CASE}/push/weather", json={"rows": [observed]}).status_code == 200
     known = datetime(2013, 4, 1, 11, 15, tzinfo=UTC).timestamp()
     assert samples(server, "everloop_feature_newest_event_timestamp_seconds") == {("weather",): known}
-    wait_until(lambda: samples(server, "everloop_log_shipped_rows_total") == {(): 1})
+    wait_until(lambda: server.world.rows("SELECT count(*) FROM prediction") == [(1,)])
     wait_until(lambda: samples(server, "everloop_log_unshipped_bytes") == {(): 0})
     assert samples(server, "everloop_log_oldest_unshipped_age_seconds") == {(): 0}
-    assert samples(server, "everloop_log_set_aside_total") == {(): 0}
+    assert samples(server, "everloop_log_set_aside_bytes") == {(): 0}
     assert samples(server, "everloop_log_shipper_problem") == {(): 0}
     assert abs(samples(server, "everloop_log_shipper_heartbeat_timestamp_seconds")[()] - time.time()) < 30
 

@@ -20,6 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STAGE_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 1)
 STAGES = ("read", "features", "score", "log", "write")
+_FAILED = 500
 _UNKNOWN = (401, 403, 404)
 
 
@@ -71,6 +72,10 @@ class Metrics:
         self._failures = self._counts("arm_failures", "Rows that the assigned release could not score.", "use_case", "arm")
         self._shed = self._counts("shadow_rows_shed", "Rows that the shadow did not score for lack of time.", "use_case")
         self._overload = self._counts("overload_refusals", "Requests refused since too many were in flight.", "use_case")
+        self._failed = self._counts(
+            "failed_requests", "Scoring requests answered with 5xx, or refused since too many were in flight.", "use_case"
+        )
+        self._slow = self._counts("slow_requests", "Scoring requests that took longer than the use case promises.", "use_case")
         self._stages_of = cache(lambda use_case: tuple(self._stages.of(use_case, stage) for stage in STAGES))
         self._tallies = [one for one in vars(self).values() if isinstance(one, Counts | Times)]
         self._swaps = Counter("everloop_swaps", "Changes of the serving release.", ("use_case",), registry=self._registry)
@@ -99,6 +104,12 @@ class Metrics:
         self.release_problem = self._gauge(
             "release_problem", "1 while what the ledger asks for is not wholly in effect in a worker.", "livemax", "use_case"
         )
+        self.promised_errors = self._gauge(
+            "objective_error_ratio", "The share of failed requests that the use case allows.", "livemin", "use_case"
+        )
+        self.promised_seconds = self._gauge(
+            "objective_latency_seconds", "What 99 of 100 requests are to be faster than.", "livemin", "use_case"
+        )
         self.problem = self._gauge(
             "problem", "1 while a worker cannot reach a part: ledger, online_store, log_disk.", "livemax", "part"
         )
@@ -109,8 +120,19 @@ class Metrics:
         self._requests.add((label, route, status))
         self._seconds.of(label, route).add(seconds)
 
-    def passed(self, passage: Passage, until: float) -> None:
-        """Note the stages of an answered request that are its own."""
+    def know(self, use_case: str) -> None:
+        """Begin the series of what goes wrong at 0: Prometheus sees no rise in a series that begins with its first event."""
+        for counts in (self._failed, self._slow, self._overload, self._shed):
+            counts.add((use_case,), 0)
+
+    def scored(self, passage: Passage, status: int, until: float) -> None:
+        """Note a scoring request against what its use case promises, and the stages that are its own."""
+        if status >= _FAILED:
+            self._failed.add((passage.use_case,))
+        if until - passage.began > passage.promised:
+            self._slow.add((passage.use_case,))
+        if not passage.told:
+            return
         read, _, _, _, write = self._stages_of(passage.use_case)
         read.add(passage.read - passage.began)
         write.add(until - passage.told)
@@ -138,6 +160,7 @@ class Metrics:
     def overloaded(self, use_case: str) -> None:
         """Note a request that was refused since too many were in flight."""
         self._overload.add((use_case,))
+        self._failed.add((use_case,))
 
     def swapped(self, use_case: str, seconds: float) -> None:
         """Note that another release serves; from any thread."""

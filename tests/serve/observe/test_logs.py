@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from everloop.errors import ConfigurationError
-from everloop.serve.observe.passage import CURRENT, Passage
 from everloop.serve.observe.logs import handler
+from everloop.serve.observe.passage import CURRENT, Passage
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SECRET = "correct-horse-battery"

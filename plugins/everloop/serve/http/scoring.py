@@ -64,6 +64,7 @@ class ScoringRoutes:
     async def _reply(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes], receive: Receive) -> Reply:
         serving = self._service.serving(route.use_case)
         release = serving.champion
+        passage.promised = release.manifest.service.latency_ms / 1000
         with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):
             body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
             now = datetime.now(UTC)
@@ -89,8 +90,7 @@ class ScoringRoutes:
     def _leave(self, route: Route, passage: Passage, status: int, span: Span | None) -> None:
         until, metrics = time.perf_counter(), self._service.metrics
         metrics.answered(passage.use_case, route.name, status, until - passage.began)
-        if passage.told:
-            metrics.passed(passage, until)
+        metrics.scored(passage, status, until)
         if self._tracing is not None and span is not None:
             self._tracing.end(span, passage, status, until)
 

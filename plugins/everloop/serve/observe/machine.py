@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 
+from everloop.serve.log.aside import ASIDE
 from everloop.serve.log.status import Status, read_status
 
 
@@ -23,6 +24,8 @@ class PredictionLogCollector:
         """See prometheus_client's `Collector`."""
         if (status := read_status(self._folder)) is not None:
             yield from _told(status, datetime.now(UTC))
+            words = "Size of the file of what PostgreSQL cannot hold: to be looked at, and deleted."
+            yield GaugeMetricFamily("everloop_log_set_aside_bytes", words, _size(self._folder / ASIDE))
 
 
 def _told(status: Status, now: datetime) -> Iterator[Any]:
@@ -35,8 +38,10 @@ def _told(status: Status, now: datetime) -> Iterator[Any]:
         ("shipper_heartbeat_timestamp_seconds", "When the shipper last told how it goes.", status.at.timestamp()),
     ):
         yield GaugeMetricFamily(f"everloop_log_{name}", words, value)
-    yield CounterMetricFamily("everloop_log_shipped_rows", "Rows brought to PostgreSQL by this shipper.", status.shipped_rows)
-    yield CounterMetricFamily("everloop_log_set_aside", "Parts of the log that PostgreSQL cannot hold.", status.set_aside)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 class WorkersCollector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 
 TRACEPARENT = b"traceparent"
 """The header that W3C Trace Context defines (https://www.w3.org/TR/trace-context/#traceparent-header)."""
@@ -35,13 +36,15 @@ class Marks:
 class Passage:
     """One request. `traceparent`: that which it came with, or is given. `use_case`: empty until its key was found good.
 
-    `read`: its rows were typed and checked; `told`: its answer was there; 0 where it did not come so far.
+    `promised`: seconds within which its use case answers, once known. `read`: its rows were typed and checked; `told`: its answer
+    was there; 0 where it did not come so far.
     """
 
     id: str
     began: float
     traceparent: bytes | None = None
     use_case: str = ""
+    promised: float = inf
     read: float = 0.0
     told: float = 0.0
     marks: Marks | None = None

@@ -77,11 +77,14 @@ class Present:
             self._metrics.problem.labels(part).set(problem is not None)
 
     def _use_case(self, use_case: str, serving: Serving | None) -> None:
+        self._metrics.know(use_case)
         self._metrics.unserved.labels(use_case).set(serving is None)
         self._metrics.release_problem.labels(use_case).set(serving is not None and serving.problem is not None)
         if serving is not None:
-            through = serving.champion.manifest.trained_through.timestamp()
-            self._metrics.trained_through.labels(use_case).set(through)
+            manifest = serving.champion.manifest
+            self._metrics.trained_through.labels(use_case).set(manifest.trained_through.timestamp())
+            self._metrics.promised_errors.labels(use_case).set(manifest.service.error_rate)
+            self._metrics.promised_seconds.labels(use_case).set(manifest.service.latency_ms / 1000)
 
     def _releases(self, serving: Mapping[str, Serving]) -> None:
         """Those that are in service are 1; those that were go to 0, since files that are shared forget no label."""
