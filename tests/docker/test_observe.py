@@ -42,6 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     write_status(folder, told)
     metrics = Metrics(folder)
     happen(metrics, now)
+    metrics.flush()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.text().decode()):
         for sample in family.samples:

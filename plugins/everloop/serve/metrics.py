@@ -177,8 +177,7 @@ class Metrics:
             tally.flush()
 
     def text(self) -> bytes:
-        """The exposition format."""
-        self.flush()
+        """The exposition format, as of the last `flush`; from any thread."""
         return bytes(generate_latest(self._shown))
 
     def _counts(self, name: str, words: str, *labels: str) -> Counts:

@@ -22,6 +22,7 @@ for _ in range(int(sys.argv[1])):
     metrics.answered("trips", "score", 200, 0.003)
 metrics.in_flight.labels("trips").set(3)
 metrics.trained_through.labels("trips").set(float(sys.argv[1]))
+metrics.flush()
 print(metrics.text().decode())
 sys.stdout.flush()
 sys.stdin.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -79,7 +80,8 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
         """Prometheus' exposition format."""
         await parts.service.look_at_features()
         parts.present.tell()
-        return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
+        # Adding up the files of many workers takes milliseconds, in which this one is to answer.
+        return Response(await asyncio.to_thread(parts.metrics.text), media_type=CONTENT_TYPE)
 
 
 def _served(parts: Parts, use_case: str) -> dict[str, Any]:

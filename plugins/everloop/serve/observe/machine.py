@@ -75,6 +75,6 @@ class NewestEvents:
         """See prometheus_client's `Collector`."""
         words = "The latest event time that a view holds online."
         family = GaugeMetricFamily("everloop_feature_newest_event_timestamp_seconds", words, labels=("use_case", "view"))
-        for labels, moment in self._known.items():
+        for labels, moment in list(self._known.items()):  # a copy, since the event loop may add to it
             family.add_metric(labels, moment)
         yield family

@@ -51,14 +51,13 @@ class Present:
         while True:
             try:
                 self.tell()
-                self._metrics.flush()
             except Exception:
                 # Whatever it is, a full disk under the shared files say: the service answers on, and tells again when it can.
                 _LOG.exception("the metrics were not renewed")
             await asyncio.sleep(EVERY_SECONDS)
 
     def tell(self) -> None:
-        """Set all gauges."""
+        """Set all gauges, and bring what was counted to where it is read."""
         for use_case, requests in self._in_flight().items():
             self._metrics.in_flight.labels(use_case).set(requests)
         self._parts()
@@ -66,6 +65,7 @@ class Present:
         for use_case, one in serving.items():
             self._use_case(use_case, one)
         self._releases({use_case: one for use_case, one in serving.items() if one is not None})
+        self._metrics.flush()
 
     def _parts(self) -> None:
         away = {
