@@ -71,7 +71,7 @@ def floats(column: Any) -> npt.NDArray[np.float64]:
 
 def rows_of(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
     """The same by row."""
-    if not columns:
-        return [{} for _ in range(rows)]
+    if rows == 1 or not columns:
+        return [{name: plain(column)[row] for name, column in columns.items()} for row in range(rows)]
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*(plain(column) for column in columns.values()), strict=True)]
