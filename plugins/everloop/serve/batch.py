@@ -30,7 +30,6 @@ class Batch:
     block: Block
     entities: list[str]
     arms: list[Assignment]
-    began: float
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> Batch:
@@ -38,7 +37,7 @@ class Batch:
         serving, block = requests[0].serving, joined([request.block for request in requests])
         entities = serving.champion.entities(block)
         share = _on_trial(serving).manifest.shadow_share
-        return cls(serving, requests, block, entities, assigned(serving.state, entities, block.keys, share), time.perf_counter())
+        return cls(serving, requests, block, entities, assigned(serving.state, entities, block.keys, share))
 
     @property
     def challenged(self) -> list[int]:
@@ -84,12 +83,12 @@ def answer(batch: Batch, champions: Vectors, trials: Vectors | None) -> Answered
 
     A challenger that fails costs nobody an answer: its rows get the champion's, and its failure is logged.
     """
-    challenged = batch.challenged
+    began, challenged = time.perf_counter(), batch.challenged
     other = _challenger(batch, challenged, trials) if challenged else None
     fallen = set(challenged) if other and other.error else set()
     own = [row for row, arm in enumerate(batch.arms) if arm.arm == CHAMPION or row in fallen] if challenged else None
     first = _attempt(batch.serving.champion, batch, own, champions)
-    return _Telling(batch, first, other, fallen).told(champions)
+    return _Telling(batch, began, first, other, fallen).told(champions)
 
 
 def missing(batch: Batch, vectors: Vectors) -> dict[int, Refused]:
@@ -146,9 +145,9 @@ def _attempt(release: LoadedRelease, batch: Batch, rows: list[int] | None, vecto
 class _Telling:
     """Puts together, row by row, what both releases said."""
 
-    def __init__(self, batch: Batch, first: Trial, other: Trial | None, fallen: set[int]) -> None:
+    def __init__(self, batch: Batch, began: float, first: Trial, other: Trial | None, fallen: set[int]) -> None:
         self._batch, self._first, self._other, self._fallen = batch, first, other, fallen
-        self._serving = batch.serving
+        self._serving, self._began = batch.serving, began
         self._vectors = {
             id(trial): rows_of(trial.scored.vector, len(trial.place)) for trial in (first, other) if trial and trial.scored
         }
@@ -191,7 +190,7 @@ class _Telling:
             features={"request": self._fields[row], "vector": self._vector(answering, row)},
             flags=list(flags),
             error=assigned.error,
-            latency_ms=(self._batch.began - request.began + answering.seconds) * 1000,
+            latency_ms=(self._began - request.began + answering.seconds) * 1000,
         )
 
     def _flags(self, row: int, arm: Assignment, answering: Trial) -> tuple[str, ...]:
