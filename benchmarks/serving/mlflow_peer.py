@@ -29,8 +29,8 @@ def tensor(python: Path, work: Work, port: int) -> Server:
 def _server(name: str, python: Path, work: Work, port: int, body: Callable[[Row], bytes]) -> Server:
     folder = work.model.with_name(name)
     if not folder.exists():
-        kept = {"model": str(work.model), "folder": str(folder)}
-        measure("benchmarks.serving.mlflow_model", "save", python=python, columns=name == "MLflow", **kept)
+        model, columns = str(work.model), name == "MLflow"
+        measure("benchmarks.serving.mlflow_model", "save", python=python, model=model, folder=str(folder), columns=columns)
     serve = (str(python.with_name("mlflow")), "models", "serve", "-m", str(folder), "--env-manager", "local")
     return Server(
         name=name,
