@@ -40,6 +40,6 @@ def _server(name: str, python: Path, work: Work, port: int, body: Callable[[Row]
         path="/invocations",
         body=body,
         score=lambda answer: json.loads(answer)["predictions"][0],
-        about=f"mlflow models serve, XGBoost flavour signed by {SIGNED[name]} (Booster.predict of a DMatrix); uvloop and httptools",
+        about=f"mlflow models serve, XGBoost flavour signed by {SIGNED[name]} (Booster.predict of a DMatrix); uvloop, httptools",
         environment=QUIET,
     )
