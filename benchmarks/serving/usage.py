@@ -25,8 +25,12 @@ class Usage:
 
 
 def tree(mark: str) -> list[psutil.Process]:
-    """All processes whose `MARK` is `mark`."""
-    return [one for one in psutil.process_iter() if _mark(one) == mark]
+    """All processes whose `MARK` is `mark`, and what they started: a process that renames itself may overwrite its variables."""
+    found = {one for one in psutil.process_iter() if _mark(one) == mark}
+    for one in list(found):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.update(one.children(recursive=True))
+    return list(found)
 
 
 def usage(mark: str) -> Usage:
