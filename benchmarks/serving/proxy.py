@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ ANSWERED_BY = "X-Answered-By"
 
 _CONFIGURATION = """
 daemon off;
+user {user};
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log;
 worker_processes 1;
@@ -50,7 +52,7 @@ def proxy(ports: Sequence[int], folder: Path) -> Iterator[int]:
         raise SystemExit("nginx is not installed: run `apt-get install nginx-light` (Debian)")
     port, told = free_port(), folder / "nginx.conf"
     servers = " ".join(f"server 127.0.0.1:{one};" for one in ports)
-    told.write_text(_CONFIGURATION.format(folder=folder, servers=servers, port=port, header=ANSWERED_BY))
+    told.write_text(_CONFIGURATION.format(folder=folder, servers=servers, port=port, user=getpass.getuser(), header=ANSWERED_BY))
     process = subprocess.Popen([found, "-c", str(told)], start_new_session=True)
     try:
         yield port

@@ -18,6 +18,8 @@ from benchmarks.serving.departures import body, row
 from benchmarks.serving.processes import PARENT, SHIPPER, WORKER, of, pss_mb
 
 CONNECTIONS = 32
+RENEWED = 20
+"""Requests of a connection, so that a worker that was started again gets its share of them."""
 KILL_SECONDS = 1.0
 """A connection that broke so soon after a kill of a worker was that worker's."""
 
@@ -92,6 +94,8 @@ async def _client(port: int, path: str, name: int, due: float, step: float, unti
             if (early := due - time.monotonic()) > 0:
                 await asyncio.sleep(early)
             await _ask(connection, f"{name}-{number}", number, due, seen)
+            if number // CONNECTIONS % RENEWED == 0:
+                connection.close()
             number, due = number + CONNECTIONS, due + step
 
 
