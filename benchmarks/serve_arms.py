@@ -29,7 +29,7 @@ ENTITIES = 100_000
 WEIGHTS = (0.1, 0.5, 0.9, 0.3)
 ALPHA = 0.001
 WATCHED = 200
-SETTLED_SECONDS = 10
+SETTLED_SECONDS = 60
 
 
 def main(entities: int = ENTITIES) -> None:

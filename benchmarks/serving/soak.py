@@ -103,7 +103,7 @@ async def _ask(connection: Connection, key: str, number: int, due: float, seen: 
     seen.sent += 1
     try:
         answer = await connection.post(body(row(number % 100_000, key)))
-    except NoAnswerError as error:
+    except (NoAnswerError, ConnectionResetError) as error:  # reset: it waited to be accepted by a worker that was killed
         seen.lost.append(Lost(key, time.monotonic(), f"broke: {error}", broke=True))
     except (OSError, TimeoutError) as error:
         seen.lost.append(Lost(key, time.monotonic(), f"{type(error).__name__}: {error}", broke=False))
