@@ -156,13 +156,14 @@ class Service:
         known = ", ".join(self._follower.use_cases()) or "none"
         return refuse(404, "use_case", use_case, f"is not in the ledger; known: {known}", "release a model of it first")
 
+    def full(self, use_case: str) -> bool:
+        """Whether as many requests are in flight as may be: then the next is refused, so that no queue grows without bound."""
+        return self._in_flight.get(use_case, 0) >= self.limits(use_case).maximum_in_flight
+
     @contextmanager
-    def place(self, use_case: str, maximum: int) -> Iterator[None]:
-        """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
-        taken = self._in_flight.get(use_case, 0)
-        if taken >= maximum:
-            raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again", 1.0)
-        self._in_flight[use_case] = taken + 1
+    def place(self, use_case: str) -> Iterator[None]:
+        """A place among the requests in flight."""
+        self._in_flight[use_case] = self._in_flight.get(use_case, 0) + 1
         self.metrics.in_flight.labels(use_case).inc()
         try:
             yield

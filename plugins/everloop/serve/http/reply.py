@@ -14,14 +14,31 @@ from everloop.serve.shapes.shape import Reply
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
+Message = dict[str, Any]
+
+
 async def send_reply(send: Send, status: int, reply: Reply) -> None:
     """One answer, whole."""
-    headers = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    head, body = whole(status, reply)
+    await send(head)
+    await send(body)
 
 
 async def send_refusal(send: Send, refused: Refused) -> None:
     """What is wrong, in the shape of every error."""
+    await send_reply(send, refused.status, refusal(refused))
+
+
+def whole(status: int, reply: Reply) -> tuple[Message, Message]:
+    """The messages of one answer."""
+    headers = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
+    return (
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": reply.body},
+    )
+
+
+def refusal(refused: Refused) -> Reply:
+    """What is wrong, as JSON."""
     headers = tuple((name.lower().encode(), value.encode()) for name, value in refused.headers().items())
-    await send_reply(send, refused.status, Reply(msgspec.json.encode(refused.body()), JSON, headers))
+    return Reply(msgspec.json.encode(refused.body()), JSON, headers)

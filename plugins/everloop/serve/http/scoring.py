@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
-from everloop.serve.http.reply import Send, send_refusal, send_reply
+from everloop.serve.http.reply import Send, refusal, send_refusal, send_reply, whole
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.service import Service
 from everloop.serve.shapes.shape import Reply, Shape
@@ -36,6 +36,12 @@ class ScoringRoutes:
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         began, status, use_case = time.perf_counter(), 200, ""
+        if self._service.full(route.use_case):
+            # Before all else: what is refused must cost next to nothing, or those who were accepted wait for it.
+            await send(_FULL_HEAD)
+            await send(_FULL_BODY)
+            self._service.metrics.answered(route.use_case, route.name, 429, time.perf_counter() - began)
+            return
         try:
             admitted(self._access, scope["headers"], Scope.SCORE)
             use_case = route.use_case
@@ -56,7 +62,7 @@ class ScoringRoutes:
     async def _reply(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, began: float) -> Reply:
         serving = self._service.serving(route.use_case)
         release = serving.champion
-        with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):
+        with self._service.place(route.use_case):
             body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
             now = datetime.now(UTC)
             asked = route.shape.read(release, body, headers, now)
@@ -64,4 +70,6 @@ class ScoringRoutes:
             return route.shape.write(answer, asked.context)
 
 
+_FULL = refuse(429, "requests in flight", None, "must stay below the service's maximum", "wait a moment and send it again", 1.0)
+_FULL_HEAD, _FULL_BODY = whole(429, refusal(_FULL))
 _SEND_AGAIN = "send it again; if it persists, the service's log says why"
