@@ -10,7 +10,7 @@ from everloop.serve.http.reply import Send, send_refusal
 from everloop.serve.http.scoring import Route, ScoringRoutes
 from everloop.serve.parts import Parts
 from everloop.serve.problems import refuse
-from everloop.serve.shapes.rows import JsonRows
+from everloop.serve.shapes.score import ByContentType
 
 Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
@@ -24,7 +24,7 @@ class Application:
     def __init__(self, parts: Parts, scoring: ScoringRoutes, rest: Asgi) -> None:
         self.parts = parts
         self._scoring, self._rest = scoring, rest
-        self._rows = JsonRows()
+        self._score = ByContentType()
         self._routes: dict[str, Route | None] = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -48,5 +48,5 @@ class Application:
     def _find(self, path: str) -> Route | None:
         match path.split("/"):
             case ["", "v1", use_case, "score"] if use_case:
-                return Route(use_case, self._rows, "score")
+                return Route(use_case, self._score, "score")
         return None

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import msgspec
-
 from everloop.serve.problems import Refused
-from everloop.serve.shapes.rows import JSON
-from everloop.serve.shapes.shape import Reply
+from everloop.serve.shapes.shape import Reply, told
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -23,4 +20,4 @@ async def send_reply(send: Send, status: int, reply: Reply) -> None:
 
 async def send_refusal(send: Send, refused: Refused) -> None:
     """What is wrong, in the shape of every error."""
-    await send_reply(send, refused.status, Reply(msgspec.json.encode(refused.body()), JSON, refused.headers))
+    await send_reply(send, refused.status, told(refused))
