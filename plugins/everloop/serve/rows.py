@@ -51,7 +51,7 @@ class RowReader:
     def __init__(self, fields: Mapping[str, str], checks: Sequence[FieldCheck]) -> None:
         self.fields = dict(fields)
         self._known = frozenset(fields) | {KEY, AS_OF}
-        self._checks = tuple(checks)
+        self.checks = tuple(checks)
         self._one = _OnePass(fields, checks)
 
     def body(self, body: bytes, maximum: int, now: datetime) -> tuple[Block, bool]:
@@ -95,7 +95,7 @@ class RowReader:
     def _check(self, request: Mapping[str, Any], problems: list[Problem]) -> tuple[str, ...]:
         mistyped = {problem.field for problem in problems}
         flags = []
-        for check in self._checks:
+        for check in self.checks:
             if check.field in mistyped or check.holds(request[check.field]):
                 continue
             if check.refuses:

@@ -176,6 +176,8 @@ class Service:
     def _count(self, answered: Answered) -> None:
         for record in answered.records:
             self.metrics.answered_row(record)
+        for columns in answered.columns:
+            self.metrics.answered_columns(columns)
 
     async def _trial(self, loaded: LoadedRelease, block: Block) -> dict[str, Any]:
         scores, taken = [], []
