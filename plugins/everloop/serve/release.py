@@ -122,7 +122,7 @@ def _joined(columns: Sequence[Any]) -> list[str] | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not all(isinstance(column, pa.Array) and column.type in (pa.string(), pa.int64()) for column in columns):
+    if not columns or not all(isinstance(column, pa.Array) and column.type in (pa.string(), pa.int64()) for column in columns):
         return None
     texts = [column.cast(pa.string()) for column in columns]
     found: list[str] = pc.binary_join_element_wise(*texts, "|", null_handling="replace", null_replacement="").to_pylist()

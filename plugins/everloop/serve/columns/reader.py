@@ -40,14 +40,13 @@ class ColumnReader:
     def _columns(self, table: pa.Table, maximum_bytes: int) -> dict[str, pa.Array]:
         """By name, each in one piece."""
         problems = [problem for field in table.schema if (problem := self._unknown(field)) is not None]
-        problems += [
-            Problem(name, "twice", "must be one column", "send it once")
-            for name in {*table.column_names}
-            if table.column_names.count(name) > 1
-        ]
+        names = table.column_names
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            problems += [Problem(name, "twice", "must be one column", "send it once") for name in twice]
         if problems:
             raise Refused(422, problems)
-        columns = {name: _whole(table.column(name)) for name in table.column_names}
+        columns = {name: _whole(column) for name, column in zip(names, table.itercolumns(), strict=True)}
         if (size := sum(map(unfolded_bytes, columns.values()))) > maximum_bytes:
             rule = f"must not unfold to more than {maximum_bytes} bytes"
             raise Refused(413, [Problem("body", size, rule, "send several smaller requests")])

@@ -125,7 +125,7 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
     columns = {
         "use_case": _constant(request.use_case, rows),
         "request_id": _constant(request.id, rows),
-        "row_number": pa.array(range(rows) if part.rows is None else part.rows, pa.int64()),
+        "row_number": pa.array(np.arange(rows) if part.rows is None else part.rows, pa.int64()),
         "key": pa.array(block.keys, pa.string()),
         "entity": pa.array(batch.entities if part.rows is None else take(batch.entities, part.rows), pa.string()),
         "at": Moments.all_at(request.at, rows).arrow(),
@@ -158,4 +158,4 @@ def _features(batch: Batch, part: _Part, fields: Mapping[str, Any]) -> dict[str,
 def _constant(value: str | None, rows: int) -> pa.Array:
     if value is None:
         return pa.nulls(rows, pa.string())
-    return pa.DictionaryArray.from_arrays(np.zeros(rows, dtype=np.int8), pa.array([value]))
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int8)), pa.array([value]), safe=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LAST = microseconds(datetime.max.replace(tzinfo=UTC))
 
 
+@lru_cache(maxsize=256)
 def readable(kind: pa.DataType) -> bool:
     """Whether a column of this type can be read at all: plain values, or a dictionary of texts."""
     if pa.types.is_dictionary(kind):
