@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from everloop.serve.shipper import REJECTED, Shipper
 
 from everloop.serve.log import PredictionLog, Record
-from everloop.serve.shipper import REJECTED, Shipper
 
 NOW = datetime(2013, 4, 1, tzinfo=UTC)
 

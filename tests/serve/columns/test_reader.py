@@ -55,7 +55,7 @@ CHECKS = compile_suite(msgspec.json.encode(SUITE), FIELDS)
 ROWS = RowReader(FIELDS, CHECKS)
 TABLES = ColumnReader(FIELDS, CHECKS, ROWS)
 
-MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
 RIGHT = {
     "key": st.text("abc", min_size=1, max_size=3),
     "event_timestamp": st.none() | MOMENTS,
@@ -161,7 +161,7 @@ def test_values_that_do_not_fit_are_told_row_by_row() -> None:
 
 
 def test_a_moment_without_zone_or_beyond_the_calendar_is_refused() -> None:
-    naive = table(right()).set_column(1, "event_timestamp", pa.array([datetime(2013, 1, 1)] * 100, pa.timestamp("us")))  # noqa: DTZ001
+    naive = table(right()).set_column(1, "event_timestamp", pa.array([datetime(2013, 1, 1)] * 100, pa.timestamp("us")))
     assert by_column(naive)[1][0].field == "rows[0].event_timestamp"
     beyond = pa.array([2**62] * 100).view(ARROW["timestamp"])
     assert len(by_column(table(right()).set_column(1, "event_timestamp", beyond))[1]) == 100

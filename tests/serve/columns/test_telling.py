@@ -52,7 +52,9 @@ def releases() -> Mapping[str, LoadedRelease]:
 
 
 def request(serving: Serving, as_arrow: bool, explain: bool) -> Request:
-    rows = [row(f"t{n}", carrier=("AA", "B6", "ZZ")[n % 3], flight=n % 5, distance=None if n % 7 else n * 1.5) for n in range(ROWS)]
+    rows = [
+        row(f"t{n}", carrier=("AA", "B6", "ZZ")[n % 3], flight=n % 5, distance=None if n % 7 else n * 1.5) for n in range(ROWS)
+    ]
     block = serving.champion.reader.rows(rows, "rows[{}].", NOW)
     if as_arrow:
         # What came as JSON, handed in as a table.
@@ -63,7 +65,11 @@ def request(serving: Serving, as_arrow: bool, explain: bool) -> Request:
 
 
 def vectors() -> Vectors:
-    columns: dict[str, list[Any]] = {"delays__rate": [0.3, None] * 75, "weather__temp": [1.0] * ROWS, "weather__wind": [None] * ROWS}
+    columns: dict[str, list[Any]] = {
+        "delays__rate": [0.3, None] * 75,
+        "weather__temp": [1.0] * ROWS,
+        "weather__wind": [None] * ROWS,
+    }
     return Vectors(columns, [("missing:weather",) if n % 4 else () for n in range(ROWS)])
 
 

@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def features(table: pa.Table) -> pa.Array:
-    """`Record.features` as JSON text for each row of a table that has columns `request.<field>` and `vector.<view>__<feature>`."""
+    """`Record.features` as JSON text a row, of a table with columns `request.<field>` and `vector.<view>__<feature>`."""
     request, vector = _rows(table, REQUEST), _rows(table, VECTOR)
     texts = [_encode({"request": one, "vector": two}) for one, two in zip(request, vector, strict=True)]
     return pa.array(texts, pa.binary()).cast(pa.string())

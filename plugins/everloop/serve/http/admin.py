@@ -17,6 +17,7 @@ from everloop import __version__
 from everloop.serve.http.access import Access
 from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import described
+from everloop.serve.http.protocols import add_protocols
 from everloop.serve.metrics import CONTENT_TYPE
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
@@ -51,6 +52,7 @@ def admin(parts: Parts, access: Access, settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, _on_failure)
     _add_probes(app, parts)
     _add_routes(app, _Routes(parts.service, access))
+    add_protocols(app, parts, access)
     app.mount("/data-docs", StaticFiles(directory=settings.data_docs, html=True, check_dir=False), name="data-docs")
     app.openapi = described(app)  # type: ignore[method-assign]
     return app

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from everloop.serve.problems import Refused
-from everloop.serve.shapes.shape import Reply, told
+from everloop.serve.shapes.shape import Reply
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -16,8 +15,3 @@ async def send_reply(send: Send, status: int, reply: Reply) -> None:
     headers = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
-
-
-async def send_refusal(send: Send, refused: Refused) -> None:
-    """What is wrong, in the shape of every error."""
-    await send_reply(send, refused.status, told(refused))
