@@ -39,7 +39,16 @@ SHOWS = {
     "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
-    "scoring.md": ('"status":"ok"', '"decision":', '"contributions":', '"accepted":1', "everloop_rows_total", '"id":"a flight"', '"predictions":', "scored 0."),
+    "scoring.md": (
+        '"status":"ok"',
+        '"decision":',
+        '"contributions":',
+        '"accepted":1',
+        "everloop_rows_total",
+        '"id":"a flight"',
+        '"predictions":',
+        "scored 0.",
+    ),
     "training.md": ("flights_retrain",),
     "use-case.md": ("fit together",),
 }
