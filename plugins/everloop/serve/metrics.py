@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from everloop.serve.log.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,6 +61,15 @@ class Metrics:
             self._of(self._failures, row.use_case, row.arm).inc()
         for flag in row.flags:
             self._of(self._flags, row.use_case, flag).inc()
+
+    def answered_columns(self, rows: pa.RecordBatch) -> None:
+        """Note the rows of a large request, which have use case, arm, release and error in common."""
+        use_case, arm, release, error = (rows[name][0].as_py() for name in ("use_case", "arm", "release", "error"))
+        self._of(self._rows, use_case, arm, release).inc(len(rows))
+        if error:
+            self._of(self._failures, use_case, arm).inc(len(rows))
+        for found in rows["flags"].flatten().value_counts().to_pylist():
+            self._of(self._flags, use_case, found["values"]).inc(found["counts"])
 
     def shed(self, use_case: str, rows: int) -> None:
         """Note rows that no shadow will score."""

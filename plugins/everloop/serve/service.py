@@ -60,15 +60,18 @@ class Service:
             raise refuse(503, "use_case", use_case, f"has nothing that answers: {reason}", f"look at GET /v1/{use_case}")
         raise self._unknown(use_case)
 
-    async def score(self, serving: Serving, block: Block, explain: bool, at: datetime, began: float) -> Answer:
-        """Answer rows; they are in the prediction log before this returns. `began`: `time.perf_counter` when they came."""
-        request = Request(self._ids(), serving, block, explain, at, began)
+    def name(self) -> str:
+        """A name for a request that came."""
+        return self._ids()
+
+    async def score(self, request: Request) -> Answer:
+        """Answer rows; they are in the prediction log before this returns."""
         answer = await self._ticks.answer(request)
         if None in answer.scores:
             raise refuse(
                 500,
                 "release",
-                serving.champion.id,
+                request.serving.champion.id,
                 "could not score this request",
                 f"tell the owner; request {request.id} is in the log",
             )
@@ -174,6 +177,8 @@ class Service:
     def _count(self, answered: Answered) -> None:
         for record in answered.records:
             self.metrics.answered_row(record)
+        for columns in answered.columns:
+            self.metrics.answered_columns(columns)
 
     async def _trial(self, loaded: LoadedRelease, block: Block) -> dict[str, Any]:
         scores, taken = [], []

@@ -19,6 +19,7 @@ from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import REFUSALS, described
+from everloop.serve.http.protocols import add_protocols
 from everloop.serve.metrics import CONTENT_TYPE
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
@@ -54,6 +55,7 @@ def admin(parts: Parts, settings: Settings, ready_seconds: float) -> FastAPI:
     app.add_exception_handler(Exception, _on_failure)
     _add_probes(app, parts)
     _add_routes(app, _Routes(parts.service, parts.access))
+    add_protocols(app, parts)
     app.mount("/data-docs", StaticFiles(directory=settings.data_docs, html=True, check_dir=False), name="data-docs")
     app.openapi = described(app)  # type: ignore[method-assign]
     return app

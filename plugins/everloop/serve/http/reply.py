@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import msgspec
-
-from everloop.serve.problems import Refused
-from everloop.serve.shapes.rows import JSON
 from everloop.serve.shapes.shape import Reply
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,11 +20,6 @@ async def send_reply(send: Send, status: int, reply: Reply) -> None:
     await send(body)
 
 
-async def send_refusal(send: Send, refused: Refused) -> None:
-    """What is wrong, in the shape of every error."""
-    await send_reply(send, refused.status, refusal(refused))
-
-
 def whole(status: int, reply: Reply) -> tuple[Message, Message]:
     """The messages of one answer."""
     headers = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
@@ -36,9 +27,3 @@ def whole(status: int, reply: Reply) -> tuple[Message, Message]:
         {"type": "http.response.start", "status": status, "headers": headers},
         {"type": "http.response.body", "body": reply.body},
     )
-
-
-def refusal(refused: Refused) -> Reply:
-    """What is wrong, as JSON."""
-    headers = tuple((name.lower().encode(), value.encode()) for name, value in refused.headers().items())
-    return Reply(msgspec.json.encode(refused.body()), JSON, headers)

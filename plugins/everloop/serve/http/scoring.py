@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
-from everloop.serve.http.reply import Send, refusal, send_refusal, send_reply, whole
+from everloop.serve.http.reply import Send, send_reply, whole
 from everloop.serve.problems import Refused, refuse
+from everloop.serve.request import Request
 from everloop.serve.service import Service
-from everloop.serve.shapes.shape import Reply, Shape
+from everloop.serve.shapes.shape import Reply, Sent, Shape, told
 
 _LOG = logging.getLogger("everloop.serve")
 
@@ -45,31 +46,33 @@ class ScoringRoutes:
         try:
             admitted(self._access, scope["headers"], Scope.SCORE)
             use_case = route.use_case
-            reply = await self._reply(route, dict(scope["headers"]), receive, began)
+            reply = await self._reply(route, scope, receive, began)
             await send_reply(send, 200, reply)
         except Refused as refused:
             status = refused.status
-            await send_refusal(send, refused)
+            await send_reply(send, status, route.shape.refused(refused))
         except ClientGoneError:
             status = 499
         except Exception:
             status = 500
             _LOG.exception("%s failed", scope["path"])
-            await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN))
+            failed = refuse(500, "service", None, "failed to answer", _SEND_AGAIN)
+            await send_reply(send, status, route.shape.refused(failed))
         finally:
             self._service.metrics.answered(use_case, route.name, status, time.perf_counter() - began)
 
-    async def _reply(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, began: float) -> Reply:
+    async def _reply(self, route: Route, scope: Mapping[str, Any], receive: Receive, began: float) -> Reply:
+        headers = dict(scope["headers"])
         serving = self._service.serving(route.use_case)
         release = serving.champion
         with self._service.place(route.use_case):
             body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
-            now = datetime.now(UTC)
-            asked = route.shape.read(release, body, headers, now)
-            answer = await self._service.score(serving, asked.block, asked.explain, now, began)
+            sent = Sent(self._service.name(), body, headers, scope["query_string"], datetime.now(UTC))
+            asked = route.shape.read(release, sent)
+            answer = await self._service.score(Request(sent.id, serving, asked.block, asked.explain, sent.at, began))
             return route.shape.write(answer, asked.context)
 
 
 _FULL = refuse(429, "requests in flight", None, "must stay below the service's maximum", "wait a moment and send it again", 1.0)
-_FULL_HEAD, _FULL_BODY = whole(429, refusal(_FULL))
+_FULL_HEAD, _FULL_BODY = whole(429, told(_FULL))
 _SEND_AGAIN = "send it again; if it persists, the service's log says why"
