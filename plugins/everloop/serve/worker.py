@@ -10,6 +10,7 @@ import uvicorn
 
 from everloop.serve.app import create_app
 from everloop.serve.fleet import end_with_parent
+from everloop.serve.http.shedding import Shedding
 from everloop.settings import read_settings
 
 _BACKLOG = 2_048
@@ -25,7 +26,7 @@ def main() -> None:
         create_app(read_settings(), _READY_SECONDS),
         backlog=_BACKLOG,
         loop="uvloop",
-        http="httptools",
+        http=Shedding,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=10,

@@ -8,6 +8,7 @@ from typing import Any
 from everloop.serve.http.body import Receive
 from everloop.serve.http.reply import Send, send_refusal
 from everloop.serve.http.scoring import Route, ScoringRoutes
+from everloop.serve.http.shedding import Gate
 from everloop.serve.parts import Parts
 from everloop.serve.problems import refuse
 from everloop.serve.shapes.rows import JsonRows
@@ -24,6 +25,7 @@ class Application:
     def __init__(self, parts: Parts, scoring: ScoringRoutes, rest: Asgi) -> None:
         self.parts = parts
         self._scoring, self._rest = scoring, rest
+        self.gate = Gate(parts.metrics.turned_away)
         self._rows = JsonRows()
         self._routes: dict[str, Route | None] = {}
 
