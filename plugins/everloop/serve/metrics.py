@@ -41,6 +41,7 @@ class Metrics:
             "feature_newest_event_timestamp_seconds", "The latest event time that a view holds online.", "use_case", "view"
         )
         self._failures = self._counter("arm_failures", "Rows that the assigned release could not score.", "use_case", "arm")
+        self._turned_away = self._counter("requests_turned_away", "Score requests that found no place in their process (429).")
         self._shed = self._counter("shadow_rows_shed", "Rows that the shadow did not score for lack of time.", "use_case")
         self._swaps = self._counter("swaps", "Changes of the serving release.", "use_case")
         self._swap_seconds = self._gauge("swap_seconds", "How long the last change took, loading included.", "use_case")
@@ -70,6 +71,10 @@ class Metrics:
             self._of(self._failures, use_case, arm).inc(len(rows))
         for found in rows["flags"].flatten().value_counts().to_pylist():
             self._of(self._flags, use_case, found["values"]).inc(found["counts"])
+
+    def turned_away(self) -> None:
+        """Note a request that was refused before anything was read of it."""
+        self._turned_away.inc()
 
     def shed(self, use_case: str, rows: int) -> None:
         """Note rows that no shadow will score."""
