@@ -11,8 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from everloop.serve.http.reply import refusal
 from everloop.serve.problems import refuse
+from everloop.serve.shapes.shape import told
 
 PLACES = 64
 """Score requests of one process that may be in its hands at once (ours: some milliseconds' work)."""
@@ -23,7 +23,7 @@ _ODD = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: *close)
 _MOST_UNREAD = 100_000
 """Bytes of a body that are worth reading past: beyond it the request goes the long way, which may end the connection."""
 
-_WORDS = refusal(refuse(429, "requests in flight", None, f"must stay below {PLACES}", "wait a moment and send it again"))
+_WORDS = told(refuse(429, "requests in flight", None, f"must stay below {PLACES}", "wait a moment and send it again"))
 _REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-length: %d\r\nretry-after: 1\r\n\r\n%s" % (
     _WORDS.media_type,
     len(_WORDS.body),
