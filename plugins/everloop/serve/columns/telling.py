@@ -128,9 +128,6 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
     request, rows, serving = batch.requests[0], len(block), batch.serving
     scores, decisions = _scores(part, rows)
     nothing: list[None] = [None] * rows
-    arms = batch.arms if part.rows is None else take(batch.arms, part.rows)
-    unscored = _unscored(batch)
-    shadows = [part.said.release] * rows if part.fell else [unscored if arm.shadow else None for arm in arms]
     columns = {
         "use_case": _constant(request.use_case, rows),
         "request_id": _constant(request.id, rows),
@@ -144,7 +141,7 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
         "release": _constant(part.asked.release, rows),
         "score": pa.array(nothing if part.fell else scores, pa.float64()),
         "decision": pa.array(nothing if part.fell else decisions, pa.bool_()),
-        "shadow_release": pa.array(shadows, pa.string()) if any(shadows) else _constant(None, rows),
+        "shadow_release": _shadows(batch, part, rows),
         "shadow_score": pa.array(scores if part.fell else nothing, pa.float64()),
         "flags": listed(part.flags),
         "error": _constant(part.asked.error, rows),
@@ -152,6 +149,15 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
         **_features(batch, part, block.request),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def _shadows(batch: Batch, part: _Part, rows: int) -> pa.Array:
+    """Which release stands for the score in shadow; one that is to score later says so itself."""
+    unscored = _unscored(batch)
+    if part.fell or unscored is None:
+        return _constant(part.said.release if part.fell else None, rows)
+    arms = batch.arms if part.rows is None else take(batch.arms, part.rows)
+    return pa.array([unscored if arm.shadow else None for arm in arms], pa.string())
 
 
 def _features(batch: Batch, part: _Part, fields: Mapping[str, Any]) -> dict[str, pa.Array]:
