@@ -26,6 +26,8 @@ CONNECTIONS = 16
 AFTER_SECONDS = 3.0
 """How long the answers are looked at after the command: the target, and then some."""
 TARGET_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""For a promotion, which loads and proves the release the first time."""
 
 
 class Files:
@@ -80,7 +82,7 @@ async def _reverted(record: Record, stage: Stage, program: Program, releases: tu
     first, second = releases
     for number in range(times):
         await asyncio.to_thread(stage.decide, champion=second, previous=first)
-        await _quiet(answers, first)
+        await _in_effect(answers, second, first)
         began = time.perf_counter()
         told = await asyncio.to_thread(_revert, stage, number)
         written = time.perf_counter() - began
@@ -101,9 +103,13 @@ def _revert(stage: Stage, number: int) -> Mapping[str, Any]:
     return revert(stage.ledger, files, named, actor="benchmark", reason=f"revert {number}", now=datetime.now(UTC))
 
 
-async def _quiet(answers: Answers, release: str) -> None:
-    """Until `release` has answered nothing for a second: the other one is in effect everywhere."""
-    while time.perf_counter() - answers.last.get(release, 0.0) < 1:
+async def _in_effect(answers: Answers, release: str, other: str) -> None:
+    """Until `release` has answered for a second, and `other` has not: it is in effect on every worker."""
+    began = time.perf_counter()
+    until = began + PATIENCE_SECONDS
+    while answers.last.get(release, 0.0) < began + 1 or answers.last[release] - answers.last.get(other, 0.0) < 1:
+        if time.perf_counter() > until:
+            raise SystemExit(f"release {release} is not in effect after {PATIENCE_SECONDS:g} s")
         await asyncio.sleep(0.05)
 
 
