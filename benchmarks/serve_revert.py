@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 from benchmarks import world
@@ -19,6 +20,7 @@ from everloop.decide.release.state import ReleaseState
 from everloop.ports import Registry
 from everloop.release import Bundle
 from everloop.steps.rollback import revert
+from everloop.use_case import UseCase
 
 TIMES = 20
 WORKERS = 2
@@ -77,6 +79,7 @@ def main(times: int = TIMES) -> None:
 
 
 async def _reverted(record: Record, stage: Stage, program: Program, releases: tuple[str, str], times: int) -> Answers:
+    _named()  # the imports behind it are no part of a revert
     answers, stop = Answers(), asyncio.Event()
     clients = [asyncio.create_task(_ask(program, answers, stop, n)) for n in range(CONNECTIONS)]
     first, second = releases
@@ -98,9 +101,14 @@ async def _reverted(record: Record, stage: Stage, program: Program, releases: tu
 
 def _revert(stage: Stage, number: int) -> Mapping[str, Any]:
     """The step behind `everloop rollback`."""
-    named = replace(world.flights(), name=USE_CASE)  # of a use case the step takes the name alone
     files = cast(Registry, Files(stage))
-    return revert(stage.ledger, files, named, actor="benchmark", reason=f"revert {number}", now=datetime.now(UTC))
+    return revert(stage.ledger, files, _named(), actor="benchmark", reason=f"revert {number}", now=datetime.now(UTC))
+
+
+@cache
+def _named() -> UseCase:
+    """Of a use case the step takes the name alone."""
+    return replace(world.flights(), name=USE_CASE)
 
 
 async def _in_effect(answers: Answers, release: str, other: str) -> None:
