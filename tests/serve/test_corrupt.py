@@ -31,9 +31,9 @@ def test_no_damaged_model_leaves_the_release_store(world: World) -> None:
     release = world.publish(2)
     for kind, damaged in mutations(model(2), model(1), COUNT):
         file_of(world, release).write_bytes(damaged)
-        with pytest.raises(ReleaseError, match=f"{release}.*SHA-256") as raised:
+        with pytest.raises(ReleaseError) as raised:
             world.releases.get(release)
-        assert MODEL in str(raised.value), kind
+        assert [words for words in (MODEL, "SHA-256") if words not in str(raised.value)] == [], kind
     file_of(world, release).write_bytes(model(2))
     assert world.releases.get(release).id == release
 
