@@ -18,10 +18,12 @@ from everloop.serve.checks import FieldCheck, Proof
 from everloop.serve.columns.moments import plain
 
 
-def holds(check: FieldCheck, column: pa.Array) -> bool:
-    """Whether every row of a typed column, without NaN, keeps the rule."""
+def holds(check: FieldCheck, column: pa.Array, ends: tuple[float, float] | None) -> bool:
+    """Whether every row of a typed column, without NaN, keeps the rule. `ends`: its least and greatest, where they are known."""
     if column.null_count and not check.holds(None):
         return False
+    if ends is not None and check.proof is Proof.ENDS:
+        return check.holds(ends[0]) and check.holds(ends[1])
     return column.null_count == len(column) or all(map(check.holds, _deciding(check, column)))
 
 
@@ -42,9 +44,7 @@ def _deciding(check: FieldCheck, column: pa.Array) -> Iterator[Any]:
         return iter((True,))
     if check.proof is Proof.ENDS and pa.types.is_float64(column.type):
         values: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
-        if column.null_count:
-            return iter((float(np.fmin.reduce(values)), float(np.fmax.reduce(values))))
-        return iter((float(values.min()), float(values.max())))
+        return iter((float(np.fmin.reduce(values)), float(np.fmax.reduce(values))))
     if check.proof is Proof.ENDS and not pa.types.is_boolean(column.type):
         ends = pc.min_max(column.view(pa.int64()) if pa.types.is_timestamp(column.type) else column)
         found = pa.array([ends["min"].as_py(), ends["max"].as_py()])

@@ -17,7 +17,7 @@ from everloop.serve.checks import FieldCheck
 from everloop.serve.columns.held import broken, holds
 from everloop.serve.columns.moments import Moments
 from everloop.serve.columns.stream import unfolded_bytes
-from everloop.serve.columns.typed import plain_values, readable, typed
+from everloop.serve.columns.typed import ends_of, plain_values, readable, typed
 from everloop.serve.problems import Problem, Refused
 from everloop.serve.rows import AS_OF, KEY, RowReader
 
@@ -63,23 +63,27 @@ class ColumnReader:
 
     def _at_once(self, columns: Mapping[str, pa.Array], rows: int, now: datetime) -> Block | None:
         """The rows when every value is as it should be and no check refuses any."""
+        ends = ends_of({name: column for name, column in columns.items() if self._kinds[name] == "float"})
         found = {}
         for name, kind in self._kinds.items():
-            column = typed(columns[name] if name in columns else pa.nulls(rows), kind)
+            given = columns[name] if name in columns else pa.nulls(rows)
+            column = given if name in ends else typed(given, kind)
             if column is None:
                 return None
             found[name] = column
         keys, as_of = found.pop(KEY), found.pop(AS_OF)
         if keys.null_count or pc.any(pc.equal(keys, "")).as_py():
             return None
-        flags = self._flags(found, rows)
+        flags = self._flags(found, rows, ends)
         return None if flags is None else Block(keys.to_pylist(), _moments(as_of, now), found, flags)
 
-    def _flags(self, columns: Mapping[str, pa.Array], rows: int) -> list[tuple[str, ...]] | None:
+    def _flags(
+        self, columns: Mapping[str, pa.Array], rows: int, ends: Mapping[str, tuple[float, float]]
+    ) -> list[tuple[str, ...]] | None:
         """By row the checks that only warn; `None` when one refuses."""
         flags: list[tuple[str, ...]] = [()] * rows
         for check in self._checks:
-            if holds(check, columns[check.field]):
+            if holds(check, columns[check.field], ends.get(check.field)):
                 continue
             if check.refuses:
                 return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from everloop.serve.columns.moments import EPOCH, TIME, microseconds
 ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "timestamp": TIME}
 """Arrow's types of a plan's."""
 
+_NUMBER = pa.float64()
 _FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LAST = microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -39,6 +42,16 @@ def typed(column: pa.Array, kind: str) -> pa.Array | None:
         return _CASTS[kind](column)
     except pa.ArrowInvalid:
         return None
+
+
+def ends_of(columns: Mapping[str, pa.Array]) -> dict[str, tuple[float, float]]:
+    """Least and greatest of the columns that are float64 without null, NaN or infinity, all in one pass; others are left out."""
+    whole = {name: column for name, column in columns.items() if column.type == _NUMBER and not column.null_count}
+    if not whole:
+        return {}
+    values = np.array([column.to_numpy() for column in whole.values()])
+    found = zip(whole, values.min(axis=1).tolist(), values.max(axis=1).tolist(), strict=True)
+    return {name: (low, high) for name, low, high in found if isfinite(low) and isfinite(high)}
 
 
 def plain_values(column: pa.Array) -> list[Any]:
