@@ -44,14 +44,14 @@ DELAYS = ViewPlan(
     table="online.trips_delays",
     join_keys={"carrier": "string"},
     features={"rate": "float"},
-    ttl_seconds=15 * 86400,
+    ttl_seconds=15 * 86400.0,
 )
 WEATHER = ViewPlan(
     name="weather",
     table="online.trips_weather",
     join_keys={"origin": "string"},
     features={"temp": "float", "wind": "float"},
-    ttl_seconds=6 * 3600,
+    ttl_seconds=6 * 3600.0,
 )
 PUSH_WEATHER = PushPlan(
     view="weather",

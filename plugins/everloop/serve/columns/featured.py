@@ -8,7 +8,9 @@ import msgspec
 import pyarrow as pa
 
 from everloop.serve.columns.moments import TIME, plain
-from everloop.serve.columns.telling import REQUEST, VECTOR
+
+REQUEST, VECTOR = "request.", "vector."
+"""What the columns of the log begin with that hold a row's features."""
 
 _encode = msgspec.json.Encoder().encode
 

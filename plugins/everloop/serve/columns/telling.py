@@ -12,14 +12,12 @@ import pyarrow as pa
 from everloop.serve.arms import CHALLENGER, CHAMPION
 from everloop.serve.batch import FELL_BACK, Batch, Spoken, Trial
 from everloop.serve.block import take
+from everloop.serve.columns.featured import REQUEST, VECTOR
 from everloop.serve.columns.flags import listed
 from everloop.serve.columns.moments import Moments
 from everloop.serve.columns.typed import ARROW
 from everloop.serve.log.record import SHADOW_FAILED
 from everloop.serve.request import Answer
-
-REQUEST, VECTOR = "request.", "vector."
-"""What the columns of the log begin with that hold a row's features."""
 
 
 @dataclass(frozen=True, slots=True)

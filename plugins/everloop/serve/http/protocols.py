@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from everloop import __version__
 from everloop.serve.access import Scope
@@ -97,13 +98,15 @@ def _unversioned(act: Callable[[str, Request, str | None], Response]) -> Callabl
 def _add_mlflow(app: FastAPI, parts: Parts) -> None:
     tags: list[str | Enum] = ["mlflow"]
 
-    @app.get("/ping", tags=tags, operation_id="mlflow_ping", responses={503: {"description": "Not yet."}})
-    @app.get("/health", tags=tags, operation_id="mlflow_health", responses={503: {"description": "Not yet."}})
+    unready: dict[int | str, dict[str, Any]] = {503: {"description": "Not yet."}}
+
+    @app.get("/ping", tags=tags, operation_id="mlflow_ping", responses=unready, response_class=PlainTextResponse)
+    @app.get("/health", tags=tags, operation_id="mlflow_health", responses=unready, response_class=PlainTextResponse)
     async def ping() -> Response:
         """As MLflow's servers say that they are ready."""
-        return Response("\n", 200 if parts.unready() is None else 503, media_type="application/json")
+        return Response("\n", 200 if parts.unready() is None else 503, media_type="text/plain")
 
-    @app.get("/version", tags=tags, operation_id="mlflow_version")
+    @app.get("/version", tags=tags, operation_id="mlflow_version", response_class=PlainTextResponse)
     async def version() -> Response:
         """The version of everloop, where MLflow's servers tell theirs."""
         return Response(__version__, media_type="text/plain")
