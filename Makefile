@@ -95,6 +95,7 @@ lock: install  ## Resolve all requirements again
 	$(UV) pip compile --universal -p 3.11 --generate-hashes requirements-spark.in -o requirements-spark.txt
 	$(UV) pip compile --universal -p 3.11 --generate-hashes -c requirements.txt --no-emit-package nvidia-nccl-cu12 \
 	  --no-emit-package nvidia-nccl-cu13 docker/scorer.in -o docker/scorer.txt
+	$(UV) pip compile --universal -p 3.11 --generate-hashes -c requirements.txt docker/tracing.in -o docker/tracing.txt
 
 clean:  ## Stop the stack and delete its state and all caches; .venv stays
 	@if [ -x $(BIN)/everloop ]; then $(BIN)/everloop down --forget; fi

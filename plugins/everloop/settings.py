@@ -22,7 +22,8 @@ class Settings:
     `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name. `s3_endpoint`: only for
     stores other than AWS. `spark`: the master of a cluster for features and training past one machine; `None` for none.
     `api_key`: a key that may do all and is in no table. `tls_certificate`, `tls_key`: see `tls`. `engine`: `fastest` scores by
-    what was proved equal to XGBoost, where that is installed; `xgboost` by XGBoost alone.
+    what was proved equal to XGBoost, where that is installed; `xgboost` by XGBoost alone. `log`: the lines of the scoring
+    service's log, `plain` or `json`.
     """
 
     home: Path
@@ -43,6 +44,7 @@ class Settings:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     engine: str = "fastest"
+    log: str = "plain"
 
     def tls(self) -> tuple[Path, Path] | None:
         """The scoring service's certificate chain and private key, both PEM files, tried here; `None` where it serves plain HTTP.
@@ -73,8 +75,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from EVERLOOP_* variables; reports every missing one together.
 
     Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
-    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _TLS_CERTIFICATE, _TLS_KEY, _CONNECTION_<NAME>. `everloop up`
-    sets them for all it starts and writes them to `<home>/everloop.env`.
+    _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _LOG, _TLS_CERTIFICATE, _TLS_KEY, _CONNECTION_<NAME>.
+    `everloop up` sets them for all it starts and writes them to `<home>/everloop.env`.
     """
     env = os.environ if environ is None else environ
     home = Path(env.get("EVERLOOP_HOME", PROJECT / ".everloop"))
@@ -103,6 +105,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         tls_certificate=certificate,
         tls_key=key,
         engine=env.get("EVERLOOP_ENGINE") or "fastest",
+        log=env.get("EVERLOOP_LOG") or "plain",
     )
 
 

@@ -73,10 +73,20 @@ def test_the_database_of_each_part_has_a_role_of_its_own() -> None:
     assert f"ON DATABASE {', '.join(owners)} FROM PUBLIC" in script
 
 
-def test_the_scorer_runs_what_the_project_locks() -> None:
-    locked, scorer = (set(PINNED.findall(path.read_text())) for path in (PROJECT / "requirements.txt", DOCKER / "scorer.txt"))
+@pytest.mark.parametrize("name", ["scorer", "tracing"])
+def test_the_scorer_runs_what_the_project_locks(name: str) -> None:
+    locked, scorer = (set(PINNED.findall(path.read_text())) for path in (PROJECT / "requirements.txt", DOCKER / f"{name}.txt"))
     assert scorer
-    assert scorer <= locked, "compile docker/scorer.txt again: docker/scorer.in says how"
+    assert scorer <= locked, f"compile docker/{name}.txt again: docker/{name}.in says how"
+
+
+def test_what_is_observed_asks_for_no_secret_and_is_pinned(compose: dict[str, Any]) -> None:
+    observing = {name: service for name, service in compose["services"].items() if service.get("profiles") == ["observe"]}
+    assert set(observing) == {"prometheus", "grafana"}
+    for service in observing.values():
+        assert re.search(r":-\S+:v?\d+\.\d+\.\d+}$", service["image"])
+        assert service["cap_drop"] == ["ALL"]
+        assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:") for port in service["ports"])
 
 
 SERVE_WITH_THE_LOCK_ALONE = """

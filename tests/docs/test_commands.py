@@ -37,6 +37,7 @@ SHOWS = {
     "features.md": ("carrier_delay", "weather_hourly", "was replayed yet"),
     "ingest.md": ("2013-01-01", "2013-01-08"),
     "late-data.md": ("flights: all accounts add up", "0 rows in quarantine", "0 rows written", "0 rows published"),
+    "observing.md": ("everloop_release_workers", "everloop_log_unshipped_bytes", "x-request-id: ", 'route="score",status="422"'),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
     "scoring.md": (

@@ -22,6 +22,7 @@ from everloop.serve.follower import Serving
 from everloop.serve.journal import Journal
 from everloop.serve.log.record import Record, ShadowRecord
 from everloop.serve.log.segment import PredictionLog
+from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Refused
 from everloop.serve.release import LoadedRelease, Loader
 from everloop.serve.request import Answer, Request
@@ -84,10 +85,15 @@ class Asking:
     def __init__(self, folder: Path, champion: LoadedRelease, trial: LoadedRelease | None = None, **state: Any) -> None:
         self.journal = Written(folder)
         self.counted: list[Answered] = []
+        self.marks: list[Marks] = []
         self.shed = 0
         self.shadows = Shadows(self.journal.shadows, self._shed)
-        self.ticks = Ticks(self.journal, self.shadows, self.counted.append)
+        self.ticks = Ticks(self.journal, self.shadows, self._count)
         self._serving = Serving(1, ReleaseState(champion=champion.id, **state), champion, trial)
+
+    def _count(self, answered: Answered, marks: Marks) -> None:
+        self.counted.append(answered)
+        self.marks.append(marks)
 
     def _shed(self, _use_case: str, rows: int) -> None:
         self.shed += rows

@@ -15,4 +15,4 @@ def create_app(settings: Settings, ready_seconds: float = 0.0) -> Application:
     It has started when it can answer, or after `ready_seconds`.
     """
     parts = Parts(settings)
-    return Application(parts, ScoringRoutes(parts.service, parts.access), admin(parts, settings, ready_seconds))
+    return Application(parts, ScoringRoutes(parts.service, parts.access, parts.tracing), admin(parts, settings, ready_seconds))

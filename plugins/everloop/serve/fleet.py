@@ -9,8 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+
+from everloop.serve.observe.sharing import Shared
 
 LIFELINE = "EVERLOOP_LIFELINE"
 """The number of a pipe's end that the parent holds open as long as it lives."""
@@ -49,6 +52,8 @@ class _Child:
     """A process that is started again whenever it ends."""
 
     command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    ended: Callable[[], None] = lambda: None
     process: subprocess.Popen[bytes] | None = None
     started: float = field(default=-_PAUSE_SECONDS)
 
@@ -56,8 +61,12 @@ class _Child:
 class Fleet:
     """Keeps workers and a shipper alive until SIGTERM or SIGINT; then the workers finish, and the shipper ships the rest."""
 
-    def __init__(self, workers: Sequence[Sequence[str]], shipper: Sequence[str]) -> None:
-        self._workers = [_Child(command) for command in workers]
+    def __init__(self, workers: Sequence[Sequence[str]], shipper: Sequence[str], shared: Shared) -> None:
+        """Command lines; `shared`: where the workers' metrics meet."""
+        self._shared = shared
+        self._workers = [
+            _Child(command, shared.variables(number), partial(shared.ended, number)) for number, command in enumerate(workers)
+        ]
         self._shipper = _Child(shipper)
         self._lifeline, self._held = os.pipe()
         os.set_inheritable(self._lifeline, True)
@@ -65,7 +74,7 @@ class Fleet:
 
     def run(self) -> None:
         """Return when all have stopped."""
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._shared.begin()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         while not self._stop.wait(_LOOK_SECONDS):
@@ -78,9 +87,10 @@ class Fleet:
         if child.process is not None and (status := child.process.poll()) is not None:
             _LOG.warning("%s (process %d) ended with %d", " ".join(child.command[1:]), child.process.pid, status)
             child.process = None
+            child.ended()
         if child.process is None and time.monotonic() - child.started >= _PAUSE_SECONDS:
             child.started = time.monotonic()
-            environment = {**os.environ, LIFELINE: str(self._lifeline)}
+            environment = {**os.environ, **child.variables, LIFELINE: str(self._lifeline)}
             child.process = subprocess.Popen(child.command, env=environment, pass_fds=(self._lifeline,))
 
 

@@ -16,6 +16,8 @@ from everloop.serve.log.process import FOLDER
 from everloop.serve.log.segment import PredictionLog
 from everloop.serve.log.status import read_status
 from everloop.serve.metrics import Metrics
+from everloop.serve.observe.present import Present
+from everloop.serve.observe.tracing import tracing
 from everloop.serve.release import Loader
 from everloop.serve.releases import Releases
 from everloop.serve.service import Service
@@ -26,7 +28,8 @@ class Parts:
     """The parts by name. Making them connects nowhere, so they can be made without a database."""
 
     def __init__(self, settings: Settings) -> None:
-        self.metrics = Metrics()
+        self.tracing = tracing()
+        self.metrics = Metrics(settings.home / FOLDER)
         self.access = Access(settings.api_key)
         self.store = OnlineStore(settings.online or settings.database, self.metrics.found)
         self.journal = Journal(PredictionLog(settings.home / FOLDER))
@@ -39,12 +42,14 @@ class Parts:
             self.metrics.swapped,
         )
         self.service = Service(self.follower, self.store, self.journal, PostgresTraffic(settings.database), self.metrics)
+        self.present = Present(self.metrics, self.follower, self.store, self.journal, lambda: self.service.in_flight)
 
     async def start(self) -> None:
-        """Open the store, follow the ledger, sync the log."""
+        """Open the store, follow the ledger, sync the log, tell the metrics."""
         await self.store.open()
         self.follower.start()
         self.journal.start()
+        self.present.start()
 
     async def until_ready(self, seconds: float) -> None:
         """Return when requests may come (see `unready`), or after `seconds`."""
@@ -53,9 +58,12 @@ class Parts:
     async def stop(self) -> None:
         """Finish what is promised, then give the log up."""
         await self.service.shadows.finish()
+        await self.present.stop()
         self.follower.stop()
         self.journal.stop()
         await self.store.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.stop)
 
     def unready(self) -> str | None:
         """Why requests should not come yet; `None` once the ledger was read and all that it names was tried."""

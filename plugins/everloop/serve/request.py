@@ -10,11 +10,15 @@ from typing import Any
 
 from everloop.serve.block import Block
 from everloop.serve.follower import Serving
+from everloop.serve.observe.passage import Marks
 
 
 @dataclass(slots=True)
 class Request:
-    """Rows, read and checked, and the releases that serve them. `began` is on the clock of `time.perf_counter`."""
+    """Rows, read and checked, and the releases that serve them. `began` is on the clock of `time.perf_counter`.
+
+    `marks`: when the batch that answered it came through which stage.
+    """
 
     id: str
     serving: Serving
@@ -22,6 +26,7 @@ class Request:
     explain: bool
     at: datetime
     began: float
+    marks: Marks | None = None
 
     @property
     def use_case(self) -> str:

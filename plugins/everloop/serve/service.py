@@ -21,6 +21,7 @@ from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
 from everloop.serve.journal import Journal
 from everloop.serve.metrics import Metrics
+from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Problem, Refused, refuse
 from everloop.serve.push import Pusher, push
 from everloop.serve.release import LoadedRelease
@@ -45,7 +46,7 @@ class Service:
         self._ids = RequestIds()
         self._traffic = traffic
         self._pusher = Pusher()
-        self._in_flight: dict[str, int] = {}
+        self.in_flight: dict[str, int] = {}
 
     def limits(self, use_case: str) -> ServicePolicy:
         """The limits of a use case, by its serving release."""
@@ -126,7 +127,7 @@ class Service:
             if (serving := self._follower.serving(use_case)) is None:
                 continue
             for view, newest in (await self._store.newest(serving.champion.manifest.plan)).items():
-                self.metrics.newest.labels(use_case, view).set(newest.timestamp())
+                self.metrics.newest.note(use_case, view, newest)
 
     def state(self, use_case: str) -> dict[str, Any]:
         """Who serves, what is loaded, what a request looks like."""
@@ -161,20 +162,24 @@ class Service:
 
     def full(self, use_case: str) -> bool:
         """Whether as many requests are in flight as may be: then the next is refused, so that no queue grows without bound."""
-        return self._in_flight.get(use_case, 0) >= self.limits(use_case).maximum_in_flight
+        return self.in_flight.get(use_case, 0) >= self.limits(use_case).maximum_in_flight
+
+    def turned_away(self, use_case: str) -> None:
+        """Note a request that was refused before anything was read of it; of a name that nobody knows, nothing."""
+        if use_case in self.in_flight:
+            self.metrics.overloaded(use_case)
 
     @contextmanager
     def place(self, use_case: str) -> Iterator[None]:
         """A place among the requests in flight."""
-        self._in_flight[use_case] = self._in_flight.get(use_case, 0) + 1
-        self.metrics.in_flight.labels(use_case).inc()
+        self.in_flight[use_case] = self.in_flight.get(use_case, 0) + 1
         try:
             yield
         finally:
-            self._in_flight[use_case] -= 1
-            self.metrics.in_flight.labels(use_case).dec()
+            self.in_flight[use_case] -= 1
 
-    def _count(self, answered: Answered) -> None:
+    def _count(self, answered: Answered, marks: Marks) -> None:
+        self.metrics.batch(marks)
         for record in answered.records:
             self.metrics.answered_row(record)
         for columns in answered.columns:

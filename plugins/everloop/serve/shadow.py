@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from everloop.serve.batch import Shadowed
 from everloop.serve.block import joined
@@ -43,7 +44,7 @@ class Shadows:
         self._waiting.append(shadowed)
         self._rows += len(shadowed.names)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+            self._task = asyncio.get_running_loop().create_task(self._work(), context=Context())
 
     async def finish(self) -> None:
         """Score what waits."""

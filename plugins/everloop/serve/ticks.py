@@ -7,13 +7,16 @@ turn the longer the turn before it took.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextvars import Context
+from dataclasses import dataclass, field
 
 from everloop.serve.batch import Answered, Batch, answer, missing
 from everloop.serve.block import FEW
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.journal import Journal
+from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Answer, Request
 from everloop.serve.shadow import Shadows
@@ -25,6 +28,14 @@ class _Work:
 
     requests: list[Request]
     futures: list[asyncio.Future[Answer]]
+    marks: Marks = field(init=False)
+
+    def batch(self) -> Batch:
+        batch = Batch.of(self.requests)
+        self.marks = Marks(self.requests[0].use_case, batch.began)
+        for request in self.requests:
+            request.marks = self.marks
+        return batch
 
     def single(self) -> list[_Work]:
         return [_Work([request], [future]) for request, future in zip(self.requests, self.futures, strict=True)]
@@ -38,17 +49,19 @@ class _Work:
 class Ticks:
     """Answers requests by the batch; what they are answered is in the prediction log before anyone has it."""
 
-    def __init__(self, journal: Journal, shadows: Shadows, count: Callable[[Answered], None]) -> None:
+    def __init__(self, journal: Journal, shadows: Shadows, count: Callable[[Answered, Marks], None]) -> None:
         self._journal, self._shadows, self._count = journal, shadows, count
         self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._running: set[asyncio.Task[None]] = set()
+        # What is done for many requests must not log under the name of the first.
+        self._nobody = Context()
 
     def answer(self, request: Request) -> asyncio.Future[Answer]:
         """The answer, when there is one; it is in the log then. Raises `Refused`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         if not self._waiting:
-            loop.call_soon(self._turn)
+            loop.call_soon(self._turn, context=self._nobody)
         self._waiting.append((request, future))
         return future
 
@@ -67,12 +80,12 @@ class Ticks:
     def _begin(self, work: _Work) -> None:
         """Answer at once when every feature is known and the rows are few, since a thread costs as much; else in a task."""
         try:
-            batch = Batch.of(work.requests)
+            batch = work.batch()
             vectors = _cached(batch) if len(batch.block) <= FEW else None
             if vectors is None:
                 self._spawn(self._run(work, batch))
             elif self._may(work, batch, vectors[0]):
-                self._conclude(work, *self._answered(batch, *vectors))
+                self._conclude(work, *self._answered(work.marks, batch, *vectors))
         except Exception as error:
             work.fail(error)
 
@@ -87,9 +100,9 @@ class Ticks:
             if not self._may(work, batch, vectors[0]):
                 return
             if len(batch.block) > FEW:
-                self._conclude(work, *await asyncio.to_thread(self._answered, batch, *vectors))
+                self._conclude(work, *await asyncio.to_thread(self._answered, work.marks, batch, *vectors))
             else:
-                self._conclude(work, *self._answered(batch, *vectors))
+                self._conclude(work, *self._answered(work.marks, batch, *vectors))
         except Exception as error:
             work.fail(error)
 
@@ -104,9 +117,11 @@ class Ticks:
                 self._begin(single)
         return False
 
-    def _answered(self, batch: Batch, champions: Vectors, trials: Vectors | None) -> tuple[Answered, int | None]:
+    def _answered(self, marks: Marks, batch: Batch, champions: Vectors, trials: Vectors | None) -> tuple[Answered, int | None]:
         """The answers, logged, and the position of the log to wait for; `None` when requests must be tried one by one."""
+        marks.features = time.perf_counter()
         answered = answer(batch, champions, trials)
+        marks.score = time.perf_counter()
         if answered.troubled and len(batch.requests) > 1:
             return answered, None
         try:
@@ -135,7 +150,8 @@ class Ticks:
             work.fail(_unwritten(error))
 
     def _tell(self, work: _Work, answered: Answered) -> None:
-        self._count(answered)
+        work.marks.log = time.perf_counter()
+        self._count(answered, work.marks)
         for future, one in zip(work.futures, answered.answers, strict=True):
             if not future.done():
                 future.set_result(one)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import sys
 
 import uvicorn
 
-from everloop.serve.access.redact import Redaction, secrets_of
+from everloop.serve.access.redact import secrets_of
 from everloop.serve.app import create_app
 from everloop.serve.fleet import end_with_parent
 from everloop.serve.http.shedding import Shedding
+from everloop.serve.observe.logs import begin_logs
 from everloop.settings import read_settings
 
 _BACKLOG = 2_048
@@ -23,9 +23,7 @@ def main() -> None:
     """Serve until told to stop, or until the parent is gone."""
     end_with_parent()
     settings = read_settings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Redaction(secrets_of(settings)))
+    begin_logs(settings.log, secrets_of(settings))
     certificate, key = settings.tls() or (None, None)
     config = uvicorn.Config(
         create_app(settings, _READY_SECONDS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from everloop.serve.http.body import ClientGoneError, read_body
 from everloop.serve.http.openapi import REFUSALS, described
 from everloop.serve.http.protocols import add_protocols
 from everloop.serve.metrics import CONTENT_TYPE
+from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.rows import decode
@@ -80,7 +82,9 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
     async def metrics() -> Response:
         """Prometheus' exposition format."""
         await parts.service.look_at_features()
-        return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
+        parts.present.tell()
+        # Adding up the files of many workers takes milliseconds, in which this one is to answer.
+        return Response(await asyncio.to_thread(parts.metrics.text), media_type=CONTENT_TYPE)
 
 
 def _served(parts: Parts, use_case: str) -> dict[str, Any]:
@@ -130,11 +134,12 @@ class _Routes:
         self, request: Request, use_case: str, route: str, scope: Scope, act: Callable[[dict[bytes, bytes]], Awaitable[Any]]
     ) -> Response:
         """Let a route act for those who may; count it, time it, and answer its refusal."""
-        began, status, label, headers = time.perf_counter(), 200, "", request.scope["headers"]
+        began, status, label, headers = time.perf_counter(), 200, "", dict(request.scope["headers"])
+        CURRENT.set(Passage(self._service.name(), began, headers.get(TRACEPARENT)))
         try:
-            admitted(self._access, headers, scope)
+            admitted(self._access, request.scope["headers"], scope)
             label = use_case
-            return JsonResponse(await act(dict(headers)))
+            return JsonResponse(await act(headers))
         except Refused as refused:
             status = refused.status
             return JsonResponse(refused.body(), status, headers=refused.headers())

@@ -29,7 +29,7 @@ class Application:
         self.parts = parts
         self._scoring, self._rest = scoring, rest
         self._score, self._invocations, self._infer = ByContentType(), Invocations(), Infer()
-        self.gate = Gate(parts.metrics.turned_away)
+        self.gate = Gate(parts.service.turned_away)
         self._routes: dict[str, Route | None] = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

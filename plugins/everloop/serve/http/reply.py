@@ -13,9 +13,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Message = dict[str, Any]
 
 
-async def send_reply(send: Send, status: int, reply: Reply) -> None:
-    """One answer, whole."""
+async def send_reply(send: Send, status: int, reply: Reply, request_id: str = "") -> None:
+    """One answer, whole; the request's id, where it has one, as `X-Request-Id`."""
     head, body = whole(status, reply)
+    if request_id:
+        head["headers"].append((b"x-request-id", request_id.encode()))
     await send(head)
     await send(body)
 

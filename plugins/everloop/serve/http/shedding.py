@@ -17,7 +17,7 @@ from everloop.serve.shapes.shape import told
 PLACES = 64
 """Score requests of one process that may be in its hands at once (ours: some milliseconds' work)."""
 
-_SCORES = re.compile(rb"POST /v[12]/[^ ?]*(?:score|infer) HTTP/1\.1\r\n")
+_SCORES = re.compile(rb"POST /v[12]/(?:models/)?([^/ ?]*)[^ ?]*/(?:score|infer) HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE)
 _ODD = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: *close)", re.IGNORECASE)
 _MOST_UNREAD = 100_000
@@ -32,9 +32,9 @@ _REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-lengt
 
 
 class Gate:
-    """How many score requests one process has in its hands. `shed` is told of each that it turns away."""
+    """How many score requests one process has in its hands. `shed` is told whose rows it turns away."""
 
-    def __init__(self, shed: Callable[[], None], places: int = PLACES) -> None:
+    def __init__(self, shed: Callable[[str], None], places: int = PLACES) -> None:
         self.shed, self.places = shed, places
         self.taken = 0
 
@@ -56,9 +56,9 @@ class Shedding(HttpToolsProtocol):
                 return
         gate = self._gate
         idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
-        scores = idle and _SCORES.match(data) is not None
+        scores = _SCORES.match(data) if idle else None
         if scores and gate.taken >= gate.places and (unread := _unread(data)) is not None:
-            gate.shed()
+            gate.shed(scores[1].decode(errors="replace"))
             self._refuse(unread)
             return
         if scores:
