@@ -29,12 +29,15 @@ _WRITTEN_HERE = (TABLE, "prediction_log")
 class Plan:
     """What all parts of a run share. `release`: `None` when nobody serves, and there is nothing to score.
 
-    `versions`: of every table that is read. `rows`, `last`: how many examples each part has, and the key of the last one.
+    `versions`: of every table that is read. `sql`, `part_rows`: the use case's, as they were. `rows`, `last`: how many examples
+    each part has, and the key of the last one.
     """
 
     interval: Interval
     release: str | None
     versions: Mapping[str, int]
+    sql: str
+    part_rows: int
     rows: tuple[int, ...] = ()
     last: tuple[str, ...] = ()
 
@@ -54,7 +57,13 @@ def plan(lake: Lake, ledger: Ledger, use_case: UseCase, interval: Interval, run:
     place = f"score/{run}"
     lake.unstage(place)
     release = ledger.head(use_case.name)[1].champion
-    made = Plan(interval=interval, release=release, versions={} if release is None else _versions(lake))
+    made = Plan(
+        interval=interval,
+        release=release,
+        versions={} if release is None else _versions(lake),
+        sql=use_case.examples.sql,
+        part_rows=use_case.batch.part_rows,
+    )
     place = f"{place}/{made.id}"
     if release is not None:
         rows, last = _staged(lake, use_case, made, place)
@@ -84,10 +93,10 @@ def _staged(lake: Lake, use_case: UseCase, made: Plan, place: str) -> tuple[tupl
     """Stage the examples in parts; rows and last key of each."""
     rows: list[int] = []
     last: list[str] = []
-    for part in divided(_examples(lake, use_case, made), use_case.batch.part_rows):
+    for part in divided(_examples(lake, use_case, made), made.part_rows):
         if len(rows) == MAXIMUM_PARTS:
             raise ConfigurationError(
-                f"Interval {made.interval} has more than {MAXIMUM_PARTS} parts of {use_case.batch.part_rows} examples: "
+                f"Interval {made.interval} has more than {MAXIMUM_PARTS} parts of {made.part_rows} examples: "
                 "raise BatchPolicy.part_rows"
             )
         with lake.staging(examples_of(place, len(rows))) as put:
@@ -108,5 +117,5 @@ def _examples(lake: Lake, use_case: UseCase, made: Plan) -> Iterator[pa.RecordBa
         raise DataError(f"Interval {interval} is not in {', '.join(lacking)}: run {use_case.name}_ingest for it first")
     bounds = {"start": interval.start, "end": interval.end}
     pinned = {name: made.versions[name] for name in wanted.tables}
-    for batch in without_twins(lake.query_batches(wanted.sql, pinned, bounds, order="key"), use_case.name):
+    for batch in without_twins(lake.query_batches(made.sql, pinned, bounds, order="key"), use_case.name):
         yield batch.drop_columns([name for name in OUTCOME if name in batch.schema.names])
