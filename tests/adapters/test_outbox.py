@@ -98,11 +98,11 @@ def test_twice_is_once_and_newer_rows_replace(place: Place, form: str) -> None:
 def test_rows_that_break_off_leave_what_stood_there(place: Place, form: str) -> None:
     def breaking() -> Iterator[pa.RecordBatch]:
         yield from rows("x").to_batches()
-        raise OSError("the lake is gone")
+        raise RuntimeError("the lake is gone")
 
     place.outbox.write(Files(format=form), NAME, Batches.of(rows("a")))
     before = place.content(f"{NAME}.{form}")
-    with pytest.raises(OSError, match="the lake is gone"):
+    with pytest.raises(RuntimeError, match="the lake is gone"):
         place.outbox.write(Files(format=form), NAME, Batches(rows().schema, 2, breaking))
     assert (place.names, place.content(f"{NAME}.{form}")) == ([f"{NAME}.{form}"], before)
 
@@ -118,6 +118,12 @@ def test_a_bucket_that_is_not_there_is_told(s3_server: str, monkeypatch: pytest.
     make_bucket(s3_server, "another", monkeypatch)
     with pytest.raises(SourceError, match="Bucket nowhere does not answer as it should"):
         FileOutbox("s3://nowhere/x", s3_server).write(Files(), NAME, Batches.of(rows("a")))
+
+
+def test_a_folder_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taxi").write_text("a file where a folder should be")
+    with pytest.raises(SourceError, match=r"taxi/interval=2013-01-02T0000/predictions\.parquet could not be written"):
+        FileOutbox(str(tmp_path)).write(Files(), NAME, Batches.of(rows("a")))
 
 
 KILLED = """

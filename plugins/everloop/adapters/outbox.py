@@ -8,6 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from everloop.adapters.sources.landing import open_landing
+from everloop.errors import SourceError
 from everloop.ports import Batches
 from everloop.use_case import Files
 
@@ -21,10 +22,16 @@ class FileOutbox:
     def write(self, files: Files, name: str, rows: Batches) -> str:
         """See `ports.Outbox.write`: a rename in a folder, one put in S3. Equal rows in equal batches are equal bytes."""
         place, named = files.place or self._place, f"{name}.{files.format}"
-        with open_landing(place, self._endpoint).writing(named) as stream, _writer(files.format, stream, rows) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-        return f"{place.rstrip('/')}/{named}"
+        told = f"{place.rstrip('/')}/{named}"
+        try:
+            with open_landing(place, self._endpoint).writing(named) as stream, _writer(files.format, stream, rows) as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+        except OSError as error:
+            raise SourceError(
+                f"{told} could not be written: {error}. What stood there stands; see to the place, then run the task again"
+            ) from error
+        return told
 
 
 def _writer(form: str, stream: IO[bytes], rows: Batches) -> Any:

@@ -14,7 +14,7 @@ class BatchPolicy:
     with its features such a part takes less than a gigabyte (docs/batch-scoring.md).
     """
 
-    part_rows: int = 200_000
+    part_rows: int = 500_000
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
