@@ -33,6 +33,7 @@ ELSEWHERE = {
 """Commands by how they begin."""
 
 SHOWS = {
+    "batch-scoring.md": ("2013-04-02", "flights_score"),
     "experiments.md": ("days of such traffic", "no experiment was ever started", "no experiment is under way"),
     "features.md": ("carrier_delay", "weather_hourly", "was replayed yet"),
     "ingest.md": ("2013-01-01", "2013-01-08"),

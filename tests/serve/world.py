@@ -165,6 +165,7 @@ class World:
             database=self.database,
             lake=str(self.folder / "lake"),
             landing=str(self.folder / "landing"),
+            outbox="",
             releases=str(self.folder / "releases"),
             mlflow="http://127.0.0.1:1",
             scorer="http://127.0.0.1:1",

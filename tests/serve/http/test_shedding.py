@@ -30,7 +30,7 @@ class Slow:
         self.go = threading.Event()
 
     def _shed(self, use_case: str) -> None:
-        assert use_case == "trips"
+        assert use_case == "u"
         self.shed += 1
 
     async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
