@@ -111,7 +111,8 @@ def answer(batch: Batch, champions: Vectors, trials: Vectors | None) -> Answered
     shadowed = [] if first.error else _shadowed(batch, fallen, champions)
     if len(batch.requests) == 1 and len(batch.block) > FEW and (told := _by_column(batch, spoken)):
         return Answered([told[0]], (), shadowed, bool(first.error or fallen), told[1])
-    answers, records = _Telling(batch, spoken).told()
+    alone = other is None and first.scored is not None and (batch.serving.state.shadow is None or batch.serving.trial is not None)
+    answers, records = _told_of_one(batch, first) if alone else _Telling(batch, spoken).told()
     return Answered(answers, records, shadowed, bool(first.error or fallen))
 
 
@@ -165,6 +166,48 @@ def _attempt(release: LoadedRelease, batch: Batch, rows: list[int] | None, vecto
     except Exception as error:
         return Trial(release.id, place, error=f"{type(error).__name__}: {error}")
     return Trial(release.id, place, scored, seconds=time.perf_counter() - started)
+
+
+def _told_of_one(batch: Batch, first: Trial) -> tuple[list[Answer], list[Record]]:
+    """What `_Telling` says where the champion alone answered and there is nothing to say of another: nearly always."""
+    scored, block, rollout = first.scored, batch.block, batch.serving.state.rollout
+    assert scored is not None  # noqa: S101 - see `answer`
+    fields, vectors = rows_of(block.request, len(block)), rows_of(scored.vector, len(block))
+    flags = [warned + earned for warned, earned in zip(block.flags, scored.flags, strict=True)]
+    answers, records, row = [], [], 0
+    for request in batch.requests:
+        rows = slice(row, row + len(request.block))
+        use_case, latency = request.use_case, (batch.began - request.began + first.seconds) * 1000
+        records += [
+            Record(
+                use_case=use_case,
+                request_id=request.id,
+                row_number=one - row,
+                key=block.keys[one],
+                entity=batch.entities[one],
+                at=request.at,
+                as_of=block.as_of[one],
+                arm=CHAMPION,
+                rollout=rollout,
+                release=first.release,
+                score=scored.scores[one],
+                decision=scored.decisions[one],
+                shadow_release=None,
+                shadow_score=None,
+                features={"request": fields[one], "vector": vectors[one]},
+                flags=list(flags[one]),
+                error=None,
+                latency_ms=latency,
+            )
+            for one in range(rows.start, rows.stop)
+        ]
+        count, shares = len(request.block), scored.contributions[rows] if scored.contributions is not None else None
+        scores: list[float | None] = [*scored.scores[rows]]
+        decisions: list[bool | None] = [*scored.decisions[rows]]
+        who = [CHAMPION] * count, [first.release] * count
+        answers.append(Answer(request.id, request.block.keys, scores, decisions, *who, flags[rows], shares))
+        row = rows.stop
+    return answers, records
 
 
 class _Telling:
