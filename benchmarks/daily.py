@@ -149,6 +149,7 @@ def open_daily(database: str, source: str, folder: Path, learnt: range = LEARNT)
         database=database,
         lake=str(folder / "lake"),
         landing=str(folder / "landing"),
+        outbox="",
         releases=str(folder / "releases"),
         mlflow="unused",
         scorer="unused",

@@ -50,6 +50,7 @@ def compare(record: Record, folder: Path, database: str, work: Work, names: Sequ
                 failed.append(str(error))
                 servers.remove(server)
     record.fact("failed", failed or "none")
+    record.fact("load", f"wrk, one thread, {SECONDS} s a number of connections, its latencies corrected for coordinated omission")
     _judge(record, servers[0].name, [server.name for server in servers[1:]])
     return failed
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 from benchmarks import world
@@ -19,6 +20,7 @@ from everloop.decide.release.state import ReleaseState
 from everloop.ports import Registry
 from everloop.release import Bundle
 from everloop.steps.rollback import revert
+from everloop.use_case import UseCase
 
 TIMES = 20
 WORKERS = 2
@@ -26,6 +28,8 @@ CONNECTIONS = 16
 AFTER_SECONDS = 3.0
 """How long the answers are looked at after the command: the target, and then some."""
 TARGET_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""For a promotion, which loads and proves the release the first time."""
 
 
 class Files:
@@ -75,12 +79,13 @@ def main(times: int = TIMES) -> None:
 
 
 async def _reverted(record: Record, stage: Stage, program: Program, releases: tuple[str, str], times: int) -> Answers:
+    _named()  # the imports behind it are no part of a revert
     answers, stop = Answers(), asyncio.Event()
     clients = [asyncio.create_task(_ask(program, answers, stop, n)) for n in range(CONNECTIONS)]
     first, second = releases
     for number in range(times):
         await asyncio.to_thread(stage.decide, champion=second, previous=first)
-        await _quiet(answers, first)
+        await _in_effect(answers, second, first)
         began = time.perf_counter()
         told = await asyncio.to_thread(_revert, stage, number)
         written = time.perf_counter() - began
@@ -96,14 +101,23 @@ async def _reverted(record: Record, stage: Stage, program: Program, releases: tu
 
 def _revert(stage: Stage, number: int) -> Mapping[str, Any]:
     """The step behind `everloop rollback`."""
-    named = replace(world.flights(), name=USE_CASE)  # of a use case the step takes the name alone
     files = cast(Registry, Files(stage))
-    return revert(stage.ledger, files, named, actor="benchmark", reason=f"revert {number}", now=datetime.now(UTC))
+    return revert(stage.ledger, files, _named(), actor="benchmark", reason=f"revert {number}", now=datetime.now(UTC))
 
 
-async def _quiet(answers: Answers, release: str) -> None:
-    """Until `release` has answered nothing for a second: the other one is in effect everywhere."""
-    while time.perf_counter() - answers.last.get(release, 0.0) < 1:
+@cache
+def _named() -> UseCase:
+    """Of a use case the step takes the name alone."""
+    return replace(world.flights(), name=USE_CASE)
+
+
+async def _in_effect(answers: Answers, release: str, other: str) -> None:
+    """Until `release` has answered for a second, and `other` has not: it is in effect on every worker."""
+    began = time.perf_counter()
+    until = began + PATIENCE_SECONDS
+    while answers.last.get(release, 0.0) < began + 1 or answers.last[release] - answers.last.get(other, 0.0) < 1:
+        if time.perf_counter() > until:
+            raise SystemExit(f"release {release} is not in effect after {PATIENCE_SECONDS:g} s")
         await asyncio.sleep(0.05)
 
 

@@ -17,7 +17,7 @@ from everloop.decide.policy import (
     RolloutPolicy,
     TrainingPolicy,
 )
-from everloop.use_case import DroppedFiles, Examples, PostgresTable, SourceTable, UseCase, WriteBack
+from everloop.use_case import DroppedFiles, Examples, Files, PostgresTable, SourceTable, UseCase, WriteBack
 from everloop.workflow import airflow_graphs
 
 FLIGHTS = SourceTable(
@@ -135,7 +135,7 @@ USE_CASE = UseCase(
         "origin": "origin",
         "distance": "CASE WHEN distance < 500 THEN 'short' WHEN distance < 1500 THEN 'medium' ELSE 'long' END",
     },
-    write_back=WriteBack(connection="airline", table="delay_predictions"),
+    write_back=(WriteBack(connection="airline", table="delay_predictions"), Files()),
     cost=CostMatrix(false_positive=1.0, false_negative=3.0),
     training=TrainingPolicy(
         rounds=300,

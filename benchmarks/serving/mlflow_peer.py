@@ -14,6 +14,7 @@ from benchmarks.serving.work import FEATURES, Row, Work
 MLFLOW = ("mlflow==3.17.2", "uvloop==0.23.0", "httptools==0.9.0")
 """uvicorn takes the faster loop and parser by itself once they are there."""
 QUIET = {"UVICORN_ACCESS_LOG": "false", "UVICORN_LOG_LEVEL": "warning", "MLFLOW_DISABLE_TELEMETRY": "true"}
+SIGNED = {"MLflow": "columns", "MLflow, tensor": "one tensor"}
 
 
 def named(python: Path, work: Work, port: int) -> Server:
@@ -29,8 +30,8 @@ def tensor(python: Path, work: Work, port: int) -> Server:
 def _server(name: str, python: Path, work: Work, port: int, body: Callable[[Row], bytes]) -> Server:
     folder = work.model.with_name(name)
     if not folder.exists():
-        kept = {"model": str(work.model), "folder": str(folder)}
-        measure("benchmarks.serving.mlflow_model", "save", python=python, columns=name == "MLflow", **kept)
+        model, columns = str(work.model), name == "MLflow"
+        measure("benchmarks.serving.mlflow_model", "save", python=python, model=model, folder=str(folder), columns=columns)
     serve = (str(python.with_name("mlflow")), "models", "serve", "-m", str(folder), "--env-manager", "local")
     return Server(
         name=name,
@@ -39,6 +40,6 @@ def _server(name: str, python: Path, work: Work, port: int, body: Callable[[Row]
         path="/invocations",
         body=body,
         score=lambda answer: json.loads(answer)["predictions"][0],
-        about="mlflow models serve, XGBoost flavour with a signature (Booster.predict of a DMatrix); uvloop and httptools",
+        about=f"mlflow models serve, XGBoost flavour signed by {SIGNED[name]} (Booster.predict of a DMatrix); uvloop, httptools",
         environment=QUIET,
     )

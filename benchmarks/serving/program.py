@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.process import ROOT
 from benchmarks.serving.load import Load, load
-from benchmarks.serving.usage import stop
+from benchmarks.serving.usage import MARK, stop
 
 JSON = {"Content-Type": "application/json"}
 START_SECONDS = 120
@@ -39,6 +39,11 @@ class Program:
     path: str
     environment: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=lambda: JSON)
+
+    @property
+    def mark(self) -> str:
+        """What the processes of this program are known by."""
+        return f"{os.getpid()}-{self.port}"
 
     def post(self, client: httpx.Client, body: bytes) -> httpx.Response:
         """The answer to `body`."""
@@ -64,7 +69,7 @@ def running(program: Program, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         except ServerError as error:
             raise ServerError(f"{error}; its log ends with: {log.read_text(errors='replace')[-LOG_CHARACTERS:]}") from error
         finally:
-            stop(process)
+            stop(process, program.mark)
 
 
 def first_answer(
@@ -94,4 +99,4 @@ def _environment(program: Program) -> dict[str, str]:
     """One thread a server: a single row gains nothing from a second one, and idle ones spin. Nothing of this environment's."""
     own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     path = os.pathsep.join([str(Path(program.command[0]).parent), own.get("PATH", "")])
-    return {**own, "PATH": path, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **program.environment}
+    return {**own, "PATH": path, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", MARK: program.mark, **program.environment}

@@ -50,9 +50,9 @@ def measured(server: Server, work: Work, folder: Path, seconds: int) -> Measured
         check(server, work)
         loaded(server, bodies, BUSY, 1)  # the first ones fill caches
         loads = {connections: loaded(server, bodies, connections, seconds) for connections in CONNECTIONS[:-1]}
-        before = usage(process)
+        before = usage(server.mark)
         loads[BUSY] = loaded(server, bodies, BUSY, seconds)
-        after = usage(process)
+        after = usage(server.mark)
     return Measured(cold, loads, (after.cpu_seconds - before.cpu_seconds) / loads[BUSY].requests, after.memory_mb)
 
 

@@ -18,6 +18,8 @@ from benchmarks.serving.departures import body, row
 from benchmarks.serving.processes import PARENT, SHIPPER, WORKER, of, pss_mb
 
 CONNECTIONS = 32
+RENEWED = 20
+"""Requests of a connection, so that a worker that was started again gets its share of them."""
 KILL_SECONDS = 1.0
 """A connection that broke so soon after a kill of a worker was that worker's."""
 
@@ -92,6 +94,8 @@ async def _client(port: int, path: str, name: int, due: float, step: float, unti
             if (early := due - time.monotonic()) > 0:
                 await asyncio.sleep(early)
             await _ask(connection, f"{name}-{number}", number, due, seen)
+            if number // CONNECTIONS % RENEWED == 0:
+                connection.close()
             number, due = number + CONNECTIONS, due + step
 
 
@@ -99,7 +103,7 @@ async def _ask(connection: Connection, key: str, number: int, due: float, seen: 
     seen.sent += 1
     try:
         answer = await connection.post(body(row(number % 100_000, key)))
-    except NoAnswerError as error:
+    except (NoAnswerError, ConnectionResetError) as error:  # reset: it waited to be accepted by a worker that was killed
         seen.lost.append(Lost(key, time.monotonic(), f"broke: {error}", broke=True))
     except (OSError, TimeoutError) as error:
         seen.lost.append(Lost(key, time.monotonic(), f"{type(error).__name__}: {error}", broke=False))

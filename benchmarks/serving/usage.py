@@ -6,11 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 
 import psutil
 
 PATIENCE_SECONDS = 10
+MARK = "EVERLOOP_BENCHMARK_SERVER"
+"""The variable that all processes of a server inherit: some outlive the one that started them, as Ray's HAProxy does."""
 
 
 @dataclass(frozen=True)
@@ -21,34 +24,47 @@ class Usage:
     memory_mb: float
 
 
-def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The process and all its descendants."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(process.pid)
-        return [root, *root.children(recursive=True)]
-    return []
-
-
-def usage(process: subprocess.Popen[bytes]) -> Usage:
-    """What the whole tree has taken until now."""
-    cpu, memory = 0.0, 0.0
-    for one in tree(process):
+def tree(mark: str) -> list[psutil.Process]:
+    """All processes whose `MARK` is `mark`, and what they started: a process that renames itself may overwrite its variables."""
+    found = {one for one in psutil.process_iter() if _mark(one) == mark}
+    for one in list(found):
         with contextlib.suppress(psutil.NoSuchProcess):
+            found.update(one.children(recursive=True))
+    return list(found)
+
+
+def usage(mark: str) -> Usage:
+    """What all of them have taken until now."""
+    cpu, memory = 0.0, 0.0
+    for one in tree(mark):
+        with contextlib.suppress(psutil.Error):
             cpu += sum(one.cpu_times()[:4])
             memory += one.memory_full_info().pss / 2**20
     return Usage(cpu, memory)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole tree: its process group is asked to, what is left of it is killed."""
-    members = tree(process)
+def _mark(process: psutil.Process) -> str | None:
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ().get(MARK)
+    return None
+
+
+def stop(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End all of them: the process group is asked to, what is left is killed."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE_SECONDS)
-    _, left = psutil.wait_procs(members, timeout=1)
-    for one in left:
+    _gone(mark, 1)
+    for one in tree(mark):
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
-    psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
     process.wait()
+    _gone(mark, PATIENCE_SECONDS)
+
+
+def _gone(mark: str, seconds: float) -> None:
+    """Wait until none is left, at most so long. Those that ended and that nobody has taken notice of do not count."""
+    until = time.monotonic() + seconds
+    while tree(mark) and time.monotonic() < until:
+        time.sleep(0.05)

@@ -19,17 +19,18 @@ class Settings:
 
     `home`: the state folder of the embedded stack. `database`: PostgreSQL of the ledger and the logs (a libpq URI,
     `postgresql://...`). `online`: the online store, PostgreSQL or `redis://...`; `None` for `database`. `lake`, `landing`,
-    `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name. `s3_endpoint`: only for
-    stores other than AWS. `spark`: the master of a cluster for features and training past one machine; `None` for none.
-    `api_key`: a key that may do all and is in no table. `tls_certificate`, `tls_key`: see `tls`. `engine`: `fastest` scores by
-    what was proved equal to XGBoost, where that is installed; `xgboost` by XGBoost alone. `log`: the lines of the scoring
-    service's log, `plain` or `json`.
+    `outbox`, `releases`: a folder or `s3://bucket/prefix`. `connections`: libpq URIs of the source systems by name.
+    `s3_endpoint`: only for stores other than AWS. `spark`: the master of a cluster for features and training past one
+    machine; `None` for none. `api_key`: a key that may do all and is in no table. `tls_certificate`, `tls_key`: see `tls`.
+    `engine`: `fastest` scores by what was proved equal to XGBoost, where that is installed; `xgboost` by XGBoost alone.
+    `log`: the lines of the scoring service's log, `plain` or `json`.
     """
 
     home: Path
     database: str
     lake: str
     landing: str
+    outbox: str
     releases: str
     mlflow: str
     scorer: str
@@ -74,7 +75,7 @@ _PREFIX = "EVERLOOP_CONNECTION_"
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from EVERLOOP_* variables; reports every missing one together.
 
-    Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
+    Variables: EVERLOOP_HOME, _DATABASE, _ONLINE, _SPARK, _LAKE, _LANDING, _OUTBOX, _RELEASES, _MLFLOW, _SCORER, _FEATURE_REPO,
     _EXPECTATIONS, _DATA_DOCS, _S3_ENDPOINT, _API_KEY, _ENGINE, _LOG, _TLS_CERTIFICATE, _TLS_KEY, _CONNECTION_<NAME>.
     `everloop up` sets them for all it starts and writes them to `<home>/everloop.env`.
     """
@@ -91,6 +92,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database=env["EVERLOOP_DATABASE"],
         lake=env.get("EVERLOOP_LAKE", str(home / "lake")),
         landing=env.get("EVERLOOP_LANDING", str(home / "landing")),
+        outbox=env.get("EVERLOOP_OUTBOX", str(home / "outbox")),
         releases=env.get("EVERLOOP_RELEASES", str(home / "releases")),
         mlflow=env["EVERLOOP_MLFLOW"],
         scorer=env.get("EVERLOOP_SCORER", "http://127.0.0.1:8000"),

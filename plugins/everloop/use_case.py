@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from everloop.decide.policy import (
+    BatchPolicy,
     CostMatrix,
     DriftPolicy,
     FairnessPolicy,
@@ -21,6 +22,7 @@ from everloop.decide.policy import (
 from everloop.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FORMATS = ("parquet", "csv")
 _SCHEDULES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7))
 
 
@@ -85,12 +87,38 @@ class WriteBack:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Files:
+    """Predictions as files: an interval is `<place>/<use case>/interval=<start>/predictions.<format>`, whole or not at all.
+
+    `place`: an absolute folder or `s3://bucket/prefix`; `None` for what EVERLOOP_OUTBOX says. `format`: `parquet` or `csv`.
+    """
+
+    place: str | None = None
+    format: str = "parquet"
+
+    def problems(self) -> list[str]:
+        """Every broken rule, in words."""
+        found = []
+        if self.format not in FORMATS:
+            found.append(f'Files.format is "{self.format}": use one of {list(FORMATS)}')
+        if self.place is not None and not self.place.startswith(("/", "s3://")):
+            found.append(
+                f'Files.place is "{self.place}": give an absolute folder or s3://bucket/prefix, or None for EVERLOOP_OUTBOX'
+            )
+        return found
+
+
+Destinations = WriteBack | Files | tuple[WriteBack | Files, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class UseCase:
     """Everything that makes one loop: data, features, label, cost and policies.
 
     `interval` is an hour, a day or a week; intervals are counted from `start`. `end`: when the world ends (demos only).
     `feature_service`: the Feast feature service of the model. `categories`: request fields that the model takes as categories.
     `entity`: the request fields whose hash decides the arm. `slices`: name to SQL expression over request fields.
+    `write_back`: where batch scores go: a `WriteBack`, `Files`, or a tuple of any number of them; `None` for the lake alone.
     """
 
     name: str
@@ -106,7 +134,8 @@ class UseCase:
     categories: tuple[str, ...] = ()
     slices: Mapping[str, str] = field(default_factory=dict)
     feature_suite: str | None = None
-    write_back: WriteBack | None = None
+    write_back: Destinations | None = None
+    batch: BatchPolicy = BatchPolicy()
     cost: CostMatrix = CostMatrix()
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
@@ -132,6 +161,22 @@ class UseCase:
             return f"{minute} {hour} * * *"
         return f"{minute} {hour} * * {self.start.isoweekday() % 7}"
 
+    @property
+    def tables_back(self) -> tuple[WriteBack, ...]:
+        """The tables that batch scores are written back to."""
+        return tuple(one for one in self._destinations if isinstance(one, WriteBack))
+
+    @property
+    def files_back(self) -> tuple[Files, ...]:
+        """The files that batch scores are written as."""
+        return tuple(one for one in self._destinations if isinstance(one, Files))
+
+    @property
+    def _destinations(self) -> tuple[WriteBack | Files, ...]:
+        if self.write_back is None:
+            return ()
+        return self.write_back if isinstance(self.write_back, tuple) else (self.write_back,)
+
     def source(self, name: str) -> SourceTable:
         """The source table called `name`."""
         for table in self.sources:
@@ -151,10 +196,12 @@ class UseCase:
         for table in self.sources:
             found += _source_problems(table)
         policies = (
-            self.cost, self.training, self.gate, self.fairness, self.rollout, self.drift, self.retrain, self.service,
+            self.cost, self.training, self.gate, self.fairness, self.rollout, self.drift, self.retrain, self.service, self.batch,
         )  # fmt: skip
         for policy in policies:
             found += policy.problems()
+        for files in self.files_back:
+            found += files.problems()
         return found
 
 

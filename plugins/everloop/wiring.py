@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Lake,
         Ledger,
         Measurements,
+        Outbox,
         Registry,
         Scorer,
         Source,
@@ -136,6 +137,13 @@ class Loop:
         from everloop.adapters.destination import PostgresDestination
 
         return PostgresDestination(self.settings.connections)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Where predictions are laid down as files."""
+        from everloop.adapters.outbox import FileOutbox
+
+        return FileOutbox(self.settings.outbox, self.settings.s3_endpoint)
 
     @property
     def _storage_options(self) -> dict[str, str] | None:

@@ -150,6 +150,26 @@ def test_sql_takes_parameters_and_thinks_in_utc(lake: Lake) -> None:
     assert lake.query_rows("SELECT count(*) AS n FROM frame", {"frame": rows(1.0)}).to_pylist() == [{"n": 1}]
 
 
+@pytest.mark.parametrize("end", ["", ";", " -- by moment", " ORDER BY id"])
+def test_sql_is_answered_in_batches_by_the_order_asked_for(lake: Lake, end: str) -> None:
+    lake.replace("t", rows(3.0, 1.0, 2.0, 9.0), week(0))
+    sql = f"SELECT id, value, moment FROM t WHERE value < $most{end}"
+    found = list(lake.query_batches(sql, {"t": None}, {"most": 9.0, "unasked": 1}, order="value"))
+    assert pa.Table.from_batches(found)["value"].to_pylist() == [1.0, 2.0, 3.0]
+    assert found[0].schema.field("moment").type == pa.timestamp("us", "UTC")
+
+
+def test_sql_in_batches_sees_the_version_asked_for_and_may_find_nothing(lake: Lake) -> None:
+    first = lake.replace("t", rows(1.0), week(0))
+    lake.replace("t", rows(2.0), week(0))
+    then = lake.query_batches("SELECT value FROM t", {"t": first}, order="value")
+    assert pa.Table.from_batches(list(then))["value"].to_pylist() == [1.0]
+    [nothing, *_] = lake.query_batches("SELECT value FROM t WHERE value > 5", {"t": None}, order="value")
+    assert (nothing.num_rows, nothing.schema.names) == (0, ["value"])
+    with pytest.raises(DataError, match='no table "u"'):
+        list(lake.query_batches("SELECT 1 AS value FROM u", {"u": None}, order="value"))
+
+
 def test_sql_within_a_window_sees_the_intervals_that_begin_in_it(lake: Lake) -> None:
     for n in range(4):
         lake.replace("t", rows(float(n)), week(n))

@@ -33,6 +33,7 @@ ELSEWHERE = {
 """Commands by how they begin."""
 
 SHOWS = {
+    "batch-scoring.md": ("2013-04-02", "flights_score"),
     "experiments.md": ("days of such traffic", "no experiment was ever started", "no experiment is under way"),
     "features.md": ("carrier_delay", "weather_hourly", "was replayed yet"),
     "ingest.md": ("2013-01-01", "2013-01-08"),
@@ -40,7 +41,16 @@ SHOWS = {
     "observing.md": ("everloop_release_workers", "everloop_log_unshipped_bytes", "x-request-id: ", 'route="score",status="422"'),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
-    "scoring.md": ('"status":"ok"', '"decision":', '"contributions":', '"accepted":1', "everloop_rows_total"),
+    "scoring.md": (
+        '"status":"ok"',
+        '"decision":',
+        '"contributions":',
+        '"accepted":1',
+        "everloop_rows_total",
+        '"id":"a flight"',
+        '"predictions":',
+        "scored 0.",
+    ),
     "security.md": ('"accepted":1', "1 of 1 keys are valid", "is revoked since", "1 of 2 keys are valid"),
     "training.md": ("flights_retrain",),
     "use-case.md": ("fit together",),

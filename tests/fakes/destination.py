@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-
 from everloop.errors import DataError
+from everloop.ports import Batches
 
 
 class MemoryDestination:
@@ -15,7 +14,8 @@ class MemoryDestination:
     def __init__(self) -> None:
         self.tables: dict[tuple[str, str], dict[Any, dict[str, Any]]] = {}
 
-    def upsert(self, connection: str, table: str, rows: pa.Table, key: str) -> int:
+    def upsert(self, connection: str, table: str, batches: Batches, key: str) -> int:
+        rows = batches.to_table()
         keys = rows[key].to_pylist()
         if None in keys or len(set(keys)) < len(keys):
             raise DataError(f'Rows for table "{table}" repeat a "{key}" or have no "{key}": give one row per key')

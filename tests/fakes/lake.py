@@ -57,10 +57,12 @@ class MemoryLake:
         *,
         within: Interval | None = None,
     ) -> pa.Table:
-        if absent := [name for name in tables if name not in self._versions]:
-            raise DataError(f'The lake has no table "{absent[0]}" (it has {self.tables()}): ingest an interval first')
-        shown = {name: self._with_interval(name, version, within) for name, version in tables.items()}
-        return duck.run(sql, shown, parameters)
+        return duck.run(sql, self._shown(tables, within), parameters)
+
+    def query_batches(
+        self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None, *, order: str
+    ) -> Iterator[pa.RecordBatch]:
+        return duck.stream(sql, self._shown(tables), parameters, order=order)
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         return duck.run(sql, frames, parameters)
@@ -105,6 +107,11 @@ class MemoryLake:
 
     def vacuum(self, keep_versions_since: datetime) -> dict[str, int]:
         return dict.fromkeys(self._versions, 0)
+
+    def _shown(self, tables: Mapping[str, int | None], within: Interval | None = None) -> dict[str, pa.Table]:
+        if absent := [name for name in tables if name not in self._versions]:
+            raise DataError(f'The lake has no table "{absent[0]}" (it has {self.tables()}): ingest an interval first')
+        return {name: self._with_interval(name, version, within) for name, version in tables.items()}
 
     def _parts(self, table: str, version: int | None) -> Parts:
         return self._versions[table][-1 if version is None else version]

@@ -56,6 +56,15 @@ def test_rows_are_scored_alike_alone_and_together(bundle: Bundle, examples: pa.T
     assert together == [score(bundle, examples.slice(i, 1))["score"][0].as_py() for i in range(5)]
 
 
+def test_the_number_of_threads_changes_no_bit(bundle: Bundle, examples: pa.Table) -> None:
+    matrix = Model.of(bundle).encoder.table(examples)
+    alone = Model.of(bundle, threads=1).score(matrix)
+    assert len(alone) > 1_000
+    for threads in (2, 3, 8):
+        assert Model.of(bundle, threads=threads).score(matrix).tobytes() == alone.tobytes()
+    assert score(bundle, examples)["score"].to_numpy().tobytes() == alone.tobytes()
+
+
 def test_no_rows_give_no_scores(bundle: Bundle, examples: pa.Table) -> None:
     assert score(bundle, examples.slice(0, 0)).num_rows == 0
 

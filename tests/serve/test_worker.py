@@ -20,12 +20,15 @@ LOADED_SECONDS = 60
 
 def workers(parent: int) -> list[psutil.Process]:
     """The eldest first."""
-    found = [one for one in psutil.Process(parent).children() if one.status() != psutil.STATUS_ZOMBIE and _answers(one)]
+    found = [one for one in psutil.Process(parent).children() if _answers(one)]
     return sorted(found, key=lambda one: one.create_time())
 
 
 def _answers(process: psutil.Process) -> bool:
-    return "everloop.serve.worker" in process.cmdline()
+    try:
+        return "everloop.serve.worker" in process.cmdline()
+    except psutil.NoSuchProcess:  # it is gone, or waits to be reaped
+        return False
 
 
 def answers(url: str) -> set[int]:

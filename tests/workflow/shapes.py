@@ -37,7 +37,7 @@ def task_shape(task: Any) -> dict[str, Any]:
     kind = getattr(task, "custom_operator_name", None) or type(task).__name__
     found = {
         "id": task.task_id,
-        "kind": "@task, one a use case" if task.is_mapped else kind,
+        "kind": "@task, mapped" if task.is_mapped else kind,
         "retries": task.retries,
         "pool": task.pool,
         "outlets": [outlet.name for outlet in task.outlets] if not task.is_mapped else [],

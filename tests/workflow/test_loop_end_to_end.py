@@ -79,6 +79,13 @@ def test_what_a_backfill_publishes_is_marked_and_leads_to_no_decision(backfilled
     assert airflow.ring("flights_retrain") == {}
 
 
+def test_a_batch_before_any_champion_scores_nothing_and_ends_green(backfilled: Any, airflow: Airflow, loop: Loop) -> None:
+    states = airflow.trigger("flights_score", **WEEKS[0].to_json())
+    assert states.pop("score") == "skipped"
+    assert set(states.values()) == DONE
+    assert "predictions" not in loop.lake.tables()
+
+
 def test_a_model_is_trained_judged_approved_by_a_named_person_and_released(trained: dict[str, str], loop: Loop) -> None:
     assert set(trained.values()) == DONE, [(entry.action, entry.reason) for entry in loop.ledger.entries("flights")]
     entries = loop.ledger.entries("flights")
@@ -115,9 +122,19 @@ def test_a_live_interval_is_monitored(rolled_out: Any, airflow: Airflow, loop: L
 
 
 def test_a_batch_is_scored_by_the_champion_and_written_back(rolled_out: Any, airflow: Airflow, loop: Loop) -> None:
+    import pyarrow.parquet as pq
+    from psycopg import connect as database
+
     states = airflow.trigger("flights_score", **WEEKS[2].to_json())
-    assert set(states.values()) == DONE
-    assert loop.lake.read("predictions").num_rows > 1_000
+    assert states == dict.fromkeys(("plan", "score", "publish", "write_back", "write_files"), "success")
+    predictions = loop.lake.read("predictions").sort_by("key")
+    assert predictions.num_rows == loop.lake.read("flights", interval=WEEKS[2]).num_rows > 2 * 2_000
+    assert set(predictions["release"].to_pylist()) == {loop.ledger.head("flights")[1].champion}
+    file = f"{loop.settings.outbox}/flights/interval=2013-01-15T0000/predictions.parquet"
+    assert pq.read_table(file, partitioning=None).equals(predictions)
+    with database(loop.settings.connection("airline")) as airline:
+        written = airline.execute('SELECT key, score FROM delay_predictions ORDER BY key COLLATE "C"').fetchall()
+    assert written == list(zip(predictions["key"].to_pylist(), predictions["score"].to_pylist(), strict=True))
 
 
 def test_a_refused_candidate_ends_green_with_nothing_after_the_gate(rolled_out: Any, airflow: Airflow, loop: Loop) -> None:

@@ -34,6 +34,7 @@ USE_CASE = replace(
     gate=replace(USE_CASE.gate, auc_floor=0.5, ece_ceiling=0.5),
     fairness=replace(USE_CASE.fairness, error_rate_difference=None),
     rollout=replace(USE_CASE.rollout, poll=timedelta(seconds=0.2)),
+    batch=replace(USE_CASE.batch, part_rows=2_000),
 )
 """
 
@@ -180,6 +181,7 @@ class Airflow:
         from sqlalchemy import select
 
         tasks = self.bag.dags[dag_id].task_dict
+        before: dict[str, str] = {}
         while True:
             with create_session() as session:
                 run = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one()
@@ -192,8 +194,10 @@ class Airflow:
                 states = {ti.task_id: str(ti.state) for ti in instances}
                 # Scheduled are those made ready above, and those that an answer has woken.
                 ready = [ti for ti in instances if ti.state == "scheduled"]
-                if not ready and not self._answer(dag_id, run_id, states):
+                # A task that was skipped just now, mapped over nothing say, makes others ready in the next round.
+                if not ready and not self._answer(dag_id, run_id, states) and states == before:
                     return states
+                before = states
                 for ti in ready:
                     _run_task(ti=ti, task=tasks[ti.task_id])
 

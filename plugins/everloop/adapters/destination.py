@@ -8,12 +8,12 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 from psycopg import sql
 
 from everloop.adapters.sources.postgres import connected, identifier
 from everloop.errors import ConfigurationError, DataError
+from everloop.ports import Batches
 
 
 class PostgresDestination:
@@ -22,14 +22,13 @@ class PostgresDestination:
     def __init__(self, connections: Mapping[str, str]) -> None:
         self._connections = connections
 
-    def upsert(self, connection: str, table: str, rows: pa.Table, key: str) -> int:
+    def upsert(self, connection: str, table: str, rows: Batches, key: str) -> int:
         """See `ports.Destination.upsert`: COPY into a temporary table, then one INSERT that changes only rows that differ.
 
         An absent table is made. `DataError` for keys that are null or there twice; `ConfigurationError` when a table
         stands that has no unique `key`, or not these columns.
         """
-        _check_keys(rows, table, key)
-        types = {name: _type(field, table) for name, field in zip(rows.column_names, rows.schema, strict=True)}
+        types = {field.name: _type(field, table) for field in rows.schema}
         with connected(self._connections, connection) as database:
             _create(database, table, types, key)
             try:
@@ -43,14 +42,7 @@ class PostgresDestination:
                     f'Table "{table}" of "{connection}" cannot take predictions: {str(error).strip()}. It needs the columns '
                     f'{types} with "{key}" unique: alter it, or name another table in WriteBack'
                 ) from error
-        return int(rows.num_rows)
-
-
-def _check_keys(rows: pa.Table, table: str, key: str) -> None:
-    if nulls := rows[key].null_count:
-        raise DataError(f'{nulls} rows for table "{table}" have no "{key}": give every row one')
-    if twice := rows.num_rows - pc.count_distinct(rows[key]).as_py():
-        raise DataError(f'{twice} rows for table "{table}" repeat a "{key}": give one row per key')
+        return rows.num_rows
 
 
 def _type(field: pa.Field, table: str) -> str:
@@ -80,14 +72,18 @@ def _create(database: psycopg.Connection[Any], table: str, types: Mapping[str, s
     )
 
 
-def _merge(database: psycopg.Connection[Any], table: str, rows: pa.Table, key: str) -> None:
-    names = [sql.Identifier(name) for name in rows.column_names]
+def _merge(database: psycopg.Connection[Any], table: str, rows: Batches, key: str) -> None:
+    names = [sql.Identifier(name) for name in rows.schema.names]
     listed = sql.SQL(", ").join(names)
     database.execute(
         sql.SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0").format(listed, identifier(table))
     )
     with database.cursor().copy(sql.SQL("COPY incoming ({}) FROM STDIN (FORMAT csv)").format(listed)) as copy:
-        copy.write(_csv(rows))
+        for batch in rows:
+            if nulls := batch[key].null_count:
+                raise DataError(f'{nulls} rows for table "{table}" have no "{key}": give every row one')
+            copy.write(_csv(batch))
+    _refuse_repeated(database, table, key)
     database.execute(
         sql.SQL(
             "INSERT INTO {table} AS t ({names}) SELECT {names} FROM incoming ON CONFLICT ({key}) DO UPDATE "
@@ -102,7 +98,16 @@ def _merge(database: psycopg.Connection[Any], table: str, rows: pa.Table, key: s
     )
 
 
-def _csv(rows: pa.Table) -> bytes:
+def _refuse_repeated(database: psycopg.Connection[Any], table: str, key: str) -> None:
+    try:
+        database.execute(sql.SQL("CREATE UNIQUE INDEX ON incoming ({})").format(sql.Identifier(key)))
+    except psycopg.errors.UniqueViolation as error:
+        raise DataError(
+            f'Rows for table "{table}" repeat a "{key}" ({error.diag.message_detail}): give one row per key'
+        ) from error
+
+
+def _csv(rows: pa.RecordBatch) -> bytes:
     """COPY's own dialect: null is nothing, an empty text is quoted."""
     sink = io.BytesIO()
     pa.csv.write_csv(rows, sink, pa.csv.WriteOptions(include_header=False))

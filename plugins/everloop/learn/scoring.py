@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -69,7 +70,8 @@ class Model:
 def score(bundle: Bundle, table: pa.Table) -> pa.Table:
     """Columns `score` (calibrated probability) and `decision` (score at or above the threshold), a row per row of `table`.
 
-    `table` holds the release's model inputs: request fields and `<view>__<feature>` columns. `DataError` names lost ones.
+    `table` holds the release's model inputs: request fields and `<view>__<feature>` columns. `DataError` names lost ones. All
+    cores work on it; each row is scored by itself, so their number changes no bit.
     """
     import pyarrow as pa
 
@@ -92,7 +94,7 @@ class _ById:
 
 @lru_cache(maxsize=4)
 def _model(of: _ById) -> Model:
-    return Model.of(of.bundle)
+    return Model.of(of.bundle, os.cpu_count() or 1)
 
 
 def top_contributions(values: npt.NDArray[np.float32], columns: tuple[str, ...]) -> Mapping[str, float]:

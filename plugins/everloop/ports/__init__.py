@@ -4,7 +4,19 @@
 tests/fakes that passes the contract tests of the real adapter.
 """
 
-from everloop.ports.data import Account, Accounts, Batches, Checks, Destination, Failure, Features, Lake, Source, Validation
+from everloop.ports.data import (
+    Account,
+    Accounts,
+    Batches,
+    Checks,
+    Destination,
+    Failure,
+    Features,
+    Lake,
+    Outbox,
+    Source,
+    Validation,
+)
 from everloop.ports.models import Cluster, ModelVersion, Registry, Scorer
 from everloop.ports.records import AnsweredDays, Decision, Entry, Ledger, Measurement, Measurements, TrafficLog
 
@@ -25,6 +37,7 @@ __all__ = [
     "Measurement",
     "Measurements",
     "ModelVersion",
+    "Outbox",
     "Registry",
     "Scorer",
     "Source",

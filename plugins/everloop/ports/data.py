@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from everloop.interval import Interval
 from everloop.release import FeaturePlan
-from everloop.use_case import SourceTable
+from everloop.use_case import Files, SourceTable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,6 +104,11 @@ class Lake(Protocol):
 
         `within`: the tables show the rows of those intervals alone that begin in it; no other file is opened, whatever the SQL.
         """
+
+    def query_batches(
+        self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None, *, order: str
+    ) -> Iterator[pa.RecordBatch]:
+        """`query`, sorted by the column `order`, for results that need not fit into memory: at least one batch, be it empty."""
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same SQL over rows in memory."""
@@ -267,5 +272,15 @@ class Accounts(Protocol):
 class Destination(Protocol):
     """A business system that predictions are written back to."""
 
-    def upsert(self, connection: str, table: str, rows: pa.Table, key: str) -> int:
-        """Upsert `rows` by `key`, idempotently; returns the number of rows."""
+    def upsert(self, connection: str, table: str, rows: Batches, key: str) -> int:
+        """Upsert `rows` by `key`, all or none, idempotently; returns the number of rows. Memory is bounded by a batch."""
+
+
+class Outbox(Protocol):
+    """Where predictions are laid down as files."""
+
+    def write(self, files: Files, name: str, rows: Batches) -> str:
+        """Put `rows` in place as the file `name` and the format's ending, whole or not at all, instead of what was there.
+
+        Returns where it is. `SourceError` when the place does not take it. Memory is bounded by a batch.
+        """

@@ -6,17 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everloop.flags import UNAVAILABLE
 from everloop.serve.arms import CHALLENGER, CHAMPION, Assignment, assigned
-from everloop.serve.block import Block, joined, rows_of
+from everloop.serve.block import FEW, Block, joined, rows_of
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.follower import Serving
 from everloop.serve.log.record import SHADOW_FAILED, Record
 from everloop.serve.problems import Problem, Refused
 from everloop.serve.release import LoadedRelease, Scored
 from everloop.serve.request import Answer, Request
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FELL_BACK = "challenger_failed"
 
@@ -30,7 +33,7 @@ class Batch:
     block: Block
     entities: list[str]
     arms: list[Assignment]
-    began: float
+    began: float = 0.0
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> Batch:
@@ -38,11 +41,13 @@ class Batch:
         serving, block = requests[0].serving, joined([request.block for request in requests])
         entities = serving.champion.entities(block)
         share = _on_trial(serving).manifest.shadow_share
-        return cls(serving, requests, block, entities, assigned(serving.state, entities, block.keys, share), time.perf_counter())
+        return cls(serving, requests, block, entities, assigned(serving.state, entities, block.keys, share))
 
     @property
     def challenged(self) -> list[int]:
         """The rows that the challenger is to answer."""
+        if self.serving.state.challenger is None:
+            return []
         return [row for row, arm in enumerate(self.arms) if arm.arm == CHALLENGER]
 
 
@@ -51,10 +56,19 @@ class Trial:
     """What one release made of some rows: where each row stands in `scored`, or why there is nothing; and its seconds."""
 
     release: str
-    place: Mapping[int, int]
+    place: Mapping[int, int] | range
     scored: Scored | None = None
     error: str | None = None
     seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What the champion said, and the challenger if it was asked; rows that it failed on fell back to the champion."""
+
+    first: Trial
+    other: Trial | None
+    fallen: set[int]
 
 
 @dataclass(slots=True)
@@ -70,12 +84,16 @@ class Shadowed:
 
 @dataclass(slots=True)
 class Answered:
-    """What the clients get, what the log keeps, what is left to do. `troubled`: a release could not score its rows."""
+    """What the clients get, what the log keeps, what is left to do. `troubled`: a release could not score its rows.
+
+    Rows of a large request are logged as `columns` instead of `records`.
+    """
 
     answers: list[Answer]
-    records: list[Record]
+    records: Sequence[Record]
     shadowed: list[Shadowed]
     troubled: bool
+    columns: Sequence[pa.RecordBatch] = ()
 
 
 def answer(batch: Batch, champions: Vectors, trials: Vectors | None) -> Answered:
@@ -84,12 +102,18 @@ def answer(batch: Batch, champions: Vectors, trials: Vectors | None) -> Answered
 
     A challenger that fails costs nobody an answer: its rows get the champion's, and its failure is logged.
     """
-    challenged = batch.challenged
+    batch.began, challenged = time.perf_counter(), batch.challenged
     other = _challenger(batch, challenged, trials) if challenged else None
     fallen = set(challenged) if other and other.error else set()
     own = [row for row, arm in enumerate(batch.arms) if arm.arm == CHAMPION or row in fallen] if challenged else None
     first = _attempt(batch.serving.champion, batch, own, champions)
-    return _Telling(batch, first, other, fallen).told(champions)
+    spoken = Spoken(first, other, fallen)
+    shadowed = [] if first.error else _shadowed(batch, fallen, champions)
+    if len(batch.requests) == 1 and len(batch.block) > FEW and (told := _by_column(batch, spoken)):
+        return Answered([told[0]], (), shadowed, bool(first.error or fallen), told[1])
+    alone = other is None and first.scored is not None and (batch.serving.state.shadow is None or batch.serving.trial is not None)
+    answers, records = _told_of_one(batch, first) if alone else _Telling(batch, spoken).told()
+    return Answered(answers, records, shadowed, bool(first.error or fallen))
 
 
 def missing(batch: Batch, vectors: Vectors) -> dict[int, Refused]:
@@ -127,7 +151,8 @@ def _attempt(release: LoadedRelease, batch: Batch, rows: list[int] | None, vecto
 
     Whatever the release raises becomes the trial's error, since its code came with the release.
     """
-    block, place = batch.block, {row: row for row in range(len(batch.block))}
+    block = batch.block
+    place: Mapping[int, int] | range = range(len(block))
     if rows is not None:
         place = {row: i for i, row in enumerate(rows)}
         if not rows:
@@ -143,19 +168,63 @@ def _attempt(release: LoadedRelease, batch: Batch, rows: list[int] | None, vecto
     return Trial(release.id, place, scored, seconds=time.perf_counter() - started)
 
 
+def _told_of_one(batch: Batch, first: Trial) -> tuple[list[Answer], list[Record]]:
+    """What `_Telling` says where the champion alone answered and there is nothing to say of another: nearly always."""
+    scored, block, rollout = first.scored, batch.block, batch.serving.state.rollout
+    assert scored is not None  # noqa: S101 - see `answer`
+    fields, vectors = rows_of(block.request, len(block)), rows_of(scored.vector, len(block))
+    flags = [warned + earned for warned, earned in zip(block.flags, scored.flags, strict=True)]
+    answers, records, row = [], [], 0
+    for request in batch.requests:
+        rows = slice(row, row + len(request.block))
+        use_case, latency = request.use_case, (batch.began - request.began + first.seconds) * 1000
+        records += [
+            Record(
+                use_case=use_case,
+                request_id=request.id,
+                row_number=one - row,
+                key=block.keys[one],
+                entity=batch.entities[one],
+                at=request.at,
+                as_of=block.as_of[one],
+                arm=CHAMPION,
+                rollout=rollout,
+                release=first.release,
+                score=scored.scores[one],
+                decision=scored.decisions[one],
+                shadow_release=None,
+                shadow_score=None,
+                features={"request": fields[one], "vector": vectors[one]},
+                flags=list(flags[one]),
+                error=None,
+                latency_ms=latency,
+            )
+            for one in range(rows.start, rows.stop)
+        ]
+        count, shares = len(request.block), scored.contributions[rows] if scored.contributions is not None else None
+        scores: list[float | None] = [*scored.scores[rows]]
+        decisions: list[bool | None] = [*scored.decisions[rows]]
+        who = [CHAMPION] * count, [first.release] * count
+        answers.append(Answer(request.id, request.block.keys, scores, decisions, *who, flags[rows], shares))
+        row = rows.stop
+    return answers, records
+
+
 class _Telling:
     """Puts together, row by row, what both releases said."""
 
-    def __init__(self, batch: Batch, first: Trial, other: Trial | None, fallen: set[int]) -> None:
-        self._batch, self._first, self._other, self._fallen = batch, first, other, fallen
+    def __init__(self, batch: Batch, spoken: Spoken) -> None:
+        self._batch, self._first, self._other, self._fallen = batch, spoken.first, spoken.other, spoken.fallen
         self._serving = batch.serving
         self._vectors = {
-            id(trial): rows_of(trial.scored.vector, len(trial.place)) for trial in (first, other) if trial and trial.scored
+            id(trial): rows_of(trial.scored.vector, len(trial.place))
+            for trial in (spoken.first, spoken.other)
+            if trial and trial.scored
         }
         self._fields = rows_of(batch.block.request, len(batch.block))
         self._unscored_shadow = self._serving.state.shadow if self._serving.trial is None else None
 
-    def told(self, champions: Vectors) -> Answered:
+    def told(self) -> tuple[list[Answer], list[Record]]:
         answers, records, row = [], [], 0
         for request in self._batch.requests:
             told = Answer(request.id, request.block.keys, [], [], [], [], [], [] if request.explain else None)
@@ -163,7 +232,7 @@ class _Telling:
                 records.append(self._row(row, request, number, told))
                 row += 1
             answers.append(told)
-        return Answered(answers, records, self._shadowed(champions), bool(self._first.error or self._fallen))
+        return answers, records
 
     def _row(self, row: int, request: Request, number: int, told: Answer) -> Record:
         arm, block = self._batch.arms[row], self._batch.block
@@ -207,22 +276,31 @@ class _Telling:
     def _vector(self, answering: Trial, row: int) -> Mapping[str, Any]:
         return self._vectors[id(answering)][answering.place[row]] if answering.scored else {}
 
-    def _shadowed(self, champions: Vectors) -> list[Shadowed]:
-        """The rows that the other release is still to score: after its answer, no row waits for it."""
-        trial, batch = self._serving.trial, self._batch
-        wanted = [row for row, arm in enumerate(batch.arms) if arm.shadow and row not in self._fallen]
-        if trial is None or not wanted or self._first.error:
-            return []
-        names = [(request.id, number, request.at) for request in batch.requests for number in range(len(request.block))]
-        found = []
-        for arm, release in ((CHAMPION, trial), (CHALLENGER, self._serving.champion)):
-            if rows := [row for row in wanted if batch.arms[row].arm == arm]:
-                same = release.features.views == self._serving.champion.features.views
-                vectors = champions.take(rows) if same else None
-                found.append(
-                    Shadowed(release, batch.requests[0].use_case, [names[row] for row in rows], batch.block.take(rows), vectors)
-                )
-        return found
+
+def _by_column(batch: Batch, spoken: Spoken) -> tuple[Answer, list[pa.RecordBatch]] | None:
+    """The same by column; `None` where a release's own code made values that no column holds."""
+    from everloop.serve.columns.telling import told
+
+    try:
+        return told(batch, spoken)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _shadowed(batch: Batch, fallen: set[int], champions: Vectors) -> list[Shadowed]:
+    """The rows that the other release is still to score: after its answer, no row waits for it."""
+    if (trial := batch.serving.trial) is None:
+        return []
+    wanted = [row for row, arm in enumerate(batch.arms) if arm.shadow and row not in fallen]
+    names = [(request.id, number, request.at) for request in batch.requests for number in range(len(request.block))]
+    found = []
+    for arm, release in ((CHAMPION, trial), (CHALLENGER, batch.serving.champion)):
+        if rows := [row for row in wanted if batch.arms[row].arm == arm]:
+            same = release.features.views == batch.serving.champion.features.views
+            vectors = champions.take(rows) if same else None
+            block = batch.block.take(rows)
+            found.append(Shadowed(release, batch.requests[0].use_case, [names[row] for row in rows], block, vectors))
+    return found
 
 
 def _said(answering: Trial, row: int, told: Answer, flags: tuple[str, ...], arm: str) -> tuple[float | None, bool | None]:

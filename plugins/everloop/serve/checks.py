@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -28,6 +29,14 @@ _OF_THE_BATCH = frozenset(
 _OF_THE_TYPE = frozenset({"expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list"})
 
 
+class Proof(Enum):
+    """Which of a column's values, nulls aside, have to hold for all to."""
+
+    ANY_ONE = "the rule is of nulls alone"
+    ENDS = "what lies between two values that hold, holds"
+    EACH = "each has to"
+
+
 @dataclass(frozen=True)
 class FieldCheck:
     """One expectation of one field. `refuses`: a row that breaks it is refused; otherwise it is answered with a flag."""
@@ -37,6 +46,7 @@ class FieldCheck:
     rule: str
     refuses: bool
     holds: Predicate
+    proof: Proof = Proof.EACH
 
     @property
     def flag(self) -> str:
@@ -102,7 +112,7 @@ def _compile(expectation: Expectation, fields: Mapping[str, str]) -> FieldCheck:
     rule, holds = _COMPILERS[expectation.type](kwargs, fields[field])
     # A batch may break an expectation in a share of its rows (`mostly`): then one row alone cannot be refused for it.
     refuses = expectation.level != "warn" and kwargs.get("mostly", 1) == 1
-    return FieldCheck(field, expectation.type, rule, refuses, holds)
+    return FieldCheck(field, expectation.type, rule, refuses, holds, _PROOFS.get(expectation.type, Proof.EACH))
 
 
 def _limit(value: Any, kind: str) -> Any:
@@ -175,4 +185,10 @@ _COMPILERS: dict[str, Callable[[Mapping[str, Any], str], tuple[str, Predicate]]]
     "expect_column_values_to_not_match_regex": _does_not_match,
     "expect_column_value_lengths_to_be_between": _lengths,
     "expect_column_value_lengths_to_equal": _lengths,
+}
+
+_PROOFS = {
+    "expect_column_values_to_not_be_null": Proof.ANY_ONE,
+    "expect_column_values_to_be_null": Proof.ANY_ONE,
+    "expect_column_values_to_be_between": Proof.ENDS,
 }

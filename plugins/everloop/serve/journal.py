@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from everloop.serve.log import frames
 from everloop.serve.log.durable import GroupCommit, Syncer
 from everloop.serve.log.record import Record, ShadowRecord
 from everloop.serve.log.segment import PredictionLog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Journal:
@@ -21,6 +25,12 @@ class Journal:
     def rows(self, records: Sequence[Record]) -> int:
         """Hand answered rows to the kernel; the position to wait for. Raises `OSError` when the disk refuses them."""
         return self.log.append(frames.rows(records))
+
+    def columns(self, batches: Sequence[pa.RecordBatch]) -> int:
+        """The same for the rows of one large request, by column (see `columns.telling`): a frame a batch, in one write."""
+        from everloop.serve.log.columnar import columns
+
+        return self.log.append(b"".join(map(columns, batches)))
 
     def shadows(self, records: Sequence[ShadowRecord]) -> None:
         """The same for what a release made of rows in the shadow of their answers."""

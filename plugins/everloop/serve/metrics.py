@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,6 +14,9 @@ from everloop.serve.observe.machine import NewestEvents, PredictionLogCollector,
 from everloop.serve.observe.passage import Marks, Passage
 from everloop.serve.observe.sharing import joined, workers
 from everloop.serve.observe.tallies import Counts, Histogram, Times
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -152,6 +155,18 @@ class Metrics:
             self._failures.add((row.use_case, row.arm))
         for flag in row.flags:
             self._flags.add((row.use_case, flag))
+
+    def answered_columns(self, rows: pa.RecordBatch) -> None:
+        """Note the rows of a large request, which have use case, arm, release and error in common."""
+        use_case, arm, release, error = (rows[name][0].as_py() for name in ("use_case", "arm", "release", "error"))
+        self._rows.add((use_case, arm, release), len(rows))
+        seconds = self._arm_seconds.of(use_case, arm)
+        for milliseconds in rows["latency_ms"].to_pylist():
+            seconds.add(milliseconds / 1000)
+        if error:
+            self._failures.add((use_case, arm), len(rows))
+        for found in rows["flags"].flatten().value_counts().to_pylist():
+            self._flags.add((use_case, found["values"]), found["counts"])
 
     def shed(self, use_case: str, rows: int) -> None:
         """Note rows that no shadow will score."""

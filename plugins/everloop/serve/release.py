@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from everloop.errors import ReleaseError
 from everloop.release import Bundle, Manifest
-from everloop.serve.block import Block, plain
+from everloop.serve.block import FEW, Block, plain
 from everloop.serve.checks import compile_suite
 from everloop.serve.features.functions import RequestFunctions
 from everloop.serve.features.reader import FeatureReader
@@ -18,6 +19,9 @@ from everloop.serve.features.store import OnlineStore
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.model import ServedModel
 from everloop.serve.rows import RowReader
+
+if TYPE_CHECKING:
+    from everloop.serve.columns.reader import ColumnReader
 
 
 class ReleaseStore(Protocol):
@@ -54,9 +58,19 @@ class LoadedRelease:
     loaded_at: datetime
     load_ms: float
 
+    @cached_property
+    def columns(self) -> ColumnReader:
+        """Reads tables; made when the first one comes, since Arrow takes memory."""
+        from everloop.serve.columns.reader import ColumnReader
+
+        return ColumnReader(self.reader.fields, self.reader.checks, self.reader)
+
     def entities(self, block: Block) -> list[str]:
         """The texts whose hash decides the arms: the entity's fields joined by `|`, empty where absent."""
-        columns = [plain(block.request[name]) for name in self.manifest.entity]
+        given = [block.request[name] for name in self.manifest.entity]
+        if len(block) > FEW and (found := _joined(given)) is not None:
+            return found
+        columns = [plain(column) for column in given]
         return ["|".join(["" if value is None else str(value) for value in values]) for values in zip(*columns, strict=True)]
 
     def score(self, block: Block, vectors: Vectors, explain: bool = False) -> Scored:
@@ -101,6 +115,18 @@ class Loader:
             loaded_at=datetime.now(UTC),
             load_ms=(time.perf_counter() - started) * 1000,
         )
+
+
+def _joined(columns: Sequence[Any]) -> list[str] | None:
+    """The same of Arrow's texts and whole numbers, of which it writes what Python writes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not columns or not all(isinstance(column, pa.Array) and column.type in (pa.string(), pa.int64()) for column in columns):
+        return None
+    texts = [column.cast(pa.string()) for column in columns]
+    found: list[str] = pc.binary_join_element_wise(*texts, "|", null_handling="replace", null_replacement="").to_pylist()
+    return found
 
 
 def _suite(bundle: Bundle) -> bytes:

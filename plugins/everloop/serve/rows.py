@@ -51,7 +51,7 @@ class RowReader:
     def __init__(self, fields: Mapping[str, str], checks: Sequence[FieldCheck]) -> None:
         self.fields = dict(fields)
         self._known = frozenset(fields) | {KEY, AS_OF}
-        self._checks = tuple(checks)
+        self.checks = tuple(checks)
         self._one = _OnePass(fields, checks)
 
     def body(self, body: bytes, maximum: int, now: datetime) -> tuple[Block, bool]:
@@ -67,26 +67,27 @@ class RowReader:
     def rows(self, raw: Sequence[Mapping[str, Any]], path: str, now: datetime) -> Block:
         """Typed rows; `Refused` (422) with every problem of every row. `path` holds one `{}` for the row's position."""
         problems: list[Problem] = []
-        block = Block([], [], {name: [] for name in self.fields}, [])
+        as_of: list[datetime] = []
+        block = Block([], as_of, {name: [] for name in self.fields}, [])
         for position, values in enumerate(raw):
             found: list[Problem] = []
-            self._row(values, now, found, block)
+            as_of.append(convert(values, AS_OF, "timestamp", found) or now)
+            self._row(values, found, block)
             problems += [problem.inside(path.format(position)) for problem in found]
         if problems:
             raise Refused(422, problems)
         return block
 
-    def _row(self, values: Mapping[str, Any], now: datetime, problems: list[Problem], block: Block) -> None:
+    def _row(self, values: Mapping[str, Any], problems: list[Problem], block: Block) -> None:
         problems += [
             Problem(name, values[name], "is not a field of this request", f"send only {', '.join(sorted(self._known))}")
             for name in values
             if name not in self._known
         ]
         key = convert(values, KEY, "string", problems)
-        if not key and not problems:
+        if not key and not any(problem.field == KEY for problem in problems):
             problems.append(Problem(KEY, key, "must be given and not empty", "send the name under which the outcome will come"))
         block.keys.append(key or "")
-        block.as_of.append(convert(values, AS_OF, "timestamp", problems) or now)
         request = {name: convert(values, name, kind, problems) for name, kind in self.fields.items()}
         for name, value in request.items():
             block.request[name].append(value)
@@ -95,7 +96,7 @@ class RowReader:
     def _check(self, request: Mapping[str, Any], problems: list[Problem]) -> tuple[str, ...]:
         mistyped = {problem.field for problem in problems}
         flags = []
-        for check in self._checks:
+        for check in self.checks:
             if check.field in mistyped or check.holds(request[check.field]):
                 continue
             if check.refuses:

@@ -160,14 +160,19 @@ class Service:
         known = ", ".join(self._follower.use_cases()) or "none"
         return refuse(404, "use_case", use_case, f"is not in the ledger; known: {known}", "release a model of it first")
 
-    @contextmanager
-    def place(self, use_case: str, maximum: int) -> Iterator[None]:
-        """A place among the requests in flight; 429 when all are taken, so that no queue grows without bound."""
-        taken = self.in_flight.get(use_case, 0)
-        if taken >= maximum:
+    def full(self, use_case: str) -> bool:
+        """Whether as many requests are in flight as may be: then the next is refused, so that no queue grows without bound."""
+        return self.in_flight.get(use_case, 0) >= self.limits(use_case).maximum_in_flight
+
+    def turned_away(self, use_case: str) -> None:
+        """Note a request that was refused before anything was read of it; of a name that nobody knows, nothing."""
+        if use_case in self.in_flight:
             self.metrics.overloaded(use_case)
-            raise refuse(429, "requests in flight", taken, f"must stay below {maximum}", "wait a moment and send it again", 1.0)
-        self.in_flight[use_case] = taken + 1
+
+    @contextmanager
+    def place(self, use_case: str) -> Iterator[None]:
+        """A place among the requests in flight."""
+        self.in_flight[use_case] = self.in_flight.get(use_case, 0) + 1
         try:
             yield
         finally:
@@ -177,6 +182,8 @@ class Service:
         self.metrics.batch(marks)
         for record in answered.records:
             self.metrics.answered_row(record)
+        for columns in answered.columns:
+            self.metrics.answered_columns(columns)
 
     async def _trial(self, loaded: LoadedRelease, block: Block) -> dict[str, Any]:
         scores, taken = [], []

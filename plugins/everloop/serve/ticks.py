@@ -13,15 +13,13 @@ from contextvars import Context
 from dataclasses import dataclass, field
 
 from everloop.serve.batch import Answered, Batch, answer, missing
+from everloop.serve.block import FEW
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.journal import Journal
 from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Answer, Request
 from everloop.serve.shadow import Shadows
-
-_INLINE_ROWS = 64
-"""Up to this many rows a prediction takes about as long as handing it to a thread."""
 
 
 @dataclass(slots=True)
@@ -72,7 +70,7 @@ class Ticks:
         groups: dict[object, _Work] = {}
         for request, future in waiting:
             # A large one would make the others wait, and an explained one explain them too.
-            alone = len(request.block) > _INLINE_ROWS
+            alone = len(request.block) > FEW
             work = groups.setdefault(id(request) if alone else (id(request.serving), request.explain), _Work([], []))
             work.requests.append(request)
             work.futures.append(future)
@@ -80,10 +78,10 @@ class Ticks:
             self._begin(work)
 
     def _begin(self, work: _Work) -> None:
-        """Answer at once when every feature is known and the rows are few, else in a task of its own."""
+        """Answer at once when every feature is known and the rows are few, since a thread costs as much; else in a task."""
         try:
             batch = work.batch()
-            vectors = _cached(batch) if len(batch.block) <= _INLINE_ROWS else None
+            vectors = _cached(batch) if len(batch.block) <= FEW else None
             if vectors is None:
                 self._spawn(self._run(work, batch))
             elif self._may(work, batch, vectors[0]):
@@ -101,7 +99,7 @@ class Ticks:
             vectors = await _read(batch)
             if not self._may(work, batch, vectors[0]):
                 return
-            if len(batch.block) > _INLINE_ROWS:
+            if len(batch.block) > FEW:
                 self._conclude(work, *await asyncio.to_thread(self._answered, work.marks, batch, *vectors))
             else:
                 self._conclude(work, *self._answered(work.marks, batch, *vectors))
@@ -127,9 +125,12 @@ class Ticks:
         if answered.troubled and len(batch.requests) > 1:
             return answered, None
         try:
-            return answered, self._journal.rows(answered.records)
+            return answered, self._logged(answered)
         except OSError as error:
             raise _unwritten(error) from error
+
+    def _logged(self, answered: Answered) -> int:
+        return self._journal.columns(answered.columns) if answered.columns else self._journal.rows(answered.records)
 
     def _conclude(self, work: _Work, answered: Answered, position: int | None) -> None:
         """Let the clients have their answers. A request that a release cannot score fails by itself alone."""

@@ -10,6 +10,7 @@ import uvicorn
 from everloop.serve.access.redact import secrets_of
 from everloop.serve.app import create_app
 from everloop.serve.fleet import end_with_parent
+from everloop.serve.http.shedding import Shedding
 from everloop.serve.observe.logs import begin_logs
 from everloop.settings import read_settings
 
@@ -30,7 +31,7 @@ def main() -> None:
         ssl_keyfile=key,
         backlog=_BACKLOG,
         loop="uvloop",
-        http="httptools",
+        http=Shedding,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=10,

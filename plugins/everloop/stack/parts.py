@@ -180,7 +180,8 @@ def _scorer(plan: Plan) -> Service:
     return Service(
         name="scorer",
         command=(sys.executable, "-m", "everloop.serve", "--port", str(urlsplit(url).port)),
-        environment=plan.environment(),
+        # On the loopback all parts speak plain HTTP to each other; TLS is for scorers that stand alone.
+        environment=plan.environment(EVERLOOP_TLS_CERTIFICATE="", EVERLOOP_TLS_KEY=""),
         is_ready=lambda _: probes.answers(f"{url}/readyz"),
         after=("schema",),
         address=url,

@@ -21,7 +21,8 @@ PROGRAM = """
 import subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+orphan = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+subprocess.run([sys.executable, "-c", orphan])
 
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -57,12 +58,13 @@ def test_a_right_server_is_waited_for_measured_and_gone_afterwards_with_its_chil
     with running(server, tmp_path / "log") as process:
         cold = first_answer(server, process, b"[0]", lambda answer: answer.json() == {"score": 0.5})
         check(server, WORK)
-        members, found = tree(process), usage(process)
+        members, found = tree(server.mark), usage(server.mark)
     assert 0 < cold < time.perf_counter() - began
     assert len(members) == 2
     assert found.memory_mb > 5
     assert found.cpu_seconds > 0
-    assert not any(psutil.pid_exists(one.pid) and one.is_running() for one in members)
+    assert tree(server.mark) == []
+    assert all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in members)
 
 
 def checked(server: Server, log: Path) -> None:

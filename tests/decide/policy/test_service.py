@@ -6,6 +6,7 @@ from everloop.decide.policy import ServicePolicy
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
+        (ServicePolicy(feature_cache_seconds=-1.0), ["ServicePolicy.feature_cache_seconds is -1.0: use 0 or more"]),
         (ServicePolicy(on_missing_features="guess"), ['ServicePolicy.on_missing_features is "guess": use "default" or "refuse"']),
     ],
 )

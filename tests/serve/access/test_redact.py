@@ -202,7 +202,7 @@ def test_a_message_that_cannot_be_formatted_shows_no_secret_and_raises_nothing(
 
 def test_the_secrets_of_the_settings_are_the_key_and_the_passwords(tmp_path: Path) -> None:
     settings = Settings(
-        home=tmp_path, database="postgresql://everloop:p%40ss-word@h/d", lake="", landing="", releases="", mlflow="http://a:1",
+        home=tmp_path, database="postgresql://everloop:p%40ss-word@h/d", lake="", landing="", outbox="", releases="", mlflow="http://a:1",
         scorer="", feature_repo=tmp_path, expectations=tmp_path, data_docs=tmp_path, online="redis://:r3dis-pass@h:1",
         connections={"airline": "postgresql://a:airline-pass@h/d", "open": "postgresql://a@h/d"}, api_key="bootstrap-key",
     )  # fmt: skip

@@ -115,10 +115,13 @@ class DeltaLake:
         within: Interval | None = None,
     ) -> pa.Table:
         """See `ports.Lake.query`. Tables are scanned, not loaded; they show `_interval` too."""
-        relations = {}
-        for name, version in tables.items():
-            relations[name] = dataset(self._known(name, version), self._files, name, within)
-        return duck.run(sql, relations, parameters)
+        return duck.run(sql, self._relations(tables, within), parameters)
+
+    def query_batches(
+        self, sql: str, tables: Mapping[str, int | None], parameters: Mapping[str, Any] | None = None, *, order: str
+    ) -> Iterator[pa.RecordBatch]:
+        """See `ports.Lake.query_batches`."""
+        return duck.stream(sql, self._relations(tables), parameters, order=order)
 
     def query_rows(self, sql: str, frames: Mapping[str, pa.Table], parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """See `ports.Lake.query_rows`."""
@@ -192,6 +195,9 @@ class DeltaLake:
                 deleted[name] = len(gone)
         self._staging.expire(keep_versions_since)
         return deleted
+
+    def _relations(self, tables: Mapping[str, int | None], within: Interval | None = None) -> dict[str, Any]:
+        return {name: dataset(self._known(name, version), self._files, name, within) for name, version in tables.items()}
 
     def _known(self, table: str, version: int | None = None) -> DeltaTable:
         if (delta := self._open(table, version)) is None:

@@ -36,6 +36,9 @@ class Landing(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Put the content in place, at once."""
 
+    def writing(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """`write` of any size: what the context takes is in place when it ends; an error within leaves all as it was."""
+
 
 def open_landing(uri: str, s3_endpoint: str | None = None) -> Landing:
     """The landing place at `uri`: a folder, or `s3://bucket/prefix`."""
@@ -73,11 +76,25 @@ class FolderLanding:
             yield file
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Landing.write`: written beside the name, then renamed."""
+        """See `Landing.write`."""
+        with self.writing(name) as file:
+            file.write(content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """See `Landing.writing`: written beside the name, then renamed."""
         target = self._folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         passing = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        passing.write_bytes(content)
+        try:
+            with passing.open("wb") as file:
+                yield file
+                # Down to the disk before the name says that it is there.
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
         os.replace(passing, target)  # noqa: PTH105, the same call under either name
 
     def _files(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -145,6 +162,17 @@ class S3Landing:
 
     def write(self, name: str, content: bytes) -> None:
         """See `Landing.write`: a put is atomic."""
+        self._put(name, content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """See `Landing.writing`: one put once all is there, beyond 64 MB from disk."""
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+            yield cast("IO[bytes]", file)
+            file.seek(0)
+            self._put(name, file)
+
+    def _put(self, name: str, content: Any) -> None:
         with _reaching(self._bucket):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
 
@@ -157,6 +185,6 @@ def _reaching(bucket: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise SourceError(
-            f"Bucket {bucket} does not answer as it should: {error}. Check EVERLOOP_LANDING, EVERLOOP_S3_ENDPOINT and the "
-            "AWS_* credentials; the task may simply run again"
+            f"Bucket {bucket} does not answer as it should: {error}. Check EVERLOOP_LANDING or EVERLOOP_OUTBOX, "
+            "EVERLOOP_S3_ENDPOINT and the AWS_* credentials; the task may simply run again"
         ) from error

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, since every DAG file builds these at parse time. `problems()` returns all broken rules.
 """
 
+from everloop.decide.policy.batch import BatchPolicy
 from everloop.decide.policy.behaviour import BehaviourPolicy, Direction, Invariance
 from everloop.decide.policy.cost import CostMatrix
 from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
@@ -14,6 +15,7 @@ from everloop.decide.policy.training import Overrides, TrainingPolicy
 from everloop.decide.policy.watch import DriftPolicy, ParityPolicy, RetrainPolicy
 
 __all__ = [
+    "BatchPolicy",
     "BehaviourPolicy",
     "CostMatrix",
     "Covariate",

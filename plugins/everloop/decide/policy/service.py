@@ -30,6 +30,9 @@ class ServicePolicy:
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
-        if self.on_missing_features in ("default", "refuse"):
-            return []
-        return [f'ServicePolicy.on_missing_features is "{self.on_missing_features}": use "default" or "refuse"']
+        found = []
+        if self.on_missing_features not in ("default", "refuse"):
+            found.append(f'ServicePolicy.on_missing_features is "{self.on_missing_features}": use "default" or "refuse"')
+        if self.feature_cache_seconds < 0:
+            found.append(f"ServicePolicy.feature_cache_seconds is {self.feature_cache_seconds}: use 0 or more")
+        return found

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -18,7 +19,8 @@ from everloop import __version__
 from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, read_body
-from everloop.serve.http.openapi import described
+from everloop.serve.http.openapi import REFUSALS, described
+from everloop.serve.http.protocols import add_protocols
 from everloop.serve.metrics import CONTENT_TYPE
 from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.parts import Parts
@@ -50,11 +52,12 @@ def admin(parts: Parts, settings: Settings, ready_seconds: float) -> FastAPI:
         yield
         await parts.stop()
 
-    app = FastAPI(title="everloop scoring service", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="everloop scoring service", version=__version__, lifespan=lifespan, responses=REFUSALS)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_failure)
     _add_probes(app, parts)
     _add_routes(app, _Routes(parts.service, parts.access))
+    add_protocols(app, parts)
     app.mount("/data-docs", StaticFiles(directory=settings.data_docs, html=True, check_dir=False), name="data-docs")
     app.openapi = described(app)  # type: ignore[method-assign]
     return app
@@ -75,7 +78,7 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
         waits = {"prediction_log": parts.log_problem() or "ok", "ledger": parts.follower.problem or "ok"}
         return JsonResponse({**status, "use_cases": known, **waits}, 503 if reason else 200)
 
-    @app.get("/metrics", tags=["probes"])
+    @app.get("/metrics", tags=["probes"], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus' exposition format."""
         await parts.service.look_at_features()

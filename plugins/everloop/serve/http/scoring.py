@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
-from everloop.serve.http.reply import Send, send_refusal, send_reply
+from everloop.serve.http.reply import Send, send_reply, whole
 from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.observe.tracing import Tracing
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Request
 from everloop.serve.service import Service
-from everloop.serve.shapes.shape import Reply, Shape
+from everloop.serve.shapes.shape import Reply, Sent, Shape, told
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -33,6 +33,14 @@ class Route(NamedTuple):
     name: str
 
 
+class Sending(NamedTuple):
+    """A request that is being read: its headers, its query string, and where its body comes from."""
+
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    receive: Receive
+
+
 class ScoringRoutes:
     """Reads a request, has it answered, writes the answer; counts, times and, where `tracing` is given, traces all of them."""
 
@@ -41,36 +49,45 @@ class ScoringRoutes:
 
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began, headers, status = time.perf_counter(), dict(scope["headers"]), 200
+        began, status = time.perf_counter(), 200
+        if self._service.full(route.use_case):
+            # Before all else: what is refused must cost next to nothing, or those who were accepted wait for it.
+            await send(_FULL_HEAD)
+            await send(_FULL_BODY)
+            self._service.metrics.overloaded(route.use_case)
+            self._service.metrics.answered(route.use_case, route.name, 429, time.perf_counter() - began)
+            return
+        headers = dict(scope["headers"])
         passage = Passage(self._service.name(), began, headers.get(TRACEPARENT))
         span = self._enter(route, passage, headers)
         try:
             admitted(self._access, scope["headers"], Scope.SCORE)
             passage.use_case = route.use_case
-            reply = await self._reply(route, passage, headers, receive)
+            reply = await self._reply(route, passage, Sending(headers, scope["query_string"], receive))
             await send_reply(send, 200, reply, passage.id)
         except Refused as refused:
             status = refused.status
-            await send_refusal(send, refused, passage.id)
+            await send_reply(send, status, route.shape.refused(refused), passage.id)
         except ClientGoneError:
             status = 499
         except Exception:
             status = 500
             _LOG.exception("%s failed", scope["path"])
-            await send_refusal(send, refuse(500, "service", None, "failed to answer", _SEND_AGAIN), passage.id)
+            failed = refuse(500, "service", None, "failed to answer", _SEND_AGAIN)
+            await send_reply(send, status, route.shape.refused(failed), passage.id)
         finally:
             self._leave(route, passage, status, span)
 
-    async def _reply(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes], receive: Receive) -> Reply:
+    async def _reply(self, route: Route, passage: Passage, sending: Sending) -> Reply:
         serving = self._service.serving(route.use_case)
         release = serving.champion
         passage.promised = release.manifest.service.latency_ms / 1000
-        with self._service.place(route.use_case, release.manifest.service.maximum_in_flight):
-            body = await read_body(receive, headers, release.manifest.service.maximum_bytes)
-            now = datetime.now(UTC)
-            asked = route.shape.read(release, body, headers, now)
+        with self._service.place(route.use_case):
+            body = await read_body(sending.receive, sending.headers, release.manifest.service.maximum_bytes)
+            sent = Sent(passage.id, body, sending.headers, sending.query, datetime.now(UTC))
+            asked = route.shape.read(release, sent)
             passage.read = time.perf_counter()
-            request = Request(passage.id, serving, asked.block, asked.explain, now, passage.began)
+            request = Request(sent.id, serving, asked.block, asked.explain, sent.at, passage.began)
             try:
                 answer = await self._service.score(request)
             finally:
@@ -95,4 +112,6 @@ class ScoringRoutes:
             self._tracing.end(span, passage, status, until)
 
 
+_FULL = refuse(429, "requests in flight", None, "must stay below the service's maximum", "wait a moment and send it again", 1.0)
+_FULL_HEAD, _FULL_BODY = whole(429, told(_FULL))
 _SEND_AGAIN = "send it again; if it persists, the service's log says why"

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from everloop.serve.columns.featured import features
 from everloop.serve.log.decoding import NULL, Key, array, failed
 from everloop.serve.log.frames import Kind, frame
 from everloop.serve.log.record import Record, ShadowRecord
@@ -31,7 +32,10 @@ _MARKS = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
 def columns(batch: pa.RecordBatch) -> bytes:
-    """One frame of answered rows as columns, named as in `Record`; `features` as JSON text, constants may be dictionaries."""
+    """One frame of answered rows as columns, named as in `Record`; constants may be dictionaries.
+
+    `features` as JSON text or, as they came, as columns of their own: see `columns.featured`.
+    """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
@@ -46,6 +50,8 @@ def lines_of(payload: memoryview, shadows: dict[Key, ShadowRecord]) -> tuple[byt
     table = pa.ipc.open_stream(pa.py_buffer(payload)).read_all()
     if not table.num_rows:
         return b"", set()
+    if "features" not in table.column_names:
+        table = table.append_column("features", features(table))
     rows = {name: _plain(table, name) for name in Record.__struct_fields__}
     if shadows:
         _cast(rows, shadows)

@@ -1,0 +1,105 @@
+"""Overload: what finds no place is refused where its bytes come in, since a task and a scope for each would starve the accepted.
+
+The event loop hands over what all connections sent before it runs any application code. So the count is kept here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from everloop.serve.problems import refuse
+from everloop.serve.shapes.shape import told
+
+PLACES = 64
+"""Score requests of one process that may be in its hands at once (ours: some milliseconds' work)."""
+
+_SCORES = re.compile(rb"POST /v[12]/(?:models/)?([^/ ?]*)[^ ?]*/(?:score|infer) HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE)
+_ODD = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: *close)", re.IGNORECASE)
+_MOST_UNREAD = 100_000
+"""Bytes of a body that are worth reading past: beyond it the request goes the long way, which may end the connection."""
+
+_WORDS = told(refuse(429, "requests in flight", None, f"must stay below {PLACES}", "wait a moment and send it again"))
+_REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-length: %d\r\nretry-after: 1\r\n\r\n%s" % (
+    _WORDS.media_type,
+    len(_WORDS.body),
+    _WORDS.body,
+)
+
+
+class Gate:
+    """How many score requests one process has in its hands. `shed` is told whose rows it turns away."""
+
+    def __init__(self, shed: Callable[[str], None], places: int = PLACES) -> None:
+        self.shed, self.places = shed, places
+        self.taken = 0
+
+
+class Shedding(HttpToolsProtocol):
+    """uvicorn's protocol with a gate before it. `config.app` has the gate. What is framed in an odd way goes the long way."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._gate: Gate = self.config.app.gate  # type: ignore[union-attr]
+        self._inside = False
+        self._unread = 0
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._unread:
+            data = self._dropped(data)
+            if not data:
+                return
+        gate = self._gate
+        idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
+        scores = _SCORES.match(data) if idle else None
+        if scores and gate.taken >= gate.places and (unread := _unread(data)) is not None:
+            gate.shed(scores[1].decode(errors="replace"))
+            self._refuse(unread)
+            return
+        if scores:
+            self._inside = True
+            gate.taken += 1
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        self._leave()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._leave()
+        super().connection_lost(exc)
+
+    def _refuse(self, unread: int) -> None:
+        """Answer at once, whether or not the body has come: many clients send it apart from the head."""
+        self._unread = unread
+        self.transport.write(_REFUSED)
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _dropped(self, data: bytes) -> bytes:
+        """What follows the body that nobody will read."""
+        unread, self._unread = self._unread, max(0, self._unread - len(data))
+        return data[unread:]
+
+    def _leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self._gate.taken -= 1
+
+
+def _unread(data: bytes) -> int | None:
+    """How much of the body of the one request that begins here is still to come; `None` if it is not of the plainest kind."""
+    end = data.find(b"\r\n\r\n")
+    head = data[: end + 2]
+    lengths = _LENGTH.findall(head)
+    if end < 0 or len(lengths) != 1 or _ODD.search(head) is not None:
+        return None
+    unread = end + 4 + int(lengths[0]) - len(data)
+    return unread if 0 <= unread <= _MOST_UNREAD else None
