@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -26,8 +28,18 @@ def seeded_stack(shared_home: Home, tmp_path_factory: pytest.TempPathFactory) ->
     """Up, with two releases of the flights that were champions, requests that they answered, and a third one in its canary."""
     done = command(shared_home, "up")
     assert done.returncode == 0, done.stdout + done.stderr
-    seed(read_env(shared_home.env_file), tmp_path_factory.mktemp("features"))
+    variables = read_env(shared_home.env_file)
+    seed(variables, tmp_path_factory.mktemp("features"))
+    wait_until_served(variables["EVERLOOP_SCORER"])
     return shared_home
+
+
+def wait_until_served(scorer: str, seconds: float = 60) -> None:
+    """Until the scorer has followed the ledger: a page's first command may score."""
+    end = time.monotonic() + seconds
+    while not httpx.get(f"{scorer}/readyz").json()["use_cases"].get("flights", {}).get("release"):
+        assert time.monotonic() < end, "the scorer does not serve the flights"
+        time.sleep(0.1)
 
 
 def answered(database: str, release: str) -> None:

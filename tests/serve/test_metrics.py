@@ -56,6 +56,9 @@ def test_what_is_refused_for_overload_and_what_is_in_flight_is_told(world: World
     assert samples(server, "everloop_overload_refusals_total") == {(): 1}
     assert samples(server, "everloop_failed_requests_total") == {(): 1}
     server.parts.service.in_flight[USE_CASE] = 7
+    server.app.gate.shed(USE_CASE)
+    assert samples(server, "everloop_requests_total")[("turned_away", "429")] == 1
+    assert samples(server, "everloop_failed_requests_total") == {(): 2}
     assert samples(server, "everloop_in_flight") == {(): 7}
 
 

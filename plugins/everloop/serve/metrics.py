@@ -23,6 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STAGE_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 1)
 STAGES = ("read", "features", "score", "log", "write")
+TURNED_AWAY = "turned_away"
 _FAILED = 500
 _UNKNOWN = (401, 403, 404)
 
@@ -160,9 +161,8 @@ class Metrics:
         """Note the rows of a large request, which have use case, arm, release and error in common."""
         use_case, arm, release, error = (rows[name][0].as_py() for name in ("use_case", "arm", "release", "error"))
         self._rows.add((use_case, arm, release), len(rows))
-        seconds = self._arm_seconds.of(use_case, arm)
-        for milliseconds in rows["latency_ms"].to_pylist():
-            seconds.add(milliseconds / 1000)
+        # They were scored at once, so they share their latency too.
+        self._arm_seconds.of(use_case, arm).add(rows["latency_ms"][0].as_py() / 1000, len(rows))
         if error:
             self._failures.add((use_case, arm), len(rows))
         for found in rows["flags"].flatten().value_counts().to_pylist():
@@ -171,6 +171,11 @@ class Metrics:
     def shed(self, use_case: str, rows: int) -> None:
         """Note rows that no shadow will score."""
         self._shed.add((use_case,), rows)
+
+    def turned_away(self, use_case: str) -> None:
+        """Note a request that was refused for the same reason before anything was read of it, its route included."""
+        self._requests.add((use_case, TURNED_AWAY, 429))
+        self.overloaded(use_case)
 
     def overloaded(self, use_case: str) -> None:
         """Note a request that was refused since too many were in flight."""

@@ -167,7 +167,7 @@ class Service:
     def turned_away(self, use_case: str) -> None:
         """Note a request that was refused before anything was read of it; of a name that nobody knows, nothing."""
         if use_case in self.in_flight:
-            self.metrics.overloaded(use_case)
+            self.metrics.turned_away(use_case)
 
     @contextmanager
     def place(self, use_case: str) -> Iterator[None]:

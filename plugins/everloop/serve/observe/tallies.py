@@ -57,10 +57,10 @@ class Seconds:
         """Begin anew."""
         self.buckets, self.total = [0] * (len(self._bounds) + 1), 0.0
 
-    def add(self, seconds: float) -> None:
-        """Note one."""
-        self.buckets[bisect_left(self._bounds, seconds)] += 1
-        self.total += seconds
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Note one, or several of the same."""
+        self.buckets[bisect_left(self._bounds, seconds)] += times
+        self.total += seconds * times
 
 
 class Times:
