@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import Stage
+from everloop.serve.problems import Refused
+from everloop.serve.shapes.shape import Reply, told
 from serve.conftest import Process, Server
 from serve.world import AT, USE_CASE, World, row, wait_until, without
 
@@ -159,10 +161,10 @@ def test_a_failure_is_logged_with_the_request_that_the_client_was_told(server: S
     assert known is not None
     server.app._routes[f"/v1/{USE_CASE}/score"] = known._replace(shape=Broken())
     with caplog.at_level(logging.ERROR):
-        told = server.client.post(f"/v1/{USE_CASE}/score", json=row(), headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
-    assert told.status_code == 500
+        answer = server.client.post(f"/v1/{USE_CASE}/score", json=row(), headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    assert answer.status_code == 500
     (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
-    assert vars(record)["request_id"] == told.headers["x-request-id"]
+    assert vars(record)["request_id"] == answer.headers["x-request-id"]
     assert vars(record)["trace_id"] == "a" * 32
 
 
@@ -171,6 +173,9 @@ class Broken:
 
     def read(self, *_: object) -> None:
         raise RuntimeError("a defect")
+
+    def refused(self, refused: Refused) -> Reply:
+        return told(refused)
 
 
 def test_metrics_of_any_worker_tell_of_all_of_them_also_after_a_kill(world: World, process: Callable[..., Process]) -> None:

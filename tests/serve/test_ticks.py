@@ -252,3 +252,17 @@ def test_rows_beyond_what_the_shadow_may_keep_waiting_are_let_go_and_counted(tmp
         assert (asking.shed, len(asking.journal.shadowed)) == (2, 2)
 
     run(use)
+
+
+def test_the_stages_of_a_batch_follow_each_other_within_its_requests(tmp_path: Path, champion: LoadedRelease) -> None:
+    async def use() -> None:
+        asking = Asking(tmp_path, champion)
+        began = time.perf_counter()
+        first, second = asking.request(row("a")), asking.request(row("b"))
+        await asking.together(first, second)
+        (marks,) = asking.marks
+        moments = [began, marks.began, marks.features, marks.score, marks.log, time.perf_counter()]
+        assert moments == sorted(moments)
+        assert first.marks is second.marks is marks
+
+    run(use)

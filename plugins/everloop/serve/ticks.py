@@ -32,7 +32,7 @@ class _Work:
 
     def batch(self) -> Batch:
         batch = Batch.of(self.requests)
-        self.marks = Marks(self.requests[0].use_case, batch.began)
+        self.marks = Marks(self.requests[0].use_case, time.perf_counter())
         for request in self.requests:
             request.marks = self.marks
         return batch
