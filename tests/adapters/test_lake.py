@@ -136,6 +136,17 @@ def test_lists_of_text_survive(lake: Lake) -> None:
     assert lake.read("t")["why"].to_pylist() == [["a", "b"]]
 
 
+@pytest.mark.parametrize("held_rows", [5_000, 10_000])
+def test_rows_stay_in_the_order_in_which_they_were_given(tmp_path: Path, held_rows: int) -> None:
+    """Equal rows are then equal bytes, and files made of them too."""
+    given = pa.table({"key": [f"{n:05}" for n in range(6_000)]})
+    in_parts = Batches(given.schema, 6_000, lambda: (given.slice(n, 750).to_batches()[0] for n in range(0, 6_000, 750)))
+    lake = DeltaLake(str(tmp_path), held_rows=held_rows, file_rows=2_000)
+    lake.replace("t", in_parts, week(0))
+    assert lake.read("t").equals(given)
+    assert lake.batches("t", week(0)).to_table().equals(given)
+
+
 def test_sql_need_not_name_every_parameter(lake: Lake) -> None:
     rows = pa.table({"n": [1, 2, 3]})
     found = lake.query_rows("SELECT n FROM t WHERE n < $least AND '$end' <> ''", {"t": rows}, {"least": 3, "end": 7})

@@ -81,7 +81,8 @@ class DeltaLake:
             if rows.num_rows > self._held_rows:
                 return self._replace_streaming(table, rows, interval)
             rows = rows.to_table()
-        given = normal(rows)
+        # In one piece: delta-rs writes several of them at once and in any order, and sorted rows are to stay sorted.
+        given = normal(rows).combine_chunks()
         given = given.append_column(PARTITION, pa.repeat(pa.scalar(interval.start, TIMESTAMP), given.num_rows))
         return _until_committed(lambda: self._replace(table, given, interval))
 

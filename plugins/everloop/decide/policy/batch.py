@@ -10,8 +10,8 @@ class BatchPolicy:
     """How an interval's examples are divided into parts, each of which one task scores.
 
     `part_rows`: how many examples a part has at most; a task holds one part at a time, so this bounds its memory. The default is
-    ours: a task needs about 10 CPU seconds to begin (Airflow, Feast, XGBoost), which 200,000 rows of the flights outweigh, and
-    with its features such a part takes less than a gigabyte (docs/batch-scoring.md).
+    ours: a task needs about 10 CPU seconds to begin (Airflow, Feast, XGBoost), and 500,000 flights take as many; with their
+    features they take half a gigabyte.
     """
 
     part_rows: int = 500_000
