@@ -136,6 +136,17 @@ def test_requests_of_one_turn_share_one_write_and_get_what_they_get_alone(tmp_pa
     run(use)
 
 
+def test_a_request_alone_does_not_wait_for_the_turn(tmp_path: Path, champion: LoadedRelease) -> None:
+    async def use() -> None:
+        asking = Asking(tmp_path, champion)
+        future = asking.ticks.answer(asking.request(row()), alone=True)
+        assert future.done()
+        (later,) = await asking.together(asking.request(row()))
+        assert scored(future.result()) == scored(later)
+
+    run(use)
+
+
 def test_a_row_that_the_release_cannot_score_fails_its_own_request_alone(tmp_path: Path, champion: LoadedRelease) -> None:
     async def use() -> None:
         asking = Asking(tmp_path, champion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from everloop.serve.http.admin import admin
 from everloop.serve.http.application import Application
 from everloop.serve.http.scoring import ScoringRoutes
+from everloop.serve.http.shedding import Gate
 from everloop.serve.parts import Parts
 from everloop.settings import Settings
 
@@ -15,4 +16,5 @@ def create_app(settings: Settings, ready_seconds: float = 0.0) -> Application:
     It has started when it can answer, or after `ready_seconds`.
     """
     parts = Parts(settings)
-    return Application(parts, ScoringRoutes(parts.service, parts.access, parts.tracing), admin(parts, settings, ready_seconds))
+    scoring = ScoringRoutes(parts.service, parts.access, parts.tracing, Gate(parts.service.turned_away))
+    return Application(parts, scoring, admin(parts, settings, ready_seconds))

@@ -77,6 +77,9 @@ def floats(column: Any) -> npt.NDArray[np.float64]:
 def rows_of(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
     """The same by row."""
     if rows == 1 or not columns:
-        return [{name: plain(column)[row] for name, column in columns.items()} for row in range(rows)]
+        return [
+            {name: column[row] if type(column) is list else plain(column)[row] for name, column in columns.items()}
+            for row in range(rows)
+        ]
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*(plain(column) for column in columns.values()), strict=True)]

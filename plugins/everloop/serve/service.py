@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -65,9 +64,9 @@ class Service:
         """A name for a request that came."""
         return self._ids()
 
-    async def score(self, request: Request) -> Answer:
-        """Answer rows; they are in the prediction log before this returns."""
-        answer = await self._ticks.answer(request)
+    async def score(self, request: Request, alone: bool) -> Answer:
+        """Answer rows; they are in the prediction log before this returns. `alone`: see `Ticks.answer`."""
+        answer = await self._ticks.answer(request, alone)
         if None in answer.scores:
             raise refuse(
                 500,
@@ -169,14 +168,13 @@ class Service:
         if use_case in self.in_flight:
             self.metrics.turned_away(use_case)
 
-    @contextmanager
-    def place(self, use_case: str) -> Iterator[None]:
-        """A place among the requests in flight."""
+    def enter(self, use_case: str) -> None:
+        """Take a place among the requests in flight, until `leave`."""
         self.in_flight[use_case] = self.in_flight.get(use_case, 0) + 1
-        try:
-            yield
-        finally:
-            self.in_flight[use_case] -= 1
+
+    def leave(self, use_case: str) -> None:
+        """Give a place back."""
+        self.in_flight[use_case] -= 1
 
     def _count(self, answered: Answered, marks: Marks) -> None:
         self.metrics.batch(marks)

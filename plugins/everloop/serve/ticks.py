@@ -56,10 +56,16 @@ class Ticks:
         # What is done for many requests must not log under the name of the first.
         self._nobody = Context()
 
-    def answer(self, request: Request) -> asyncio.Future[Answer]:
-        """The answer, when there is one; it is in the log then. Raises `Refused`."""
+    def answer(self, request: Request, alone: bool = False) -> asyncio.Future[Answer]:
+        """The answer, when there is one; it is in the log then. Raises `Refused`.
+
+        `alone`: no other request is in this process's hands, so that there is nothing to wait for.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
+        if alone:
+            self._begin(_Work([request], [future]))
+            return future
         if not self._waiting:
             loop.call_soon(self._turn, context=self._nobody)
         self._waiting.append((request, future))

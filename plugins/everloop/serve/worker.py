@@ -33,6 +33,7 @@ def main() -> None:
         loop="uvloop",
         http=Shedding,
         access_log=False,
+        proxy_headers=False,  # nobody asks whom a request came from
         log_config=None,
         timeout_graceful_shutdown=10,
     )

@@ -8,7 +8,6 @@ from typing import Any
 from everloop.serve.http.body import Receive
 from everloop.serve.http.reply import Send, send_reply
 from everloop.serve.http.scoring import Route, ScoringRoutes
-from everloop.serve.http.shedding import Gate
 from everloop.serve.parts import Parts
 from everloop.serve.problems import refuse
 from everloop.serve.shapes.invocations import Invocations
@@ -29,7 +28,7 @@ class Application:
         self.parts = parts
         self._scoring, self._rest = scoring, rest
         self._score, self._invocations, self._infer = ByContentType(), Invocations(), Infer()
-        self.gate = Gate(parts.service.turned_away)
+        self.gate = scoring.gate
         self._routes: dict[str, Route | None] = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

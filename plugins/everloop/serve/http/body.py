@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
 from typing import Any
 
 from everloop.serve.problems import Refused, refuse
@@ -22,11 +22,38 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], maximum: i
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > maximum:
         raise _too_large(int(declared), maximum)
+    begun = _Begun(_all(receive, maximum))
+    if begun.done:
+        return begun.value
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _all(receive, maximum)
+            return await begun
     except TimeoutError:
         raise refuse(408, "body", None, f"must arrive within {BODY_SECONDS:g} s", "send it again on a faster line") from None
+
+
+class _Begun:
+    """A coroutine that was started at once: a body that came with its head is there, and a timer costs more than reading it."""
+
+    def __init__(self, reading: Coroutine[Any, Any, bytes]) -> None:
+        self._reading = reading
+        self.done, self.value = False, b""
+        try:
+            self._waits_for = reading.send(None)
+        except StopIteration as end:
+            self.done, self.value = True, end.value
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        while True:
+            error: BaseException | None = None
+            try:
+                sent = yield self._waits_for
+            except BaseException as raised:
+                error = raised
+            try:
+                self._waits_for = self._reading.send(sent) if error is None else self._reading.throw(error)
+            except StopIteration as end:
+                return bytes(end.value)
 
 
 async def _all(receive: Receive, maximum: int) -> bytes:

@@ -12,6 +12,7 @@ from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
 from everloop.serve.http.reply import Send, send_reply, whole
+from everloop.serve.http.shedding import Gate
 from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.observe.tracing import Tracing
 from everloop.serve.problems import Refused, refuse
@@ -44,8 +45,8 @@ class Sending(NamedTuple):
 class ScoringRoutes:
     """Reads a request, has it answered, writes the answer; counts, times and, where `tracing` is given, traces all of them."""
 
-    def __init__(self, service: Service, access: Access, tracing: Tracing | None) -> None:
-        self._service, self._access, self._tracing = service, access, tracing
+    def __init__(self, service: Service, access: Access, tracing: Tracing | None, gate: Gate) -> None:
+        self._service, self._access, self._tracing, self.gate = service, access, tracing, gate
 
     async def answer(self, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,18 +83,21 @@ class ScoringRoutes:
         serving = self._service.serving(route.use_case)
         release = serving.champion
         passage.promised = release.manifest.service.latency_ms / 1000
-        with self._service.place(route.use_case):
+        self._service.enter(route.use_case)
+        try:
             body = await read_body(sending.receive, sending.headers, release.manifest.service.maximum_bytes)
             sent = Sent(passage.id, body, sending.headers, sending.query, datetime.now(UTC))
             asked = route.shape.read(release, sent)
             passage.read = time.perf_counter()
             request = Request(sent.id, serving, asked.block, asked.explain, sent.at, passage.began)
             try:
-                answer = await self._service.score(request)
+                answer = await self._service.score(request, alone=self.gate.taken == 1)
             finally:
                 passage.marks = request.marks
             passage.told = time.perf_counter()
             return route.shape.write(answer, asked.context)
+        finally:
+            self._service.leave(route.use_case)
 
     def _enter(self, route: Route, passage: Passage, headers: Mapping[bytes, bytes]) -> Span | None:
         """Give what is logged from here on the request's names; begin its span."""
