@@ -14,6 +14,14 @@ def test_what_does_not_hold_together_is_told(policy, told):
     assert policy.problems() == told
 
 
-@pytest.mark.parametrize("policy", [ServicePolicy(), ServicePolicy(on_missing_features="refuse")])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ServicePolicy(),
+        ServicePolicy(on_missing_features="refuse"),
+        ServicePolicy(feature_cache_seconds=0.0),
+        ServicePolicy(feature_cache_seconds=0.5),
+    ],
+)
 def test_a_sound_policy_has_no_problem(policy):
     assert policy.problems() == []
