@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx
 import psutil
 import psycopg
 
 from conftest import free_port
+from everloop.serve.app import create_app
 from serve.world import USE_CASE, World, row, wait_until
 
 LOADED_SECONDS = 60
@@ -78,3 +81,21 @@ def _asks_in_vain(worker: psutil.Process, world: World) -> bool:
     port = int(world.database.rpartition(":")[2].partition("/")[0])
     time.sleep(0.2)
     return any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp"))
+
+
+def test_what_waits_for_the_start_is_done_once_and_when_it_can_answer(world: World) -> None:
+    world.decide(champion=world.publish())
+    unready: list[str | None] = []
+    app = create_app(world.settings(), 20.0, lambda: unready.append(app.parts.unready()))
+
+    async def use() -> None:
+        asked: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        running = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, asked.get, told.put))
+        for step in ("startup", "shutdown"):
+            await asked.put({"type": f"lifespan.{step}"})
+            assert await told.get() == {"type": f"lifespan.{step}.complete"}
+            assert unready == [None]
+        await running
+
+    asyncio.run(use())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from everloop.serve.http.admin import admin
 from everloop.serve.http.application import Application
 from everloop.serve.http.scoring import ScoringRoutes
@@ -10,11 +12,11 @@ from everloop.serve.parts import Parts
 from everloop.settings import Settings
 
 
-def create_app(settings: Settings, ready_seconds: float = 0.0) -> Application:
+def create_app(settings: Settings, ready_seconds: float = 0.0, started: Callable[[], None] | None = None) -> Application:
     """The application; its parts start with it, so an app can be made without a database.
 
-    It has started when it can answer, or after `ready_seconds`.
+    It has started when it can answer, or after `ready_seconds`; then `started` is called.
     """
     parts = Parts(settings)
     scoring = ScoringRoutes(parts.service, parts.access, parts.tracing, Gate(parts.service.turned_away))
-    return Application(parts, scoring, admin(parts, settings, ready_seconds))
+    return Application(parts, scoring, admin(parts, settings, ready_seconds, started))

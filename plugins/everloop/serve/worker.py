@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 
@@ -26,7 +27,7 @@ def main() -> None:
     begin_logs(settings.log, secrets_of(settings))
     certificate, key = settings.tls() or (None, None)
     config = uvicorn.Config(
-        create_app(settings, _READY_SECONDS),
+        create_app(settings, _READY_SECONDS, _settle),
         ssl_certfile=certificate,
         ssl_keyfile=key,
         backlog=_BACKLOG,
@@ -38,6 +39,12 @@ def main() -> None:
         timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[_bound(sys.argv[1], int(sys.argv[2]))])
+
+
+def _settle() -> None:
+    """Leave what stands now out of garbage collection: to look through all of it held every request up for 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -42,13 +42,15 @@ class JsonResponse(Response):
         return msgspec.json.encode(content)
 
 
-def admin(parts: Parts, settings: Settings, ready_seconds: float) -> FastAPI:
+def admin(parts: Parts, settings: Settings, ready_seconds: float, started: Callable[[], None] | None) -> FastAPI:
     """The application, whose start and stop are those of `parts`; see `create_app`."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await parts.start()
         await parts.until_ready(ready_seconds)
+        if started is not None:
+            started()
         yield
         await parts.stop()
 
