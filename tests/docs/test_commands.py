@@ -41,6 +41,7 @@ SHOWS = {
     "observing.md": ("everloop_release_workers", "everloop_log_unshipped_bytes", "x-request-id: ", 'route="score",status="422"'),
     "operating.md": ("Already up", "scheduler", "Request 1 is noted"),
     "releases.md": ("5% of the traffic", "The chain of flights verifies", "paused:", "resumed:", "rolled_back:", "reverted:"),
+    "scoring-inside.md": ("True",),
     "scoring.md": (
         '"status":"ok"',
         '"decision":',

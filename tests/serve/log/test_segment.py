@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,23 +44,29 @@ def test_a_segment_is_locked_until_it_is_full_and_synced(tmp_path: Path) -> None
     log.close()
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file may grow past so many bytes: writes beyond are cut short, then refused, as on a full disk."""
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow past so many bytes: writes beyond are cut short, then refused, as on a full disk.
+
+    For no longer than it takes: pytest's own output may be a file.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3500, limits[1]))
-    yield 3500
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_refuses_the_frame_and_leaves_the_segment_whole(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_refuses_the_frame_and_leaves_the_segment_whole(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
-    for _ in range(3):
-        log.append(FRAME)
-    for _ in range(3):
-        with pytest.raises(OSError, match="free some disk space"):
+    with small_files():
+        for _ in range(3):
             log.append(FRAME)
-    log.append(frame(Kind.ROWS, b"[]"))
+        for _ in range(3):
+            with pytest.raises(OSError, match="free some disk space"):
+                log.append(FRAME)
+        log.append(frame(Kind.ROWS, b"[]"))
     found = scan(content(tmp_path))
     assert len(found.frames) == 4
     assert found.stopped is Stop.END
