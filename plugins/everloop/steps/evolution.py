@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from everloop.errors import ContractError
+from everloop.kinds import ARROW_TYPES
 
 if TYPE_CHECKING:
     from everloop.use_case import SourceTable
-
-TYPES = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
-"""The contract's words, and the types that such columns have in the lake."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +26,7 @@ class Evolution:
 
 def evolution(columns: Mapping[str, str], standing: pa.Schema) -> Evolution:
     """The contract `columns` held against the columns that the table has in the lake."""
-    words = {kind: word for word, kind in TYPES.items()}
+    words = {kind: word for word, kind in ARROW_TYPES.items()}
     known = {field.name: words.get(field.type, str(field.type)) for field in standing}
     return Evolution(
         new=tuple(name for name in columns if name not in known),
@@ -69,5 +61,5 @@ def filled(rows: pa.Table, table: SourceTable) -> pa.Table:
     """`rows` from the lake with every column of the contract: one that is newer than they are is null."""
     for name, kind in table.columns.items():
         if name not in rows.column_names:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows, TYPES[kind]))
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, ARROW_TYPES[kind]))
     return rows

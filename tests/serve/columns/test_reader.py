@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from everloop.kinds import ARROW_TYPES
 from everloop.serve.block import Block, plain
 from everloop.serve.checks import compile_suite
 from everloop.serve.columns.reader import ColumnReader
-from everloop.serve.columns.typed import ARROW
 from everloop.serve.model import ServedModel
 from everloop.serve.problems import Refused
 from everloop.serve.rows import RowReader
@@ -85,7 +85,9 @@ def requests(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]], **kinds: pa.DataType) -> pa.Table:
-    usual = {"key": pa.string(), "event_timestamp": ARROW["timestamp"]} | {name: ARROW[kind] for name, kind in FIELDS.items()}
+    usual = {"key": pa.string(), "event_timestamp": ARROW_TYPES["timestamp"]} | {
+        name: ARROW_TYPES[kind] for name, kind in FIELDS.items()
+    }
     return pa.table({name: pa.array([row.get(name) for row in rows], kinds.get(name, usual[name])) for name in usual})
 
 
@@ -163,7 +165,7 @@ def test_values_that_do_not_fit_are_told_row_by_row() -> None:
 def test_a_moment_without_zone_or_beyond_the_calendar_is_refused() -> None:
     naive = table(right()).set_column(1, "event_timestamp", pa.array([datetime(2013, 1, 1)] * 100, pa.timestamp("us")))
     assert by_column(naive)[1][0].field == "rows[0].event_timestamp"
-    beyond = pa.array([2**62] * 100).view(ARROW["timestamp"])
+    beyond = pa.array([2**62] * 100).view(ARROW_TYPES["timestamp"])
     assert len(by_column(table(right()).set_column(1, "event_timestamp", beyond))[1]) == 100
 
 

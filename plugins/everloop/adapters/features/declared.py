@@ -13,10 +13,10 @@ from feast.repo_config import load_repo_config
 from everloop.adapters.features.feast_features import FeastFeatures
 from everloop.adapters.features.offline import DeltaOfflineStoreConfig
 from everloop.adapters.features.repository import apply, load
-from everloop.adapters.features.stores.arrow import ARROW_TYPES
 from everloop.adapters.lake import DeltaLake
 from everloop.adapters.lake.sql import run
 from everloop.interval import Interval
+from everloop.kinds import ARROW_TYPES
 from everloop.use_case import SourceTable, UseCase
 
 

@@ -24,12 +24,13 @@ from everloop.adapters.features.plans import kinds, view_plan
 from everloop.adapters.features.repository import apply, load, one_at_a_time, open_store
 from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
-from everloop.adapters.features.stores.arrow import ARROW_TYPES, online_schema
+from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.contract import OnlineStore, Origin, PlannedRead, open_online
 from everloop.adapters.features.stores.sql import online_columns
 from everloop.adapters.features.versions import with_corrections
 from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
+from everloop.kinds import ARROW_TYPES
 from everloop.ports import Lake
 from everloop.release import FeaturePlan, PushPlan, RequestFunctionPlan, ViewPlan
 from everloop.use_case import UseCase

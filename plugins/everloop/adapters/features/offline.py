@@ -23,8 +23,8 @@ from everloop.adapters.features.history.saved import add
 from everloop.adapters.features.plans import kinds
 from everloop.adapters.features.side_by_side import side_by_side
 from everloop.adapters.features.source import DeltaSource
-from everloop.adapters.features.stores.arrow import ARROW_TYPES
 from everloop.errors import ConfigurationError
+from everloop.kinds import ARROW_TYPES
 from everloop.ports import Lake
 
 _VERSIONS: ContextVar[Mapping[str, int] | None] = ContextVar("versions", default=None)

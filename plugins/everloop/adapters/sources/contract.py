@@ -12,19 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.errors import ContractError
+from everloop.kinds import ARROW_TYPES
 from everloop.use_case import SourceTable
 
 PROBLEM = "_problem"
 EXTRA = b"extra_columns"
 """Key of the schema's metadata that lists (JSON) the columns that the source has and the contract does not name."""
 
-TYPES = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
 _PATTERNS = {
     # 18 digits always fit 64 bits. `.0` is how some tools write integers with gaps.
     "int": r"^[+-]?[0-9]{1,18}(\.0*)?$",
@@ -92,8 +86,8 @@ def _told(problems: Mapping[int, Sequence[str]], rows: int) -> pa.Array:
 def _column(values: pa.ChunkedArray, name: str, kind: str, problems: Problems) -> pa.ChunkedArray:
     """Text is parsed; what has the type already (Parquet) is taken as it is. What is no value after all becomes null."""
     if not len(values):
-        return pa.chunked_array([], TYPES[kind])
-    if values.type != pa.string() and values.type == TYPES[kind]:
+        return pa.chunked_array([], ARROW_TYPES[kind])
+    if values.type != pa.string() and values.type == ARROW_TYPES[kind]:
         parsed = values
     else:
         values = values.cast(pa.string())
@@ -132,7 +126,7 @@ def _parsed(texts: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     if kind == "bool":
         true = pc.is_in(pc.utf8_lower(texts), pa.array(["true", "t", "1"]))
         return pc.if_else(pc.is_valid(texts), true, pa.scalar(None, pa.bool_()))
-    return texts.cast(TYPES[kind])
+    return texts.cast(ARROW_TYPES[kind])
 
 
 def _timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -142,15 +136,15 @@ def _timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     without = pc.if_else(zoned, pa.scalar(None, pa.string()), texts)
     try:
         local = pc.assume_timezone(without.cast(pa.timestamp("us")), "UTC")
-        found = pc.coalesce(with_zone.cast(TYPES["timestamp"]), local)
+        found = pc.coalesce(with_zone.cast(ARROW_TYPES["timestamp"]), local)
     except pa.ArrowInvalid:
         values = {text: _moment(text) for text in pc.unique(texts).to_pylist() if text is not None}
-        return pa.chunked_array([pa.array([values.get(text) for text in texts.to_pylist()], TYPES["timestamp"])])
+        return pa.chunked_array([pa.array([values.get(text) for text in texts.to_pylist()], ARROW_TYPES["timestamp"])])
     return _where(pc.fill_null(pc.and_(pc.greater_equal(found, _FIRST), pc.less_equal(found, _LAST)), True), found)
 
 
-_FIRST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), TYPES["timestamp"])
-_LAST = pa.scalar(datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), TYPES["timestamp"])
+_FIRST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), ARROW_TYPES["timestamp"])
+_LAST = pa.scalar(datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), ARROW_TYPES["timestamp"])
 """Moments that every database and Python can hold."""
 
 

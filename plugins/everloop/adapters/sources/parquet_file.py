@@ -9,8 +9,9 @@ from typing import IO
 import pyarrow as pa
 
 from everloop import parquet
-from everloop.adapters.sources.contract import TYPES, Problems, check_columns, conform, decoded
+from everloop.adapters.sources.contract import Problems, check_columns, conform, decoded
 from everloop.errors import SourceError
+from everloop.kinds import ARROW_TYPES
 from everloop.use_case import SourceTable
 
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
@@ -33,7 +34,7 @@ def tables(file: IO[bytes], table: SourceTable, name: str) -> Iterator[pa.Table]
 
 def _plain(rows: pa.Table, table: SourceTable, problems: Problems) -> pa.Table:
     """Each column in its contract's type where every value keeps its meaning, else as text: both say what does not fit."""
-    return pa.table({name: _either(rows[name], name, TYPES[kind], problems) for name, kind in table.columns.items()})
+    return pa.table({name: _either(rows[name], name, ARROW_TYPES[kind], problems) for name, kind in table.columns.items()})
 
 
 def _either(values: pa.ChunkedArray, name: str, kind: pa.DataType, problems: Problems) -> pa.ChunkedArray:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from everloop.serve.columns.moments import TIME, plain
+from everloop.kinds import TIMESTAMP
+from everloop.serve.columns.moments import plain
 
 REQUEST, VECTOR = "request.", "vector."
 """What the columns of the log begin with that hold a row's features."""
@@ -32,4 +33,4 @@ def _rows(table: pa.Table, prefix: str) -> list[dict[str, Any]]:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    return plain(column.cast(TIME) if pa.types.is_timestamp(column.type) else column)
+    return plain(column.cast(TIMESTAMP) if pa.types.is_timestamp(column.type) else column)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from everloop.kinds import TIMESTAMP
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TIME = pa.timestamp("us", "UTC")
 
 
 class Moments(Sequence[datetime]):
@@ -34,7 +35,7 @@ class Moments(Sequence[datetime]):
 
     def arrow(self) -> pa.Array:
         """The same for Arrow."""
-        return pa.array(self.microseconds).view(TIME)
+        return pa.array(self.microseconds).view(TIMESTAMP)
 
     def take(self, positions: Sequence[int]) -> Moments:
         """Those at `positions`."""

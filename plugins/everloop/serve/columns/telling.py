@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from everloop.kinds import ARROW_TYPES
 from everloop.serve.arms import CHALLENGER, CHAMPION
 from everloop.serve.batch import FELL_BACK, Batch, Spoken, Trial
 from everloop.serve.block import take
 from everloop.serve.columns.featured import REQUEST, VECTOR
 from everloop.serve.columns.flags import listed
 from everloop.serve.columns.moments import Moments
-from everloop.serve.columns.typed import ARROW
 from everloop.serve.log.record import SHADOW_FAILED
 from everloop.serve.request import Answer
 
@@ -161,7 +161,7 @@ def _shadows(batch: Batch, part: _Part, rows: int) -> pa.Array:
 def _features(batch: Batch, part: _Part, fields: Mapping[str, Any]) -> dict[str, pa.Array]:
     kinds = batch.serving.champion.manifest.plan.request
     found = {
-        f"{REQUEST}{name}": pa.array(column, ARROW[kinds[name]]) if type(column) is list else column
+        f"{REQUEST}{name}": pa.array(column, ARROW_TYPES[kinds[name]]) if type(column) is list else column
         for name, column in fields.items()
     }
     vector = part.said.scored.vector if part.said.scored else {}

@@ -12,10 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.serve.columns.moments import EPOCH, TIME, microseconds
-
-ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "timestamp": TIME}
-"""Arrow's types of a plan's."""
+from everloop.kinds import ARROW_TYPES, TIMESTAMP
+from everloop.serve.columns.moments import EPOCH, microseconds
 
 _NUMBER = pa.float64()
 _FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
@@ -37,7 +35,7 @@ def typed(column: pa.Array, kind: str) -> pa.Array | None:
     Infinity does not fit a number: JSON, in which all is logged, cannot say it.
     """
     if pa.types.is_null(column.type):
-        return pa.nulls(len(column), ARROW[kind])
+        return pa.nulls(len(column), ARROW_TYPES[kind])
     try:
         return _CASTS[kind](column)
     except pa.ArrowInvalid:
@@ -116,7 +114,7 @@ def _bool(column: pa.Array) -> pa.Array | None:
 def _timestamp(column: pa.Array) -> pa.Array | None:
     if not pa.types.is_timestamp(column.type) or column.type.tz is None:
         return None
-    found = column.cast(TIME, safe=False)
+    found = column.cast(TIMESTAMP, safe=False)
     ends = pc.min_max(found.view(pa.int64()))
     low, high = ends["min"].as_py(), ends["max"].as_py()
     return found if low is None or (low >= _FIRST and high <= _LAST) else None

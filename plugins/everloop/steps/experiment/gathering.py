@@ -16,8 +16,8 @@ from everloop.decide.policy import Covariate, ExperimentPlan
 from everloop.decide.release.evidence import Rows
 from everloop.errors import ConfigurationError
 from everloop.interval import Interval
+from everloop.kinds import ARROW_TYPES
 from everloop.ports import Lake, Registry, TrafficLog
-from everloop.steps.evolution import TYPES
 from everloop.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _segments(
     if not names:
         return {}
     check_segments(use_case, names)
-    requests = pa.table({name: rows[f"request.{name}"].cast(TYPES[kind]) for name, kind in fields.items()})
+    requests = pa.table({name: rows[f"request.{name}"].cast(ARROW_TYPES[kind]) for name, kind in fields.items()})
     numbered = requests.append_column("_row", pa.array(np.arange(rows.num_rows)))
     chosen = ", ".join(f"coalesce(CAST({use_case.slices[name]} AS VARCHAR), '(missing)') AS \"{name}\"" for name in names)
     found = lake.query_rows(f"SELECT {chosen} FROM requests ORDER BY _row", {"requests": numbered})

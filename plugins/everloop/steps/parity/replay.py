@@ -12,16 +12,9 @@ import pyarrow as pa
 
 from everloop.decide.parity import Pair
 from everloop.flags import statuses, store_was_away
+from everloop.kinds import ARROW_TYPES
 from everloop.ports import Features
 from everloop.release import FeaturePlan
-
-_ARROW = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
 
 
 def replayed(features: Features, rows: pa.Table) -> list[Pair]:
@@ -47,7 +40,7 @@ def replayed(features: Features, rows: pa.Table) -> list[Pair]:
 
 def _entities(plan: FeaturePlan, requests: Sequence[Mapping[str, Any]], as_of: pa.ChunkedArray) -> pa.Table:
     columns = {
-        name: pa.array([_typed(request.get(name), kind) for request in requests], _ARROW[kind])
+        name: pa.array([_typed(request.get(name), kind) for request in requests], ARROW_TYPES[kind])
         for name, kind in plan.request.items()
     }
     return pa.table({**columns, "event_timestamp": as_of})

@@ -13,8 +13,8 @@ import pyarrow as pa
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 
 from everloop.adapters.features.history.asof import AsofView
-from everloop.adapters.features.stores.arrow import TIMESTAMP
 from everloop.errors import ConfigurationError, DataError
+from everloop.kinds import TIMESTAMP
 from everloop.ports import Lake
 
 RANGE_MOMENT = "event_timestamp"

@@ -12,8 +12,8 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 
 from everloop.adapters.features.history.saved import SavedDatasetDelta, save
 from everloop.adapters.features.plans import kinds
-from everloop.adapters.features.stores.arrow import ARROW_TYPES
 from everloop.errors import ConfigurationError
+from everloop.kinds import ARROW_TYPES
 from everloop.ports import Lake
 
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from everloop.adapters.features.stores.sql import online_columns
+from everloop.kinds import ARROW_TYPES
 from everloop.release import ViewPlan
-
-TIMESTAMP = pa.timestamp("us", "UTC")
-
-ARROW_TYPES = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": TIMESTAMP,
-}
 
 
 def online_schema(view: ViewPlan) -> pa.Schema:
