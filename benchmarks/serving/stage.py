@@ -21,6 +21,7 @@ from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Decision
 from everloop.release import Bundle
+from everloop.steps.deciding import decide_and_append
 
 PATH = f"/v1/{USE_CASE}/score"
 ASKED = 1_000
@@ -63,8 +64,10 @@ class Stage:
         """Write a state to the ledger, as a decider would; its sequence number."""
         after = ReleaseState(**state)
         decision = Decision(actor="benchmark", action="forced", subject=after.champion or "none", after=after, reason="benchmark")
-        seq, _ = self.ledger.head(USE_CASE)
-        return self.ledger.append(USE_CASE, decision, expected=seq, at=datetime.now(UTC)).seq
+        # A scorer may be telling the ledger of a release that does not load: whoever is second decides again.
+        entry = decide_and_append(self.ledger, USE_CASE, lambda _: decision, datetime.now(UTC))
+        assert entry is not None
+        return entry.seq
 
     def service(self, *, workers: int = 1, engine: str = "fastest", home: str = "home") -> Program:
         """`python -m everloop.serve`; services with homes of their own are machines of their own."""

@@ -20,7 +20,6 @@ from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import ReleaseState
-from everloop.errors import LedgerConflict
 from everloop.ports import Decision
 from everloop.release import (
     MODEL,
@@ -35,6 +34,7 @@ from everloop.release import (
     sha256,
 )
 from everloop.settings import Settings
+from everloop.steps.deciding import decide_and_append
 
 USE_CASE = "trips"
 AT = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -183,11 +183,10 @@ class World:
     def decide(self, **state: Any) -> int:
         """Write a new state to the ledger."""
         decision = Decision(actor="test", action="forced", subject="x", after=ReleaseState(**state), reason="test")
-        while True:
-            seq, _ = self.ledger.head(USE_CASE)
-            # A scorer may be telling the ledger of a release that does not load.
-            with contextlib.suppress(LedgerConflict):
-                return self.ledger.append(USE_CASE, decision, expected=seq, at=datetime.now(UTC)).seq
+        # A scorer may be telling the ledger of a release that does not load: whoever is second decides again.
+        entry = decide_and_append(self.ledger, USE_CASE, lambda _: decision, datetime.now(UTC))
+        assert entry is not None
+        return entry.seq
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database) as connection:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from everloop.release import FeaturePlan, PushPlan, ViewPlan
+from everloop.serve import values
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.problems import Problem, Refused, refuse
-from everloop.serve.values import TYPES
 
 _ALWAYS = {"start": datetime(1900, 1, 1, tzinfo=UTC), "end": datetime(2900, 1, 1, tzinfo=UTC)}
 """A pushed row counts whatever its interval."""
@@ -27,8 +27,10 @@ class Pusher:
         """Rows of `plan.source`, typed, through `plan.sql`: one dict per feature row, times included."""
         import pyarrow as pa
 
+        from everloop.kinds import ARROW_TYPES
+
         table = pa.table(
-            {name: pa.array([row.get(name) for row in rows], type=_arrow(kind)) for name, kind in plan.columns.items()}
+            {name: pa.array([row.get(name) for row in rows], type=ARROW_TYPES[kind]) for name, kind in plan.columns.items()}
         )
         with self._lock:
             connection = self._connect()
@@ -53,14 +55,14 @@ def typed(plan: PushPlan, raw: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     """The rows with their contract's types; `Refused` (422) with every value that does not fit."""
     problems: list[Problem] = []
     rows = []
-    for position, values in enumerate(raw):
+    for position, given in enumerate(raw):
         row = dict.fromkeys(plan.columns)
-        for name, value in values.items():
+        for name, value in given.items():
             path = f"rows[{position}].{name}"
             if name not in plan.columns:
                 problems.append(Problem(path, value, "is not a column of the source", f"send only {', '.join(plan.columns)}"))
             elif value is not None:
-                row[name] = _convert(plan.columns[name], value, path, problems)
+                row[name] = values.typed(value, plan.columns[name], path, problems)
         rows.append(row)
     if problems:
         raise Refused(422, problems)
@@ -85,24 +87,3 @@ async def push(plan: FeaturePlan, view: str, raw: Sequence[Mapping[str, Any]], p
     # SQL that dates its rows by `$end` has no true end here: such a row was known when its event came.
     known = [row if row["created"] < _ALWAYS["end"] else {**row, "created": row["event_timestamp"]} for row in rows]
     return await store.write(target, known)
-
-
-def _convert(kind: str, value: Any, path: str, problems: list[Problem]) -> Any:
-    convert, words = TYPES[kind]
-    try:
-        return convert(value)
-    except (ValueError, TypeError, OverflowError):
-        problems.append(Problem(path, value, f"must be {words}", f"send it as {words}"))
-        return None
-
-
-def _arrow(kind: str) -> Any:
-    import pyarrow as pa
-
-    return {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "timestamp": pa.timestamp("us", "UTC"),
-    }[kind]

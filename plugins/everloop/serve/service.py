@@ -28,7 +28,7 @@ from everloop.serve.request import Answer, Request, RequestIds
 from everloop.serve.rows import KEY, ROWS, listed
 from everloop.serve.shadow import Shadows
 from everloop.serve.ticks import Ticks
-from everloop.serve.values import TYPES as READ
+from everloop.serve.values import typed
 
 _CHECK_ROWS = 200
 
@@ -199,18 +199,15 @@ def _schema(champion: LoadedRelease) -> dict[str, Any]:
 
 
 def _outcomes(raw: list[dict[str, Any]]) -> list[tuple[str, bool, datetime]]:
-    read = {KEY: READ["string"], "label": READ["bool"], "known_at": READ["timestamp"]}
-    problems, outcomes = [], []
-    for position, values in enumerate(raw):
-        outcome = []
-        for name, (convert, words) in read.items():
-            try:
-                outcome.append(convert(values.get(name)))
-            except (ValueError, TypeError, OverflowError):
-                problems.append(
-                    Problem(f"outcomes[{position}].{name}", values.get(name), f"must be {words}", f"send {name} as {words}")
-                )
-        outcomes.append(tuple(outcome))
+    problems: list[Problem] = []
+    outcomes = [
+        tuple(typed(given.get(name), kind, f"outcomes[{position}].{name}", problems) for name, kind in _OUTCOME.items())
+        for position, given in enumerate(raw)
+    ]
     if problems:
         raise Refused(422, problems)
     return outcomes
+
+
+_OUTCOME = {KEY: "string", "label": "bool", "known_at": "timestamp"}
+"""What is told of a prediction, none of it left out."""

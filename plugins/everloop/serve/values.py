@@ -26,13 +26,16 @@ KINDS: Mapping[str, Any] = {
 def convert(values: Mapping[str, Any], name: str, kind: str, problems: list[Problem]) -> Any:
     """The typed value, `None` when absent or null; one that does not fit becomes a problem."""
     value = values.get(name)
-    if value is None:
-        return None
+    return None if value is None else typed(value, kind, name, problems)
+
+
+def typed(value: Any, kind: str, field: str, problems: list[Problem]) -> Any:
+    """The typed value; one that does not fit, null among them, becomes a problem of `field` and is `None`."""
     read, words = TYPES[kind]
     try:
         return read(value)
     except (ValueError, TypeError, OverflowError):
-        problems.append(Problem(name, value, f"must be {words}", f"send {name} as {words}"))
+        problems.append(Problem(field, value, f"must be {words}", f"send {field} as {words}"))
         return None
 
 

@@ -12,13 +12,13 @@ from everloop.serve.access import Access, Scope
 from everloop.serve.http.admission import admitted
 from everloop.serve.http.body import ClientGoneError, Receive, read_body
 from everloop.serve.http.reply import Send, send_reply, whole
-from everloop.serve.http.shedding import Gate
+from everloop.serve.http.shedding import FULL, Gate
 from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.observe.tracing import Tracing
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Request
 from everloop.serve.service import Service
-from everloop.serve.shapes.shape import Reply, Sent, Shape, told
+from everloop.serve.shapes.shape import Reply, Sent, Shape
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -116,6 +116,5 @@ class ScoringRoutes:
             self._tracing.end(span, passage, status, until)
 
 
-_FULL = refuse(429, "requests in flight", None, "must stay below the service's maximum", "wait a moment and send it again", 1.0)
-_FULL_HEAD, _FULL_BODY = whole(429, told(_FULL))
+_FULL_HEAD, _FULL_BODY = whole(429, FULL)
 _SEND_AGAIN = "send it again; if it persists, the service's log says why"

@@ -23,11 +23,16 @@ _ODD = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: *close)
 _MOST_UNREAD = 100_000
 """Bytes of a body that are worth reading past: beyond it the request goes the long way, which may end the connection."""
 
-_WORDS = told(refuse(429, "requests in flight", None, f"must stay below {PLACES}", "wait a moment and send it again"))
-_REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-length: %d\r\nretry-after: 1\r\n\r\n%s" % (
-    _WORDS.media_type,
-    len(_WORDS.body),
-    _WORDS.body,
+FULL = told(
+    refuse(429, "requests in flight", None, "must stay below the service's maximum", "wait a moment and send it again", 1.0)
+)
+"""What everybody is told for whom there is no place, made once: it must cost next to nothing."""
+
+_REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s\r\n%s" % (
+    FULL.media_type,
+    len(FULL.body),
+    b"".join(b"%s: %s\r\n" % header for header in FULL.headers),
+    FULL.body,
 )
 
 
