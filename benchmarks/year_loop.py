@@ -22,7 +22,7 @@ from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.perturb import extents
-from everloop.serve.arms import CHALLENGER, assign
+from everloop.serve.answering.arms import CHALLENGER, assign
 from everloop.use_case import UseCase
 
 LOOK = timedelta(hours=6)

@@ -11,7 +11,7 @@ import httpx
 from benchmarks.serving.departures import body, row
 from benchmarks.serving.proxy import ANSWERED_BY
 from benchmarks.serving.stage import PATH
-from everloop.serve.arms import CHALLENGER, CHAMPION
+from everloop.serve.answering.arms import CHALLENGER, CHAMPION
 
 ARMS = (CHAMPION, CHALLENGER)
 ROWS = 1_000

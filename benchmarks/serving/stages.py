@@ -11,7 +11,8 @@ from typing import Any
 from benchmarks.serving.departures import USE_CASE, body, row
 from benchmarks.serving.stage import Stage
 from everloop.release import Bundle
-from everloop.serve.batch import Batch, answer
+from everloop.serve.answering.answer import answer
+from everloop.serve.answering.batch import Batch
 from everloop.serve.log import frames
 from everloop.serve.parts import Parts
 from everloop.serve.request import Request

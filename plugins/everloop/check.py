@@ -130,7 +130,7 @@ def _suite(suites: ExpectationSuites, suite: str, columns: Iterable[str] | None)
 
 def _request_rules(text: str, plan: FeaturePlan) -> list[str]:
     """What the scorer, which holds every request to the examples' suite, cannot make of it."""
-    from everloop.serve.checks import compile_suite
+    from everloop.serve.reading.checks import compile_suite
 
     try:
         compile_suite(text.encode(), plan.request)

@@ -10,7 +10,7 @@ import pytest
 from everloop.errors import ReleaseError
 from everloop.serve.release import LoadedRelease, Loader
 from everloop.serve.releases import Releases
-from serve.test_ticks import loaded
+from serve.answering.test_ticks import loaded
 from serve.world import USE_CASE
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from everloop.release import FeaturePlan, PushPlan, ViewPlan
-from everloop.serve import values
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.problems import Problem, Refused, refuse
+from everloop.serve.reading import values
 
 _ALWAYS = {"start": datetime(1900, 1, 1, tzinfo=UTC), "end": datetime(2900, 1, 1, tzinfo=UTC)}
 """A pushed row counts whatever its interval."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from everloop.errors import ReleaseError
 from everloop.release import Bundle, Manifest
 from everloop.serve.block import FEW, Block, plain
-from everloop.serve.checks import compile_suite
 from everloop.serve.features.functions import RequestFunctions
 from everloop.serve.features.reader import FeatureReader
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.model import ServedModel
-from everloop.serve.rows import RowReader
+from everloop.serve.reading.checks import compile_suite
+from everloop.serve.reading.rows import RowReader
 
 if TYPE_CHECKING:
     from everloop.serve.columns.reader import ColumnReader

@@ -14,7 +14,9 @@ import psycopg
 from everloop.decide.policy import ServicePolicy
 from everloop.errors import EverloopError
 from everloop.ports import TrafficLog
-from everloop.serve.batch import Answered
+from everloop.serve.answering.batch import Answered
+from everloop.serve.answering.shadow import Shadows
+from everloop.serve.answering.ticks import Ticks
 from everloop.serve.block import Block
 from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.follower import Follower, Serving
@@ -23,12 +25,10 @@ from everloop.serve.metrics import Metrics
 from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Problem, Refused, refuse
 from everloop.serve.push import Pusher, push
+from everloop.serve.reading.rows import KEY, ROWS, listed
+from everloop.serve.reading.values import typed
 from everloop.serve.release import LoadedRelease
 from everloop.serve.request import Answer, Request, RequestIds
-from everloop.serve.rows import KEY, ROWS, listed
-from everloop.serve.shadow import Shadows
-from everloop.serve.ticks import Ticks
-from everloop.serve.values import typed
 
 _CHECK_ROWS = 200
 

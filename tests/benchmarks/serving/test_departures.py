@@ -17,8 +17,8 @@ from benchmarks.serving.departures import (
     stored_rows,
     whole_row,
 )
-from everloop.serve.checks import compile_suite
-from everloop.serve.rows import RowReader
+from everloop.serve.reading.checks import compile_suite
+from everloop.serve.reading.rows import RowReader
 
 
 def test_there_are_27_inputs_of_which_15_are_stored_and_4_made() -> None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from everloop.kinds import ARROW_TYPES
 from everloop.serve.block import Block, plain
-from everloop.serve.checks import compile_suite
 from everloop.serve.columns.reader import ColumnReader
 from everloop.serve.model import ServedModel
 from everloop.serve.problems import Refused
-from everloop.serve.rows import RowReader
+from everloop.serve.reading.checks import compile_suite
+from everloop.serve.reading.rows import RowReader
 from serve.world import AT, COLUMNS, bundle
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

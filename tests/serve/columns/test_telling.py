@@ -14,8 +14,9 @@ import pytest
 
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.release import Bundle
-from everloop.serve import batch as batches
-from everloop.serve.batch import Answered, Batch, answer
+from everloop.serve.answering import answer as answering
+from everloop.serve.answering.answer import answer
+from everloop.serve.answering.batch import Answered, Batch
 from everloop.serve.columns.featured import features
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.features.vectors import Vectors
@@ -114,7 +115,7 @@ def test_by_column_and_by_row_the_same_is_logged_and_answered(
     asked = request(serving, as_arrow, explain)
     ours = answer(Batch.of([asked]), vectors(), vectors() if trial else None)
     assert ours.columns
-    monkeypatch.setattr(batches, "FEW", 10**9)
+    monkeypatch.setattr(answering, "FEW", 10**9)
     theirs = answer(Batch.of([asked]), vectors(), vectors() if trial else None)
     assert theirs.records
     assert without_time(rows_of(ours)) == without_time(rows_of(theirs))

@@ -15,7 +15,7 @@ from everloop.decide.policy import CostMatrix, ExperimentPlan, Metric
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.interval import Interval
 from everloop.ports import Decision
-from everloop.serve.arms import CHALLENGER, assign
+from everloop.serve.answering.arms import CHALLENGER, assign
 from everloop.steps import experiment
 from everloop.use_case import UseCase
 from fakes.lake import MemoryLake

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.serve.checks import FieldCheck, Proof
 from everloop.serve.columns.moments import plain
+from everloop.serve.reading.checks import FieldCheck, Proof
 
 
 def holds(check: FieldCheck, column: pa.Array, ends: tuple[float, float] | None) -> bool:

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.serve.block import FEW, Block
-from everloop.serve.checks import FieldCheck
 from everloop.serve.columns.held import broken, holds
 from everloop.serve.columns.moments import Moments
 from everloop.serve.columns.stream import unfolded_bytes
 from everloop.serve.columns.typed import ends_of, plain_values, readable, typed
 from everloop.serve.problems import Problem, Refused
-from everloop.serve.rows import AS_OF, KEY, RowReader
+from everloop.serve.reading.checks import FieldCheck
+from everloop.serve.reading.rows import AS_OF, KEY, RowReader
 
 
 class ColumnReader:

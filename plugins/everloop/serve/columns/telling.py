@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from everloop.kinds import ARROW_TYPES
-from everloop.serve.arms import CHALLENGER, CHAMPION
-from everloop.serve.batch import FELL_BACK, Batch, Spoken, Trial
+from everloop.serve.answering.arms import CHALLENGER, CHAMPION
+from everloop.serve.answering.batch import FELL_BACK, Batch, Spoken, Trial
 from everloop.serve.block import take
 from everloop.serve.columns.featured import REQUEST, VECTOR
 from everloop.serve.columns.flags import listed
@@ -64,15 +64,10 @@ def _part(batch: Batch, rows: Sequence[int] | None, said: Trial, asked: Trial, a
         flags = earned if not any(flags) else [one + two for one, two in zip(flags, earned, strict=True)]
     if said is not asked:
         flags = [(*one, FELL_BACK) for one in flags]
-    elif _unscored(batch) is not None:
+    elif batch.unscored is not None:
         arms = batch.arms if rows is None else take(batch.arms, rows)
         flags = [(*one, SHADOW_FAILED) if arm.shadow else one for one, arm in zip(flags, arms, strict=True)]
     return _Part(rows, said, asked, arm, flags)
-
-
-def _unscored(batch: Batch) -> str | None:
-    """The release that was to score in shadow and is not loaded."""
-    return batch.serving.state.shadow if batch.serving.trial is None else None
 
 
 def _of(trial: Trial, rows: Sequence[int] | None, column: Any) -> Any:
@@ -151,7 +146,7 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
 
 def _shadows(batch: Batch, part: _Part, rows: int) -> pa.Array:
     """Which release stands for the score in shadow; one that is to score later says so itself."""
-    unscored = _unscored(batch)
+    unscored = batch.unscored
     if part.fell or unscored is None:
         return _constant(part.said.release if part.fell else None, rows)
     arms = batch.arms if part.rows is None else take(batch.arms, part.rows)

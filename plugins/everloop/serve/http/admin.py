@@ -25,7 +25,7 @@ from everloop.serve.metrics import CONTENT_TYPE
 from everloop.serve.observe.passage import CURRENT, TRACEPARENT, Passage
 from everloop.serve.parts import Parts
 from everloop.serve.problems import Refused, refuse
-from everloop.serve.rows import decode
+from everloop.serve.reading.rows import decode
 from everloop.serve.service import Service
 from everloop.settings import Settings
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from everloop.serve.problems import Refused, refuse
+from everloop.serve.reading.rows import KEY
 from everloop.serve.release import LoadedRelease
 from everloop.serve.request import Answer, result
-from everloop.serve.rows import KEY
 from everloop.serve.shapes.open_inference.infer import sentence
 from everloop.serve.shapes.shape import Asked, Reply, Sent, beside
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from everloop.serve.problems import Refused, refuse
+from everloop.serve.reading.rows import KEY
 from everloop.serve.release import LoadedRelease
 from everloop.serve.request import Answer
-from everloop.serve.rows import KEY
 from everloop.serve.shapes.open_inference.tensors import Tensor, column, encoded, sizes
 from everloop.serve.shapes.shape import JSON, Asked, Reply, Sent, beside
 

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from everloop.decide.release.state import ReleaseState, Stage
-from everloop.serve import batch as batches
-from everloop.serve.batch import Answered, Batch, answer
+from everloop.serve.answering import telling
+from everloop.serve.answering.answer import answer
+from everloop.serve.answering.batch import Answered, Batch, Spoken
 from everloop.serve.follower import Serving
 from everloop.serve.request import Request
-from serve.test_ticks import loaded
+from serve.answering.test_ticks import loaded
 from serve.world import row
 
 NOW = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -50,9 +51,8 @@ def test_the_short_way_of_telling_says_the_same(monkeypatch: pytest.MonkeyPatch,
         return answer(batch, vectors, None)
 
     short = told()
-    monkeypatch.setattr(
-        batches, "_told_of_one", lambda batch, first: batches._Telling(batch, batches.Spoken(first, None, set())).told()
-    )
+    long_way = telling._Telling
+    monkeypatch.setattr(telling, "_told_of_one", lambda batch, first: long_way(batch, Spoken(first, None, set())).told())
     long = told()
     assert short.answers == long.answers
     assert logged(short) == logged(long)

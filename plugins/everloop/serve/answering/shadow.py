@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 
-from everloop.serve.batch import Shadowed
+from everloop.serve.answering.batch import Shadowed
 from everloop.serve.block import joined
 from everloop.serve.features import vectors
 from everloop.serve.log.record import ShadowRecord
@@ -19,7 +19,7 @@ ROWS = 10_000
 _AT_ONCE = 64
 """Rows that are scored together when they came one by one: handing them to the thread costs as much as scoring a few."""
 
-_LOG = logging.getLogger("everloop.serve.shadow")
+_LOG = logging.getLogger("everloop.serve.answering.shadow")
 
 
 class Shadows:

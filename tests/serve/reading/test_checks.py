@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from everloop.errors import ConfigurationError
-from everloop.serve.checks import FieldCheck, compile_suite
+from everloop.serve.reading.checks import FieldCheck, compile_suite
 
 FIELDS = {"x": "float", "s": "string", "t": "timestamp"}
 
@@ -70,7 +70,7 @@ def test_a_share_that_may_break_it_makes_it_a_warning() -> None:
 def test_the_shipped_suite_lets_a_real_week_of_flights_through() -> None:
     from everloop.demo import year
     from everloop.demo.replay import request_of
-    from everloop.serve.rows import RowReader
+    from everloop.serve.reading.rows import RowReader
     from everloop.settings import PROJECT
 
     week = year.flights(MARCH, datetime(2013, 3, 8, tzinfo=UTC)).to_pylist()

@@ -15,7 +15,9 @@ import pytest
 from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.release import Bundle
-from everloop.serve.batch import Answered, Shadowed
+from everloop.serve.answering.batch import Answered, Shadowed
+from everloop.serve.answering.shadow import Shadows
+from everloop.serve.answering.ticks import Ticks
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.follower import Serving
@@ -26,8 +28,6 @@ from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Refused
 from everloop.serve.release import LoadedRelease, Loader
 from everloop.serve.request import Answer, Request
-from everloop.serve.shadow import Shadows
-from everloop.serve.ticks import Ticks
 from serve.world import PLAN, USE_CASE, bundle, row
 
 NOW = datetime(2013, 4, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 
 from everloop.decide.experiment.course import name_of
 from everloop.decide.release.state import ReleaseState, Stage
-from everloop.serve.arms import CHALLENGER, CHAMPION, assign, bucket
+from everloop.serve.answering.arms import CHALLENGER, CHAMPION, assign, bucket
 
 ARMS = (CHAMPION, CHALLENGER)
 ENTITIES = [f"AA|{n}" for n in range(20_000)]

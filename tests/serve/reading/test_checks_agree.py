@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.checks.test_compiled import BY_ROW, ROW, SCHEMA
 from everloop.adapters.checks.compiled import CompiledSuite
 from everloop.adapters.checks.definition import Suite
-from everloop.serve.checks import _COMPILERS, compile_suite
+from everloop.serve.reading.checks import _COMPILERS, compile_suite
 
 FIELDS = {"text": "string", "number": "float", "whole": "int", "big": "int", "flag": "bool", "time": "timestamp"}
 EXPECTATIONS = [each for each in BY_ROW.expectations if each.type in _COMPILERS and each.column in FIELDS]

@@ -12,14 +12,15 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
 
-from everloop.serve.batch import Answered, Batch, answer, missing
+from everloop.serve.answering.answer import answer
+from everloop.serve.answering.batch import Answered, Batch, missing
+from everloop.serve.answering.shadow import Shadows
 from everloop.serve.block import FEW
 from everloop.serve.features.vectors import Vectors
 from everloop.serve.journal import Journal
 from everloop.serve.observe.passage import Marks
 from everloop.serve.problems import Refused, refuse
 from everloop.serve.request import Answer, Request
-from everloop.serve.shadow import Shadows
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from everloop.serve.block import Block
-from everloop.serve.checks import FieldCheck
 from everloop.serve.problems import Problem, Refused, refuse
-from everloop.serve.values import KINDS, convert
+from everloop.serve.reading.checks import FieldCheck
+from everloop.serve.reading.values import KINDS, convert
 
 KEY, AS_OF, EXPLAIN, ROWS = "key", "event_timestamp", "explain", "rows"
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from everloop.serve.block import Block
-from everloop.serve.checks import compile_suite
 from everloop.serve.problems import Refused
-from everloop.serve.rows import RowReader, decode
+from everloop.serve.reading.checks import compile_suite
+from everloop.serve.reading.rows import RowReader, decode
 from serve.world import PLAN, SUITE, row
 
 NOW = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -80,7 +80,7 @@ def test_one_pass_and_reading_by_value_agree(body: dict[str, Any]) -> None:
 
 
 def test_a_right_body_is_read_in_one_pass_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("everloop.serve.rows.decode", lambda _: pytest.fail("read by value"))
+    monkeypatch.setattr("everloop.serve.reading.rows.decode", lambda _: pytest.fail("read by value"))
     for body in (row(), {"rows": [row("a"), row("b", flight=7)], "explain": True}):
         block, explain = READER.body(json.dumps(body).encode(), 10, NOW)
         assert len(block) == len(body.get("rows", [body]))
