@@ -32,6 +32,21 @@ def calibrated(raw: npt.NDArray[np.float32], calibrator: Calibrator) -> npt.NDAr
     return np.interp(np.asarray(raw, dtype=np.float64), calibrator.x, calibrator.y)
 
 
+def contributions(booster: xgboost.Booster, matrix: npt.NDArray[np.float32], encoder: Encoder) -> npt.NDArray[np.float32]:
+    """SHAP values (rows, columns + 1) in log-odds of the uncalibrated score; the last column is the expected value.
+
+    Exact path-dependent TreeSHAP (Lundberg et al. 2020, From local explanations to global understanding with explainable AI
+    for trees, algorithm 2), as XGBoost computes it.
+    """
+    import xgboost
+
+    rows = xgboost.DMatrix(
+        matrix, feature_names=list(encoder.columns), feature_types=encoder.kinds, enable_categorical=True, nthread=1
+    )
+    found: npt.NDArray[np.float32] = booster.predict(rows, pred_contribs=True)
+    return found
+
+
 class Model:
     """A release's model in memory, ready to score. Safe to share between threads: scoring changes nothing."""
 
@@ -53,18 +68,8 @@ class Model:
         return calibrated(self._booster.inplace_predict(matrix), self._calibrator)
 
     def contributions(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """SHAP values (rows, columns + 1) in log-odds of the uncalibrated score; the last column is the expected value.
-
-        Exact path-dependent TreeSHAP (Lundberg et al. 2020, From local explanations to global understanding with
-        explainable AI for trees, algorithm 2), as XGBoost computes it.
-        """
-        import xgboost
-
-        rows = xgboost.DMatrix(
-            matrix, feature_names=list(self.encoder.columns), feature_types=self.encoder.kinds, enable_categorical=True, nthread=1
-        )
-        found: npt.NDArray[np.float32] = self._booster.predict(rows, pred_contribs=True)
-        return found
+        """See `contributions`."""
+        return contributions(self._booster, matrix, self.encoder)
 
 
 def score(bundle: Bundle, table: pa.Table) -> pa.Table:

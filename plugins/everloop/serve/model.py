@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from everloop.errors import ReleaseError
 from everloop.learn.encode import Encoder
+from everloop.learn.scoring import contributions
 from everloop.release import MODEL, Bundle
 from everloop.serve.block import floats, plain
 from everloop.serve.engine.booster import Matrix, XgboostEngine
@@ -34,7 +35,7 @@ class ServedModel:
         """`engine`: see `engine.fastest.choose`. The bundle's bytes were verified: XGBoost crashes on many corrupt files."""
         manifest = bundle.manifest
         self.columns, self.threshold = manifest.columns, manifest.threshold
-        self._kinds = Encoder.of(manifest).kinds
+        self._encoder = Encoder.of(manifest)
         self._x, self._y = np.array(manifest.calibrator.x), np.array(manifest.calibrator.y)
         codes = {name: {value: code for code, value in enumerate(known)} for name, known in manifest.categories.items()}
         self._inputs = [(name, codes.get(name)) for name in self.columns]
@@ -65,7 +66,7 @@ class ServedModel:
 
     def contributions(self, matrix: Matrix) -> list[dict[str, float]]:
         """What each column adds to the log-odds before calibration (exact TreeSHAP), per row, with the `bias` that all share."""
-        shares = self._xgboost.contributions(matrix, self._kinds).tolist()
+        shares = contributions(self._xgboost.booster, matrix, self._encoder).tolist()
         return [dict(zip((*self.columns, "bias"), row, strict=True)) for row in shares]
 
     def _check_width(self, release: str) -> None:

@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before xgboost starts its
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
 from xgboost.libpath import find_lib_path
 
 from everloop.learn.scoring import load_booster
@@ -68,12 +67,6 @@ class XgboostEngine:
             raise ValueError(_last_error())
         # The memory is the booster's, and the next call's.
         return np.ctypeslib.as_array(found, (rows,)).copy()
-
-    def contributions(self, matrix: Matrix, kinds: list[str]) -> Matrix:
-        """SHAP values (rows, columns + 1) in log-odds, see `learn.scoring.Model.contributions`. `kinds`: `c` or `q` a column."""
-        rows = xgboost.DMatrix(matrix, feature_types=kinds, enable_categorical=True, nthread=1)
-        found: Matrix = self.booster.predict(rows, pred_contribs=True, validate_features=False)
-        return found
 
 
 @cache
