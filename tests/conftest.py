@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import prometheus_client  # noqa: F401  before Feast, which would have this process keep all numbers in files of one folder
 import psycopg2
 import pytest
 from hypothesis import settings

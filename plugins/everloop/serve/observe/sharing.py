@@ -40,9 +40,13 @@ class Shared:
 
 
 def joined(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The folder, once this process takes part; `None` without a fleet. To be called before any metric is made."""
+    """The folder, once this process takes part; `None` without a fleet. To be called before any metric is made.
+
+    Without a fleet, numbers stay in memory, whoever else set prometheus_client's variable: Feast does as it is imported.
+    """
     folder, worker = environ.get(FOLDER), environ.get(WORKER)
     if not folder or worker is None:
+        values.ValueClass = values.MutexValue
         return None
     values.ValueClass = values.MultiProcessValue(lambda: worker)
     (Path(folder) / f"{worker}.pid").write_text(str(os.getpid()))
