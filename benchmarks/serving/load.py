@@ -51,6 +51,11 @@ def write(bodies: Iterable[bytes], path: Path) -> Path:
     return path
 
 
+def write_binary(bodies: Iterable[bytes], path: Path) -> Path:
+    """Bodies of any bytes, as wrk's script reads them from a file whose name ends in `.hex`."""
+    return write((body.hex().encode() for body in bodies), path.with_suffix(".hex"))
+
+
 def load(port: int, path: str, headers: Mapping[str, str], bodies: Path, connections: int, seconds: int) -> Load:
     """Post `bodies` to 127.0.0.1 in turn, as fast as `connections` that each wait for their answer can."""
     done = subprocess.run(command(port, path, headers, bodies, connections, seconds), capture_output=True, text=True, check=True)

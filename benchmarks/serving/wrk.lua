@@ -1,10 +1,18 @@
--- Sends the bodies of a file, a line each, in turn; tells what it found in one line of JSON.
+-- Sends the bodies of a file, a line each (in hexadecimal digits where the file's name ends in .hex), in turn; tells what it
+-- found in one line of JSON.
 -- Arguments after `--`: the file and the path to post to. Headers come by wrk's own -H.
 
 local requests, position = {}, 0
 
+local function character(digits)
+  return string.char(tonumber(digits, 16))
+end
+
 function init(args)
   for body in io.lines(args[1]) do
+    if args[1]:match("%.hex$") then
+      body = body:gsub("%x%x", character)
+    end
     requests[#requests + 1] = wrk.format("POST", args[2], wrk.headers, body)
   end
 end

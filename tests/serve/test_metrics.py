@@ -55,12 +55,12 @@ def test_every_request_is_timed_by_route_by_arm_and_by_stage(server: Server) -> 
 def test_what_is_refused_for_overload_and_what_is_in_flight_is_told(world: World, server: Server) -> None:
     server.follow(world.decide(champion=world.publish(service=ServicePolicy(maximum_in_flight=0))))
     assert server.score(**row()).status_code == 429
-    assert samples(server, "everloop_overload_refusals_total") == {(): 1}
-    assert samples(server, "everloop_failed_requests_total") == {(): 1}
-    server.parts.service.in_flight[USE_CASE] = 7
+    assert samples(server, "everloop_overload_refusals_total") == samples(server, "everloop_failed_requests_total") == {(): 1}
     server.app.gate.shed(USE_CASE)
-    assert samples(server, "everloop_requests_total")[("turned_away", "429")] == 1
-    assert samples(server, "everloop_failed_requests_total") == {(): 2}
+    server.app.gate.shed("nobody's")
+    assert samples(server, "everloop_requests_total") == {("score", "429"): 1, ("turned_away", "429"): 1}
+    assert samples(server, "everloop_overload_refusals_total") == samples(server, "everloop_failed_requests_total") == {(): 2}
+    server.parts.service.in_flight[USE_CASE] = 7
     assert samples(server, "everloop_in_flight") == {(): 7}
 
 

@@ -18,5 +18,7 @@ def create_app(settings: Settings, ready_seconds: float = 0.0, started: Callable
     It has started when it can answer, or after `ready_seconds`; then `started` is called.
     """
     parts = Parts(settings)
-    scoring = ScoringRoutes(parts.service, parts.access, parts.tracing, Gate(parts.service.turned_away))
+    service = parts.service
+    gate = Gate(service.turned_away, lambda use_case: service.limits(use_case).maximum_in_flight)
+    scoring = ScoringRoutes(service, parts.access, parts.tracing, gate)
     return Application(parts, scoring, admin(parts, settings, ready_seconds, started))

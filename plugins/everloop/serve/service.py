@@ -165,7 +165,7 @@ class Service:
 
     def turned_away(self, use_case: str) -> None:
         """Note a request that was refused before anything was read of it; of a name that nobody knows, nothing."""
-        if use_case in self.in_flight:
+        if self._follower.serving(use_case) is not None:
             self.metrics.turned_away(use_case)
 
     def enter(self, use_case: str) -> None:

@@ -135,6 +135,19 @@ def test_a_call_waits_for_a_place_no_longer_than_allowed() -> None:
     play(story())
 
 
+def test_waiting_connecting_and_asking_have_one_limit_together() -> None:
+    async def story() -> None:
+        world, seconds = World(most=1, seconds=1.0), 0.7
+        first = asyncio.create_task(world.call(lambda _: asyncio.sleep(seconds)))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await world.call(lambda _: asyncio.sleep(seconds))
+        assert (await first).cut
+        assert await world.call(at_once) is world.made[1]
+
+    play(story())
+
+
 def test_a_place_is_free_again_when_connecting_fails() -> None:
     async def story() -> None:
         async def refused() -> Wire:

@@ -26,7 +26,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.shed = 0
-        self.gate = Gate(self._shed, PLACES)
+        self.gate = Gate(self._shed, lambda use_case: PLACES)
         self.go = threading.Event()
 
     def _shed(self, use_case: str) -> None:
@@ -90,6 +90,16 @@ def test_who_finds_no_place_is_refused_at_once_in_the_shape_of_every_error_and_i
         assert client.post(f"{url}/v1/u/score", content=BODY).status_code == 200
     assert found == [200, 200]
     assert slow.gate.taken == 0
+
+
+def test_each_use_case_has_places_of_its_own() -> None:
+    gate = Gate(lambda use_case: None, {"a": 1, "b": 2}.__getitem__)
+    gate.enter("a")
+    gate.enter("b")
+    assert (gate.full("a"), gate.full("b"), gate.taken) == (True, False, 2)
+    gate.leave("a")
+    gate.enter("b")
+    assert (gate.full("a"), gate.full("b"), gate.taken) == (False, True, 2)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from everloop.serve.problems import refuse
 from everloop.serve.shapes.shape import told
 
-PLACES = 64
-"""Score requests of one process that may be in its hands at once (ours: some milliseconds' work)."""
-
 _SCORES = re.compile(rb"POST /v[12]/(?:models/)?([^/ ?]*)[^ ?]*/(?:score|infer) HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE)
 _ODD = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: *close)", re.IGNORECASE)
@@ -37,11 +34,32 @@ _REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %s\r\ncontent-lengt
 
 
 class Gate:
-    """How many score requests one process has in its hands. `shed` is told whose rows it turns away."""
+    """How many score requests one process has in its hands.
 
-    def __init__(self, shed: Callable[[str], None], places: int = PLACES) -> None:
-        self.shed, self.places = shed, places
+    `places`: how many a use case may have there at once. `shed` is told whose rows are turned away.
+    """
+
+    def __init__(self, shed: Callable[[str], None], places: Callable[[str], int]) -> None:
+        self.shed, self._places = shed, places
         self.taken = 0
+        self._of: dict[str, int] = {}
+
+    def full(self, use_case: str) -> bool:
+        """Whether its next request finds no place."""
+        return self._of.get(use_case, 0) >= self._places(use_case)
+
+    def enter(self, use_case: str) -> None:
+        """Take a place, until `leave`."""
+        self.taken += 1
+        self._of[use_case] = self._of.get(use_case, 0) + 1
+
+    def leave(self, use_case: str) -> None:
+        """Give it back."""
+        self.taken -= 1
+        if self._of[use_case] == 1:  # anybody may invent names
+            del self._of[use_case]
+        else:
+            self._of[use_case] -= 1
 
 
 class Shedding(HttpToolsProtocol):
@@ -50,7 +68,7 @@ class Shedding(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._gate: Gate = self.config.app.gate  # type: ignore[union-attr]
-        self._inside = False
+        self._inside: str | None = None
         self._unread = 0
 
     def data_received(self, data: bytes) -> None:
@@ -59,16 +77,15 @@ class Shedding(HttpToolsProtocol):
             data = self._dropped(data)
             if not data:
                 return
-        gate = self._gate
-        idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
-        scores = _SCORES.match(data) if idle else None
-        if scores and gate.taken >= gate.places and (unread := _unread(data)) is not None:
-            gate.shed(scores[1].decode(errors="replace"))
-            self._refuse(unread)
-            return
-        if scores:
-            self._inside = True
-            gate.taken += 1
+        idle = self._inside is None and (self.cycle is None or self.cycle.response_complete)
+        if idle and (scores := _SCORES.match(data)):
+            use_case = scores[1].decode(errors="replace")
+            if self._gate.full(use_case) and (unread := _unread(data)) is not None:
+                self._gate.shed(use_case)
+                self._refuse(unread)
+                return
+            self._inside = use_case
+            self._gate.enter(use_case)
         super().data_received(data)
 
     def on_response_complete(self) -> None:
@@ -94,9 +111,9 @@ class Shedding(HttpToolsProtocol):
         return data[unread:]
 
     def _leave(self) -> None:
-        if self._inside:
-            self._inside = False
-            self._gate.taken -= 1
+        if self._inside is not None:
+            self._gate.leave(self._inside)
+            self._inside = None
 
 
 def _unread(data: bytes) -> int | None:

@@ -17,9 +17,8 @@ T = TypeVar("T")
 class Connections(Generic[C]):
     """At most `most` connections at once, made by `connect` when they are needed.
 
-    `alive` says whether one that stood idle is still there, `cut` ends one
-    without waiting for the other side. A call that finds all of them in use waits for `seconds` at most, then raises
-    `TimeoutError`.
+    `alive` says whether one that stood idle is still there, `cut` ends one without waiting for the other side. A call takes
+    `seconds` at most, what it waits for a connection included, then raises `TimeoutError`.
     """
 
     def __init__(
@@ -38,8 +37,7 @@ class Connections(Generic[C]):
 
     async def run(self, call: Callable[[C], Awaitable[T]]) -> T:
         """What `call` answers on a connection."""
-        await self._place()
-        try:
+        async with asyncio.timeout(self._seconds), self._free:
             connection = self._one_idle() or await self._connect()
             self._lent.add(connection)
             try:
@@ -51,21 +49,12 @@ class Connections(Generic[C]):
                 self._lent.discard(connection)
             self._idle.append(connection)
             return answer
-        finally:
-            self._free.release()
 
     async def close(self) -> None:
         """Cut them all, those in use included."""
         for connection in [*self._idle, *self._lent]:
             await self._cut(connection)
         self._idle.clear()
-
-    async def _place(self) -> None:
-        if self._free.locked():
-            async with asyncio.timeout(self._seconds):
-                await self._free.acquire()
-        else:
-            await self._free.acquire()
 
     def _one_idle(self) -> C | None:
         """The one that was used last, and is still there."""

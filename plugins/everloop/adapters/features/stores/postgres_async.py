@@ -73,8 +73,7 @@ class AsyncPostgresStore:
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(
             self._uri,
-            timeout=self._seconds,
-            command_timeout=self._seconds,
+            timeout=None,  # the call that needs the connection has a limit, for all it does
             server_settings={"application_name": "everloop scorer", "timezone": "UTC", **SESSION},
         )
 
