@@ -16,7 +16,7 @@ unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_OFFLINE UV_NO_INDEX UV
 UV := env VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_HTTP_TIMEOUT=180 $(BIN)/uv
 
 # What waits for a whole stack runs beside the rest. XGBoost's idle threads must not spin meanwhile on what the other one needs.
-APART := tests/docs tests/stack tests/workflow
+APART := tests/docs tests/stack tests/workflow tests/benchmarks tests/adapters/spark
 test: export OMP_WAIT_POLICY = PASSIVE
 
 .PHONY: help install install-dev install-spark bench bench-serve mutants demo test screenshots check up down status logs lock clean

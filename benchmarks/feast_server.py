@@ -16,7 +16,8 @@ from benchmarks.peers import FEAST, environment
 from benchmarks.process import measure
 from benchmarks.record import Record
 from benchmarks.serving.load import compact, write, wrk
-from benchmarks.serving.program import Program, first_answer, free_port, loaded, running
+from benchmarks.serving.program import Program, first_answer, loaded, running
+from everloop.stack.ports import free_port
 
 ENTITIES = 100_000
 ROUNDS = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,13 @@ from pathlib import Path
 import httpx
 
 from benchmarks.process import ROOT
+from everloop.stack.ports import free_port
 
 
 @contextlib.contextmanager
 def scoring(home: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """The service's URL; it ends with the block. `variables`: the settings besides its home and port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     told = {"EVERLOOP_HOME": str(home), "EVERLOOP_SERVE_PORT": str(port), "PYTHONPATH": str(ROOT / "plugins")}
     home.mkdir(parents=True, exist_ok=True)
     with (home / "scorer.log").open("w") as log:

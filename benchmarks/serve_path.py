@@ -19,13 +19,14 @@ from benchmarks.record import Record
 from benchmarks.serving.departures import body, bundle, model, row, whole, whole_row
 from benchmarks.serving.load import write
 from benchmarks.serving.processes import SHIPPER, WORKER, cpu_seconds
-from benchmarks.serving.program import Program, first_answer, free_port, loaded, running
+from benchmarks.serving.program import Program, first_answer, loaded, running
 from benchmarks.serving.stage import ASKED, PATH, Stage, answers_by
 from benchmarks.serving.stages import stages
 from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import Stage as Of
 from everloop.serve.engine.fastest import FASTEST, XGBOOST
 from everloop.serve.engine.lignum import installed
+from everloop.stack.ports import free_port
 
 ROUNDS = 5
 SECONDS = 4

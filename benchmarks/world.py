@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from everloop.catalog import use_case
 from everloop.demo import year
 from everloop.interval import Interval, grid
 from everloop.settings import PROJECT
+from everloop.stack.ports import free_port
 from everloop.stack.postgres import PostgresServer, account, create_databases
 from everloop.use_case import UseCase
 
@@ -51,11 +51,8 @@ def folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def postgres(**settings: str) -> Iterator[PostgresServer]:
     """A server that goes away, with the database `everloop` and its schema. `settings` are PostgreSQL's."""
-    with folder() as path, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
-        server = PostgresServer(folder=path / "postgres", port=port, password=uuid.uuid4().hex, settings=settings)
+    with folder() as path:
+        server = PostgresServer(folder=path / "postgres", port=free_port(), password=uuid.uuid4().hex, settings=settings)
         with server.running(path / "log"):
             database(server, "everloop")
             yield server

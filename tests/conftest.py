@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from everloop.stack.home import Home
+from everloop.stack.ports import free_port
 from everloop.stack.postgres import PostgresServer, account, create_databases
 from running_stack import command
 
@@ -30,13 +30,6 @@ SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the shared stack come last, so that it does not run beside all others; those that kill its parts at the end."""
     items.sort(key=lambda item: item.get_closest_marker("stack") is not None)
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmarks.process import ROOT
 from benchmarks.serving.load import compact
-from benchmarks.serving.program import free_port
 from benchmarks.serving.servers import Server
 from benchmarks.serving.work import FEATURES, Row, Work
 from everloop.adapters.ledger import PostgresLedger
@@ -18,6 +17,7 @@ from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Decision
 from everloop.release import MODEL, REQUEST_FUNCTIONS, Bundle, Calibrator, FeaturePlan, Manifest, sha256
+from everloop.stack.ports import free_port
 
 USE_CASE = "rows"
 BEGIN = datetime(2013, 1, 1, tzinfo=UTC)

@@ -11,7 +11,6 @@ from pathlib import Path
 from benchmarks.peers import environment
 from benchmarks.serving.load import compact
 from benchmarks.serving.mlflow_peer import MLFLOW, named, tensor
-from benchmarks.serving.program import free_port
 from benchmarks.serving.servers import Server
 from benchmarks.serving.work import FEATURES, Work
 
@@ -122,4 +121,4 @@ def peer(name: str, work: Work) -> Server:
     """A peer in its own environment; `subprocess.CalledProcessError` when that cannot be made."""
     chosen = PEERS[name]
     python = environment(f"serve-{chosen.environment}", (*chosen.requirements, XGBOOST))
-    return chosen.server(python, work, free_port())
+    return chosen.server(python, work())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -48,13 +47,6 @@ class Program:
     def post(self, client: httpx.Client, body: bytes) -> httpx.Response:
         """The answer to `body`."""
         return client.post(f"http://127.0.0.1:{self.port}{self.path}", content=body, headers=dict(self.headers))
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

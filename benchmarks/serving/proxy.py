@@ -9,8 +9,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.serving.program import Program, free_port
+from benchmarks.serving.program import Program
 from benchmarks.serving.usage import stop
+from everloop.stack.ports import free_port
 
 ANSWERED_BY = "X-Answered-By"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import world
-from benchmarks.serving.program import free_port
+from everloop.stack.ports import free_port
 from everloop.stack.postgres import PostgresServer
 
 

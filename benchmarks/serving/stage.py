@@ -14,13 +14,14 @@ import psycopg
 
 from benchmarks.process import ROOT
 from benchmarks.serving.departures import USE_CASE, VIEWS, body, row, stored_rows
-from benchmarks.serving.program import Program, free_port
+from benchmarks.serving.program import Program
 from everloop.adapters.features.stores.sql import create_table
 from everloop.adapters.ledger import PostgresLedger
 from everloop.adapters.releases import ReleaseFiles
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Decision
 from everloop.release import Bundle
+from everloop.stack.ports import free_port
 from everloop.steps.deciding import decide_and_append
 
 PATH = f"/v1/{USE_CASE}/score"

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from conftest import free_port
 from everloop.adapters.scorer import HttpScorer
 from everloop.errors import ReleaseError, SourceError
 from everloop.ports import Scorer
+from everloop.stack.ports import free_port
 from fakes.scorer import InMemoryScorer
 from serve.conftest import Server
 from serve.world import USE_CASE, World, row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from everloop.stack.ports import free_port
 
 
 class RedisServer:
@@ -43,15 +44,6 @@ class RedisServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on; a cluster needs another one 10,000 above it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            if (port := int(probe.getsockname()[1])) < 55_000:
-                return port
 
 
 def binary() -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+
+from everloop.stack.ports import free_port
 
 MODULES = ("java.lang", "java.nio", "java.util", "sun.nio.ch")
 
@@ -30,7 +31,7 @@ def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int = 2, memory: str = "1g") -> Iterator[str]:
     """A master and `workers` workers of one core each, gone at exit."""
-    port, web = _free_port(), _free_port()
+    port, web = free_port(), free_port()
     master = f"spark://127.0.0.1:{port}"
     processes = [_start(folder, "master.Master", "--port", str(port), "--webui-port", str(web))]
     try:
@@ -65,9 +66,3 @@ def _wait(address: str, workers: int, seconds: float = 120) -> None:
                 return
         time.sleep(0.2)
     raise TimeoutError(f"{address}: {workers} workers did not come within {seconds} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,9 +17,9 @@ import psutil
 import pytest
 import uvicorn
 
-from conftest import free_port
 from everloop.serve.app import create_app
 from everloop.serve.log.process import FOLDER, Shipping, ShippingThread
+from everloop.stack.ports import free_port
 from serve.world import USE_CASE, World, wait_until
 
 

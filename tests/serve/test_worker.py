@@ -14,8 +14,8 @@ import httpx
 import psutil
 import psycopg
 
-from conftest import free_port
 from everloop.serve.app import create_app
+from everloop.stack.ports import free_port
 from serve.world import USE_CASE, World, row, wait_until
 
 LOADED_SECONDS = 60

@@ -14,9 +14,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from conftest import execute, free_port, reachable_folder
+from conftest import execute, reachable_folder
 from everloop.errors import StackError
 from everloop.settings import PROJECT
+from everloop.stack.ports import free_port
 from everloop.stack.postgres import Account, PostgresServer, create_databases, installed
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import httpx
 import airflow_home
 from everloop.interval import grid
 from everloop.settings import PROJECT
+from everloop.stack.ports import free_port
 
 WEEKS = list(grid(datetime(2013, 1, 1, tzinfo=UTC), timedelta(days=7), datetime(2013, 1, 22, tzinfo=UTC)))
 WIRING = "globals().update(airflow_graphs(USE_CASE))"
@@ -49,9 +49,7 @@ def write_quick_dags() -> None:
 @contextlib.contextmanager
 def environment(folder: Path, everloop: str, airline: str) -> Iterator[dict[str, str]]:
     """Settings of the loop for this process and its children; the working folder is `folder`, where MLflow puts artifacts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     wanted = {
         "EVERLOOP_HOME": str(folder),
         "EVERLOOP_DATABASE": everloop,

@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everloop.errors import StackError
+from everloop.stack.ports import free_port, is_free
 from everloop.stack.postgres import account
 
 _OUTSIDE = Path("/var/lib/everloop")
@@ -163,7 +163,7 @@ def choose_ports(home: Home, preferred: Mapping[str, int] = PREFERRED_PORTS) -> 
     chosen: dict[str, int] = {}
     for part, port in preferred.items():
         wishes = [p for p in (last.get(part), port) if p and p not in chosen.values()]
-        chosen[part] = next((p for p in wishes if is_free(p)), 0) or _any_free_port()
+        chosen[part] = next((p for p in wishes if is_free(p)), 0) or free_port()
     write_private(home.remembered, json.dumps(remembered | {"ports": chosen}, indent=2))
     return chosen
 
@@ -175,20 +175,3 @@ def postgres_folder(home: Home) -> Path:
     if owner is None or (inside / "data").exists() or owner.reaches(inside):
         return inside
     return _OUTSIDE / hashlib.sha256(str(home.path).encode()).hexdigest()[:12]
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens on `port` of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

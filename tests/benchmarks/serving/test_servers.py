@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from benchmarks.serving.load import write
-from benchmarks.serving.program import ServerError, first_answer, free_port, loaded, running
+from benchmarks.serving.program import ServerError, first_answer, loaded, running
 from benchmarks.serving.servers import Server, check
 from benchmarks.serving.usage import tree, usage
 from benchmarks.serving.work import Work
+from everloop.stack.ports import free_port
 
 PROGRAM = """
 import subprocess, sys

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import uvicorn
 
-from conftest import free_port
 from everloop.serve.http.shedding import Gate, Shedding
+from everloop.stack.ports import free_port
 from serve.world import wait_until
 
 PLACES = 2
