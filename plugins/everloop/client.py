@@ -95,6 +95,12 @@ class Scorer:
         answer = self._sent("POST", "/outcomes", msgspec.json.encode({"outcomes": list(outcomes)}))
         return int(msgspec.json.decode(answer.content)["accepted"])
 
+    def check(self, release: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Have a release loaded beside the serving one score rows: `scores`, `latency_ms`. Nobody is answered by it."""
+        answer = self._sent("POST", "/check", msgspec.json.encode({"release": release, "rows": list(rows)}))
+        found: dict[str, Any] = msgspec.json.decode(answer.content)
+        return found
+
     def state(self) -> dict[str, Any]:
         """Who serves, what is loaded, what a request looks like."""
         found: dict[str, Any] = msgspec.json.decode(self._sent("GET", "").content)

@@ -62,5 +62,5 @@ def test_a_broken_release_is_refused_with_the_scorers_words(given: Given) -> Non
 def test_a_service_that_cannot_be_asked_says_nothing_of_the_release(server: Server) -> None:
     with pytest.raises(SourceError, match="does not answer"):
         HttpScorer(f"http://127.0.0.1:{free_port()}").check(USE_CASE, "a" * 16, [row()])
-    with pytest.raises(SourceError, match="401, API key"):
+    with pytest.raises(SourceError, match="401: API key"):
         HttpScorer(server.url, "wrong").check(USE_CASE, "a" * 16, [row()])

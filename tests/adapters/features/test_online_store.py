@@ -16,7 +16,7 @@ from redis import Redis
 
 from adapters.features.stores import NOON, PLAN, RATES, ROUTES, rate, table
 from everloop.adapters.features.stores.contract import OnlineStore, Origin, PlannedRead, open_online, open_online_async
-from everloop.adapters.features.stores.judged import Found, judged
+from everloop.adapters.features.stores.judged import Found
 from everloop.adapters.features.stores.packed import pack
 from everloop.errors import ConfigurationError, SourceError
 from everloop.release import FeaturePlan, ViewPlan
@@ -44,7 +44,7 @@ class Store:
     def read(self, rows: Sequence[dict[str, Any]], as_of: Sequence[datetime], plan: FeaturePlan = PLAN) -> list[Found]:
         read = PlannedRead(plan)
         found = self.store.read(read, rows, as_of)
-        assert judged(read.plan, self._runner.run(self._async.stored(read, rows)), as_of) == found
+        assert read.judges.judged(self._runner.run(self._async.stored(read, rows)), as_of) == found
         return found
 
     def look(self, carrier: str | None, as_of: datetime) -> tuple[str, float | None]:

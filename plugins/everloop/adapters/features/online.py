@@ -25,7 +25,7 @@ from everloop.adapters.features.stores.contract import (
     open_online,
     open_online_async,
 )
-from everloop.adapters.features.stores.judged import Found, judged
+from everloop.adapters.features.stores.judged import Found
 from everloop.release import FeaturePlan, ViewPlan
 
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -109,7 +109,7 @@ class GuardedOnlineStore(FeastOnlineStore):  # type: ignore[misc]  # Feast has n
         """`online_read` for an event loop."""
         read, rows, as_of = _asked(config, table, entity_keys)
         store = await self._open_async(config)
-        found = judged(read.plan, await store.stored(read, rows), as_of)
+        found = read.judges.judged(await store.stored(read, rows), as_of)
         return _answers(table, found, requested_features)
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from everloop.adapters.features.stores.judged import Found, Stored
+from everloop.adapters.features.stores.judged import Found, Judges, Stored
 from everloop.adapters.features.stores.packed import PackedRead
 from everloop.adapters.features.stores.sql import OnlineRead, online_read
 from everloop.errors import ConfigurationError
@@ -35,6 +35,11 @@ class PlannedRead:
     def formatted(self) -> OnlineRead:
         """For psycopg."""
         return online_read(self.plan, "format")
+
+    @cached_property
+    def judges(self) -> Judges:
+        """What the rows that are found count for."""
+        return Judges(self.plan)
 
     @cached_property
     def packed(self) -> PackedRead:

@@ -39,16 +39,21 @@ class Judge:
         return STALE if self._ttl is not None and event < as_of - self._ttl else FRESH
 
 
-def judged(plan: FeaturePlan, stored: Sequence[Sequence[Stored | None]], as_of: Sequence[datetime]) -> list[Found]:
-    """For each row what its stored rows, one for each view of `plan`, say at its moment."""
-    judges = [(view.name, Judge(view)) for view in plan.views]
-    answers = []
-    for row, moment in zip(stored, as_of, strict=True):
-        statuses: dict[str, str] = {}
-        vector: dict[str, Any] = {}
-        for (name, judge), one in zip(judges, row, strict=True):
-            status = statuses[name] = judge.status(one, moment)
-            values = one[2] if one is not None and status == FRESH else judge.nothing
-            vector.update(zip(judge.columns, values, strict=True))
-        answers.append((statuses, vector))
-    return answers
+class Judges:
+    """The rules of all views of a plan."""
+
+    def __init__(self, plan: FeaturePlan) -> None:
+        self._views = [(view.name, judge.status, judge.nothing) for view in plan.views for judge in (Judge(view),)]
+        self._columns = tuple(column for view in plan.views for column in Judge(view).columns)
+
+    def judged(self, stored: Sequence[Sequence[Stored | None]], as_of: Sequence[datetime]) -> list[Found]:
+        """For each row what its stored rows, one for each view, say at its moment."""
+        answers = []
+        for row, moment in zip(stored, as_of, strict=True):
+            statuses: dict[str, str] = {}
+            values: list[Any] = []
+            for (name, status_of, nothing), one in zip(self._views, row, strict=True):
+                status = statuses[name] = status_of(one, moment)
+                values += one[2] if one is not None and status == FRESH else nothing
+            answers.append((statuses, dict(zip(self._columns, values, strict=True))))
+        return answers

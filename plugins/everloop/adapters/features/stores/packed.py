@@ -19,6 +19,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -48,8 +49,9 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)
 def moment_of(microseconds: int) -> datetime:
-    """The inverse of `micros`, in UTC."""
+    """The inverse of `micros`, in UTC; rows that were written together have the same ones."""
     return _EPOCH + microseconds * _MICROSECOND
 
 
@@ -105,10 +107,19 @@ class PackedRead:
 
     def __init__(self, plan: FeaturePlan) -> None:
         self._views = [_PackedView(view) for view in plan.views]
+        self._entities = [_Entity(keys) for keys in dict.fromkeys(tuple(sorted(view.join_keys.items())) for view in plan.views)]
+        places = {entity.keys: place for place, entity in enumerate(self._entities)}
+        self._tags = [(places[tuple(sorted(view.join_keys.items()))], _tags(view)) for view in plan.views]
 
     def keys(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes | None]:
         """Row by row the key of each view; `None` where the row lacks a join key."""
-        return [view.key(row) for row in rows for view in self._views]
+        found: list[bytes | None] = []
+        for row in rows:
+            entities = [entity.of(row) for entity in self._entities]
+            for place, tags in self._tags:
+                known = entities[place]
+                found.append(known and tags[known[0]] + known[1])
+        return found
 
     def stored(self, values: Sequence[bytes | None]) -> list[list[Stored | None]]:
         """For each row the row of each view. `values`: what stands under each of `keys`."""
@@ -117,36 +128,43 @@ class PackedRead:
         return [[view.stored(next(each)) for view in self._views] for _ in range(rows)]
 
 
-class _PackedView:
-    """One view of a read."""
+class _Entity:
+    """The join keys that some views share, each with its kind."""
 
-    def __init__(self, view: ViewPlan) -> None:
-        self._tags = _tags(view)
-        self._keys = [(name, _PLAIN[view.join_keys[name]]) for name in sorted(view.join_keys)]
-        self._features = [(name, kind == "timestamp") for name, kind in view.features.items()]
-        self._timed = any(name in TIMES for name in view.features)
+    def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
+        self.keys = keys
+        self._plain = [(name, _PLAIN[kind]) for name, kind in keys]
 
-    def key(self, row: Mapping[str, Any]) -> bytes | None:
+    def of(self, row: Mapping[str, Any]) -> tuple[int, bytes] | None:
+        """The bucket and the bytes of a row's entity."""
         values = []
-        for name, plain in self._keys:
+        for name, plain in self._plain:
             if (value := row.get(name)) is None:
                 return None
             values.append(plain(value))
         entity = _encode(values)
-        return self._tags[crc32(entity) % BUCKETS] + entity
+        return crc32(entity) % BUCKETS, entity
+
+
+class _PackedView:
+    """One view of a read."""
+
+    def __init__(self, view: ViewPlan) -> None:
+        self._features = tuple(view.features)
+        self._moments = [name for name, kind in view.features.items() if kind == "timestamp"]
+        self._timed = any(name in TIMES for name in view.features)
 
     def stored(self, value: bytes | None) -> Stored | None:
         if value is None:
             return None
-        times = _TIMES.unpack_from(value)
-        features = _decode(memoryview(value)[_TIMES.size :])
+        event, created = times = _TIMES.unpack_from(value)
+        features = _decode(value[_TIMES.size :])
         if self._timed:
             features.update(zip(TIMES, times, strict=True))
-        return moment_of(times[0]), moment_of(times[1]), tuple(self._value(features.get(name), at) for name, at in self._features)
-
-    @staticmethod
-    def _value(value: Any, is_time: bool) -> Any:
-        return moment_of(value) if is_time and value is not None else value
+        for name in self._moments:
+            if (at := features.get(name)) is not None:
+                features[name] = moment_of(at)
+        return moment_of(event), moment_of(created), tuple(map(features.get, self._features))
 
 
 def _tags(view: ViewPlan) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.adapters.database import connect, place
 from everloop.adapters.features.stores.arrow import online_schema
 from everloop.adapters.features.stores.chunks import chunks
-from everloop.adapters.features.stores.judged import Found, judged
+from everloop.adapters.features.stores.judged import Found
 from everloop.adapters.features.stores.sql import (
     MATERIALIZING,
     NEWEST,
@@ -68,7 +68,7 @@ class PostgresStore:
         statement = read.formatted
         with self._answering(), self._pool.connection() as connection:
             records = connection.execute(statement.sql, statement.parameters(rows), prepare=True).fetchall()
-        return judged(read.plan, [statement.split(record) for record in records], as_of)
+        return read.judges.judged([statement.split(record) for record in records], as_of)
 
     def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""

@@ -86,8 +86,13 @@ class AsyncRedisStore:
         return await self._connections.run(lambda connection: _mget(connection, keys))
 
     async def _connect(self) -> Any:
-        """A connection by the client's settings; it connects with its first command."""
-        return self._client.connection_pool.make_connection()
+        """A connection by the client's settings; it connects with its first command.
+
+        What it is asked has a limit already (see `Connections`), and redis-py's own costs a task for each command.
+        """
+        connection = self._client.connection_pool.make_connection()
+        connection.socket_timeout = None
+        return connection
 
 
 async def _mget(connection: Any, keys: list[bytes]) -> list[bytes | None]:
@@ -99,9 +104,14 @@ async def _mget(connection: Any, keys: list[bytes]) -> list[bytes | None]:
 
 
 async def _ask(connection: Any, keys: list[bytes]) -> list[bytes | None]:
-    await connection.send_command("MGET", *keys)
+    await connection.send_packed_command(_command(keys))
     answer: list[bytes | None] = await connection.read_response()
     return answer
+
+
+def _command(keys: list[bytes]) -> bytes:
+    """MGET as Redis' protocol spells it: redis-py, which takes any values, needs a microsecond a key for it."""
+    return b"*%d\r\n$4\r\nMGET\r\n" % (len(keys) + 1) + b"".join([b"$%d\r\n%b\r\n" % (len(key), key) for key in keys])
 
 
 async def _cut(connection: Any) -> None:

@@ -13,7 +13,7 @@ from redis import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from everloop.adapters.features.stores.chunks import chunks
-from everloop.adapters.features.stores.judged import Found, judged
+from everloop.adapters.features.stores.judged import Found
 from everloop.adapters.features.stores.packed import from_table
 from everloop.adapters.features.stores.redis_guard import NEWEST, newest_of, offer
 from everloop.errors import SourceError
@@ -62,7 +62,7 @@ class RedisStore:
         wanted = list({key for key in keys if key is not None})
         with self._answering():
             values = dict(zip(wanted, self._get(wanted), strict=True)) if wanted else {}
-        return judged(read.plan, read.packed.stored([key and values[key] for key in keys]), as_of)
+        return read.judges.judged(read.packed.stored([key and values[key] for key in keys]), as_of)
 
     def newest(self, views: Iterable[ViewPlan]) -> dict[str, datetime]:
         """See `OnlineStore.newest`."""
