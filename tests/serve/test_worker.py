@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,7 +45,9 @@ def listen(port: int) -> int:
     return sum(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in psutil.net_connections("tcp"))
 
 
-def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_one_that_serves(world: World) -> None:
+def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_one_that_serves(
+    world: World, tmp_path: Path
+) -> None:
     world.decide(champion=world.publish())
     port, settings = free_port(), world.settings()
     environment = {
@@ -55,9 +58,12 @@ def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_on
         "EVERLOOP_MLFLOW": settings.mlflow,
         "EVERLOOP_RELEASES": settings.releases,
         "EVERLOOP_ENGINE": "xgboost",
+        "EVERLOOP_LOG": "json",
     }
+    log = tmp_path / "log"
     command = [sys.executable, "-m", "everloop.serve", "--port", str(port), "--workers", "2"]
-    service = subprocess.Popen(command, env=environment)
+    with log.open("wb") as out:
+        service = subprocess.Popen(command, env=environment, stdout=out)
     try:
         wait_until(lambda: listen(port) == 2, LOADED_SECONDS)
         with psycopg.connect(world.database, autocommit=True) as connection:
@@ -65,7 +71,7 @@ def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_on
             killed = workers(service.pid)[-1]
             killed.send_signal(signal.SIGKILL)
             wait_until(lambda: len(workers(service.pid)) == 2 and killed not in workers(service.pid), LOADED_SECONDS)
-            wait_until(lambda: _asks_in_vain(workers(service.pid)[-1], world), LOADED_SECONDS)
+            wait_until(lambda: _asked_in_vain(workers(service.pid)[-1].pid, log), LOADED_SECONDS)
             assert listen(port) == 1
             assert answers(f"http://127.0.0.1:{port}") == {200}
             connection.execute("ALTER TABLE gone RENAME TO ledger")
@@ -76,11 +82,10 @@ def test_a_worker_started_while_the_ledger_is_away_takes_no_requests_from_the_on
         service.wait(timeout=40)
 
 
-def _asks_in_vain(worker: psutil.Process, world: World) -> bool:
-    """Whether the worker has come so far that it is connected to the database, where there is no ledger."""
-    port = int(world.database.rpartition(":")[2].partition("/")[0])
-    time.sleep(0.2)
-    return any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp"))
+def _asked_in_vain(worker: int, log: Path) -> bool:
+    """Whether this process has said that it cannot read the ledger."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return any(line["process"] == worker and "ledger cannot be read" in line["message"] for line in lines)
 
 
 def test_what_waits_for_the_start_is_done_once_and_when_it_can_answer(world: World) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from everloop.serve.log import process
@@ -37,6 +38,7 @@ def test_it_ships_while_it_runs_and_what_is_there_when_it_is_told_to_stop(everlo
         wait_until(lambda: keys(everloop_database) == ["k1"], 60)
         wait_until(lambda: (told := read_status(log.folder)) is not None and told.shipped_rows == 1, 10)
         log.append(rows([record(2)]))
+        assert psutil.Process(shipper.pid).nice() > os.nice(0), "answers come first"
         shipper.terminate()
         assert shipper.wait(20) == 0
     finally:
