@@ -121,4 +121,4 @@ def peer(name: str, work: Work) -> Server:
     """A peer in its own environment; `subprocess.CalledProcessError` when that cannot be made."""
     chosen = PEERS[name]
     python = environment(f"serve-{chosen.environment}", (*chosen.requirements, XGBOOST))
-    return chosen.server(python, work())
+    return chosen.server(python, work, free_port())
