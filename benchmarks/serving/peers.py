@@ -13,6 +13,7 @@ from benchmarks.serving.load import compact
 from benchmarks.serving.mlflow_peer import MLFLOW, named, tensor
 from benchmarks.serving.servers import Server
 from benchmarks.serving.work import FEATURES, Work
+from everloop.stack.ports import free_port
 
 PROGRAMS = Path(__file__).with_name("programs")
 XGBOOST = f"xgboost=={version('xgboost')}"
