@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.serving.program import Program
-from benchmarks.serving.usage import stop
+from benchmarks.serving.usage import MARK, stop
 from everloop.stack.ports import free_port
 
 ANSWERED_BY = "X-Answered-By"
@@ -54,11 +55,12 @@ def proxy(ports: Sequence[int], folder: Path) -> Iterator[int]:
     port, told = free_port(), folder / "nginx.conf"
     servers = " ".join(f"server 127.0.0.1:{one};" for one in ports)
     told.write_text(_CONFIGURATION.format(folder=folder, servers=servers, port=port, user=getpass.getuser(), header=ANSWERED_BY))
-    process = subprocess.Popen([found, "-c", str(told)], start_new_session=True)
+    mark = f"{os.getpid()}-{port}"
+    process = subprocess.Popen([found, "-c", str(told)], env={**os.environ, MARK: mark}, start_new_session=True)
     try:
         yield port
     finally:
-        stop(process)
+        stop(process, mark)
 
 
 def upstreams(services: Sequence[Program]) -> tuple[str, ...]:
