@@ -114,10 +114,10 @@ def _served(stage: Stage, way: Way, seconds: int) -> Mapping[str, float]:
         before = cpu_seconds(process)
         found = loaded(program, way.tables, CONNECTIONS, seconds)
         after = cpu_seconds(process)
-        per = {role: found.requests * ROWS / (after[role] - before[role]) for role in (WORKER, SHIPPER)}
+        rows = found.requests * ROWS
         return {
-            "rows_per_cpu_second": per[WORKER],
-            "shipper_rows_per_cpu_second": per[SHIPPER],
+            "rows_per_cpu_second": rows / (after[WORKER] - before[WORKER]),
+            "shipper_cpu_us_a_row": (after[SHIPPER] - before[SHIPPER]) / rows * 1e6,
             "rows_per_second": found.per_second * ROWS,
             "p50_ms": found.p50_ms,
             "p99_ms": found.p99_ms,

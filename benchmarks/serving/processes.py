@@ -8,8 +8,6 @@ from collections.abc import Mapping
 
 import psutil
 
-from benchmarks.serving.usage import tree
-
 WORKER, SHIPPER, PARENT = "worker", "shipper", "parent"
 _MODULES = {"everloop.serve.worker": WORKER, "everloop.serve.log": SHIPPER}
 
@@ -24,14 +22,14 @@ def role(process: psutil.Process) -> str | None:
 
 def of(service: subprocess.Popen[bytes], wanted: str) -> list[psutil.Process]:
     """The processes of a role, the eldest first."""
-    found = [one for one in tree(service) if role(one) == wanted]
+    found = [one for one in _family(service) if role(one) == wanted]
     return sorted(found, key=lambda one: one.create_time())
 
 
 def cpu_seconds(service: subprocess.Popen[bytes]) -> Mapping[str, float]:
     """CPU seconds by role, of the processes that live now."""
     taken = dict.fromkeys((WORKER, SHIPPER, PARENT), 0.0)
-    for one in tree(service):
+    for one in _family(service):
         with contextlib.suppress(psutil.NoSuchProcess):
             if (what := role(one)) is not None:
                 times = one.cpu_times()
@@ -44,3 +42,10 @@ def pss_mb(process: psutil.Process) -> float | None:
     with contextlib.suppress(psutil.NoSuchProcess):
         return float(process.memory_full_info().pss) / 2**20
     return None
+
+
+def _family(service: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(service.pid)
+        return [parent, *parent.children(recursive=True)]
+    return []
