@@ -43,8 +43,9 @@ class Judges:
     """The rules of all views of a plan."""
 
     def __init__(self, plan: FeaturePlan) -> None:
-        self._views = [(view.name, judge.status, judge.nothing) for view in plan.views for judge in (Judge(view),)]
-        self._columns = tuple(column for view in plan.views for column in Judge(view).columns)
+        judges = [(view.name, Judge(view)) for view in plan.views]
+        self._views = [(name, judge.status, judge.nothing) for name, judge in judges]
+        self._columns = tuple(column for _, judge in judges for column in judge.columns)
 
     def judged(self, stored: Sequence[Sequence[Stored | None]], as_of: Sequence[datetime]) -> list[Found]:
         """For each row what its stored rows, one for each view, say at its moment."""

@@ -107,9 +107,10 @@ class PackedRead:
 
     def __init__(self, plan: FeaturePlan) -> None:
         self._views = [_PackedView(view) for view in plan.views]
-        self._entities = [_Entity(keys) for keys in dict.fromkeys(tuple(sorted(view.join_keys.items())) for view in plan.views)]
-        places = {entity.keys: place for place, entity in enumerate(self._entities)}
-        self._tags = [(places[tuple(sorted(view.join_keys.items()))], _tags(view)) for view in plan.views]
+        keys = [tuple(sorted(view.join_keys.items())) for view in plan.views]
+        shared = list(dict.fromkeys(keys))
+        self._entities = [_Entity(one) for one in shared]
+        self._tags = [(shared.index(own), _tags(view)) for own, view in zip(keys, plan.views, strict=True)]
 
     def keys(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes | None]:
         """Row by row the key of each view; `None` where the row lacks a join key."""
@@ -132,7 +133,6 @@ class _Entity:
     """The join keys that some views share, each with its kind."""
 
     def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
-        self.keys = keys
         self._plain = [(name, _PLAIN[kind]) for name, kind in keys]
 
     def of(self, row: Mapping[str, Any]) -> tuple[int, bytes] | None:
