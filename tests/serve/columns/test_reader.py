@@ -169,6 +169,37 @@ def test_a_moment_without_zone_or_beyond_the_calendar_is_refused() -> None:
     assert len(by_column(table(right()).set_column(1, "event_timestamp", beyond))[1]) == 100
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_moments_in_text_are_read_without_a_look_at_each_row(kind: pa.DataType) -> None:
+    written = ["2013-02-28T23:59:59Z", None, "2013-03-01T00:00:00.25+05:30", "2013-02-28T23:59:59.123456-10:00"]
+    rows = [row | {"departs": written[n % 4]} for n, row in enumerate(right())]
+    found = TABLES.block(table(rows, departs=kind), NOW, 10**6)
+    assert isinstance(found.request["departs"], pa.Array)
+    assert said(lambda: found) == in_json(rows)
+
+
+ODD_MOMENTS = [
+    *("2013-02-30T00:00:00Z", "2013-02-28T24:00:00Z", "2013-02-28T23:59:60Z", "2013-02-28T23:59:59+24:00", "2013-02-28"),
+    *("0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00", "0000-01-01T00:00:00Z", "1900-02-29T00:00:00Z", ""),
+    *("2013-02-28T23:59:59", "2013-02-28 23:59:59Z", "2013-02-28T23:59:59z", "2013-02-28T23:59:59.1234567Z", "20130228T235959Z"),
+    *("2013-02-28T23:59:59+0530", "2013-02-28T23:59:59Z\n", "2013-02-28T23:59:59-23:59", "2013-02-28T23:59:59+05:60", "noon"),
+]
+
+
+@given(
+    st.lists(st.sampled_from(ODD_MOMENTS) | st.from_regex(r"\d{4}-[01]\d-[0-3]\dT\d\d:\d\d:\d\d[Z+]", fullmatch=True), max_size=3)
+)
+@settings(deadline=None, max_examples=150)
+def test_odd_moments_in_text_are_taken_or_refused_as_in_json(odd: list[str]) -> None:
+    rows = right()
+    for place, written in enumerate(odd):
+        rows[place]["departs"] = written
+    usual = [
+        row | {"departs": row["departs"].isoformat() if isinstance(row["departs"], datetime) else row["departs"]} for row in rows
+    ]
+    assert by_column(table(usual, departs=pa.string())) == in_json(usual)
+
+
 def test_columns_that_cannot_be_are_told_together() -> None:
     rows = table(right()).append_column("rain", pa.array([1] * 100)).append_column("carrier", pa.array(["x"] * 100))
     rows = rows.set_column(rows.column_names.index("departs"), "departs", pa.array([[1]] * 100))

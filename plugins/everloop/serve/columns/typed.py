@@ -18,6 +18,8 @@ from everloop.serve.columns.moments import EPOCH, microseconds
 _NUMBER = pa.float64()
 _FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+_RFC_3339 = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)\z"
+"""What everybody's programs write of a moment; days and hours that do not exist are not its matter."""
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +76,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(is_one(kind) for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
+def _plain_text(column: pa.Array) -> pa.Array:
+    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+
+
 def _moment(count: int, zone: Any) -> Any:
     if not _FIRST <= count <= _LAST:
         return f"{count} microseconds since 1970"
@@ -85,7 +91,7 @@ def _string(column: pa.Array) -> pa.Array | None:
     if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
         return None
     values = column.dictionary if pa.types.is_dictionary(kind) else column
-    text = values if pa.types.is_string(values.type) else values.cast(pa.string())
+    text = _plain_text(values)
     if pc.any(pc.match_substring(text, "\0")).as_py():
         return None
     return text if values is column else text.take(column.indices)
@@ -112,6 +118,12 @@ def _bool(column: pa.Array) -> pa.Array | None:
 
 
 def _timestamp(column: pa.Array) -> pa.Array | None:
+    if _is_text(column.type):
+        # Arrow and JSON's reader differ in what else they take.
+        text = _plain_text(column)
+        if not pc.all(pc.match_substring_regex(text, _RFC_3339), min_count=0).as_py():
+            return None
+        column = text.cast(TIMESTAMP)
     if not pa.types.is_timestamp(column.type) or column.type.tz is None:
         return None
     found = column.cast(TIMESTAMP, safe=False)
