@@ -159,8 +159,10 @@ def _features(batch: Batch, part: _Part, fields: Mapping[str, Any]) -> dict[str,
         f"{REQUEST}{name}": pa.array(column, ARROW_TYPES[kinds[name]]) if type(column) is list else column
         for name, column in fields.items()
     }
-    vector = part.said.scored.vector if part.said.scored else {}
-    return found | {f"{VECTOR}{name}": pa.array(_of(part.said, part.rows, column)) for name, column in vector.items()}
+    for name, column in (part.said.scored.vector if part.said.scored else {}).items():
+        values = _of(part.said, part.rows, column)
+        found[f"{VECTOR}{name}"] = pa.array(values) if type(values) is list else values
+    return found
 
 
 def _constant(value: str | None, rows: int) -> pa.Array:

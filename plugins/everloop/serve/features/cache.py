@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.features.stores.judged import ABSENT, EARLY, STALE, Judge, Stored
 from everloop.flags import FRESH, flag_of
 from everloop.release import ViewPlan
-from everloop.serve.block import plain
+from everloop.serve.block import FEW, plain
+
+if TYPE_CHECKING:
+    from everloop.serve.columns.judging import ColumnJudge
 
 MAXIMUM = 100_000
 """Entities of a view that are kept (ours: about 30 MB a view of ten numbers); beyond it the ones read longest ago go first."""
@@ -37,6 +41,7 @@ class ViewCache:
 
     def __init__(self, view: ViewPlan, maximum: int = MAXIMUM) -> None:
         self.name = view.name
+        self._view = view
         self._judge = Judge(view)
         self.columns = self._judge.columns
         self._keys = tuple(view.join_keys)
@@ -50,6 +55,8 @@ class ViewCache:
 
     def look(self, keys: Sequence[Key], now: float) -> Look:
         """What is known of these entities. One without a join key has no row anywhere, which nobody need be asked."""
+        if len(keys) > FEW and (known := self._known(keys, now)) is not None:
+            return Look(known, [], [])
         look = Look([], [], [])
         for i, key in enumerate(keys):
             kept = self._rows.get(key)
@@ -59,6 +66,13 @@ class ViewCache:
             if kept is None or kept[0] < now:
                 look.lacking.extend(() if None in key else (i,))
         return look
+
+    def _known(self, keys: Iterable[Key], now: float) -> list[Stored | None] | None:
+        """The stored rows when none has to be read."""
+        kept = list(map(self._rows.get, keys))
+        if None in kept or min(one[0] for one in kept if one is not None) < now:
+            return None
+        return [one[1] for one in kept if one is not None]
 
     def keep(self, keys: Iterable[Key], stored: Iterable[Stored | None], until: float) -> None:
         """Remember what was read."""
@@ -78,10 +92,15 @@ class ViewCache:
         self,
         stored: Sequence[Stored | None],
         as_of: Sequence[datetime],
-        columns: dict[str, list[Any]],
+        columns: dict[str, Any],
         flags: list[tuple[str, ...]],
     ) -> dict[str, int]:
-        """Add the view's columns to `columns` and its flags to `flags`, row by row; how often each status was found."""
+        """Add the view's columns to `columns` and its flags to `flags`, row by row; how often each status was found.
+
+        Of more than `FEW` rows the columns are Arrow arrays.
+        """
+        if len(stored) > FEW:
+            return self._judge_columns(stored, as_of, columns, flags)
         values: list[Sequence[Any]] = []
         counts: dict[str, int] = {}
         for i, (row, moment) in enumerate(zip(stored, as_of, strict=True)):
@@ -94,3 +113,23 @@ class ViewCache:
                 flags[i] += self._flags[status]
         columns.update(zip(self.columns, map(list, zip(*values, strict=True)), strict=True))
         return counts
+
+    def _judge_columns(
+        self, stored: Sequence[Stored | None], as_of: Sequence[datetime], columns: dict[str, Any], flags: list[tuple[str, ...]]
+    ) -> dict[str, int]:
+        judged = self._by_column.of(stored, as_of)
+        columns.update(judged.columns)
+        counts = {FRESH: len(stored)}
+        for status, rows in judged.rows.items():
+            counts[status] = len(rows)
+            counts[FRESH] -= len(rows)
+            for row in rows:
+                flags[row] += self._flags[status]
+        return {status: count for status, count in counts.items() if count}
+
+    @cached_property
+    def _by_column(self) -> ColumnJudge:
+        """Made when the first table comes, since Arrow takes memory."""
+        from everloop.serve.columns.judging import ColumnJudge
+
+        return ColumnJudge(self._view)

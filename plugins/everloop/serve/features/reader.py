@@ -59,7 +59,7 @@ class FeatureReader:
                 look.stored[i] = row
 
     def _vectors(self, block: Block, looks: Iterable[Look]) -> Vectors:
-        columns: dict[str, list[Any]] = {}
+        columns: dict[str, Any] = {}
         flags: list[tuple[str, ...]] = [()] * len(block)
         for cache, look in zip(self._caches, looks, strict=True):
             for status, times in cache.judge(look.stored, block.as_of, columns, flags).items():

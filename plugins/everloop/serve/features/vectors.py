@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from everloop.serve.block import take
+from everloop.serve.block import plain, take
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """By `<view>__<feature>` a value a row; by row the flags of the views that gave nothing fresh."""
+    """By `<view>__<feature>` a value a row, in lists or, of many rows, in Arrow arrays; by row the flags of the views that gave
+    nothing fresh.
+    """
 
-    columns: dict[str, list[Any]]
+    columns: dict[str, Any]
     flags: list[tuple[str, ...]]
 
     def take(self, positions: Sequence[int]) -> Vectors:
@@ -23,8 +25,8 @@ class Vectors:
 
 
 def joined(vectors: Sequence[Vectors]) -> Vectors:
-    """Those of all rows, one after the other; they have the same columns."""
+    """Those of all rows, one after the other, in lists; they have the same columns."""
     if len(vectors) == 1:
         return vectors[0]
-    columns = {name: [value for one in vectors for value in one.columns[name]] for name in vectors[0].columns}
+    columns = {name: [value for one in vectors for value in plain(one.columns[name])] for name in vectors[0].columns}
     return Vectors(columns, [flags for one in vectors for flags in one.flags])

@@ -1,0 +1,59 @@
+"""What the stored rows of one view count for in many rows at once: `Judge.status`, and the values, by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from everloop.adapters.features.stores.judged import ABSENT, EARLY, STALE, Stored
+from everloop.kinds import ARROW_TYPES
+from everloop.release import ViewPlan
+from everloop.serve.columns.moments import Moments, microseconds
+
+_Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """By `<view>__<feature>` a value a row, null where the stored row is not fresh; by status, but `fresh`, the rows."""
+
+    columns: Mapping[str, pa.Array]
+    rows: Mapping[str, list[int]]
+
+
+class ColumnJudge:
+    """One view's rule for many rows. A stored row is looked at once, however many rows are of its entity."""
+
+    def __init__(self, view: ViewPlan) -> None:
+        self._kinds = {f"{view.name}__{feature}": ARROW_TYPES[kind] for feature, kind in view.features.items()}
+        ttl = view.ttl_seconds
+        self._ttl = None if ttl is None else timedelta(seconds=ttl) // timedelta(microseconds=1)
+
+    def of(self, stored: Sequence[Stored | None], as_of: Sequence[datetime]) -> Judged:
+        """What is stored for each row, at its moment."""
+        distinct = list({id(one): one for one in stored}.values())
+        place = {id(one): n for n, one in enumerate(distinct)}
+        places = np.fromiter((place[id(one)] for one in stored), np.int64, len(stored))
+        wrong = self._wrong(distinct, places, Moments.of(as_of).microseconds)
+        places[np.logical_or.reduce(list(wrong.values()))] = len(distinct)
+        return Judged(self._values(distinct, places), {status: np.flatnonzero(rows).tolist() for status, rows in wrong.items()})
+
+    def _wrong(self, distinct: Sequence[Stored | None], places: _Rows, as_of: _Rows) -> dict[str, npt.NDArray[np.bool_]]:
+        absent = np.array([one is None for one in distinct])[places]
+        events = [(0, 0) if one is None else (microseconds(one[0]), microseconds(one[1])) for one in distinct]
+        event, created = np.array(events, dtype=np.int64)[places].T
+        early = ~absent & ((event > as_of) | (created > as_of))
+        stale = ~absent & ~early & (event < as_of - self._ttl) if self._ttl is not None else np.zeros_like(absent)
+        return {ABSENT: absent, EARLY: early, STALE: stale}
+
+    def _values(self, distinct: Sequence[Stored | None], places: _Rows) -> dict[str, pa.Array]:
+        nothing = (None,) * len(self._kinds)
+        rows = [nothing if one is None else one[2] for one in distinct]
+        taken = pa.array(places)
+        columns = zip(self._kinds.items(), zip(*rows, nothing, strict=True), strict=True)
+        return {name: pa.array(values, kind).take(taken) for (name, kind), values in columns}
