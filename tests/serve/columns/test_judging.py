@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from everloop.adapters.features.stores.judged import Stored
 from everloop.kinds import ARROW_TYPES
 from everloop.release import ViewPlan
 from everloop.serve.block import plain
-from everloop.serve.features import cache as of_cache
+from everloop.serve.columns.moments import Moments
 from everloop.serve.features.cache import ViewCache
 from everloop.serve.features.vectors import Vectors, joined
 from serve.world import AT
@@ -40,14 +39,12 @@ VALUES = st.tuples(
 STORED = st.none() | st.tuples(MOMENTS, MOMENTS, VALUES)
 
 
-def judged(few: int, cache: ViewCache, stored: Sequence[Stored | None], as_of: Sequence[datetime]) -> Any:
+def judged(cache: ViewCache, stored: Sequence[Stored | None], as_of: Sequence[datetime]) -> Any:
     columns: dict[str, Any] = {}
     flags: list[tuple[str, ...]] = [("before",)] * len(stored)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(of_cache, "FEW", few)
-        counts = cache.judge(stored, as_of, columns, flags)
+    counts = cache.judge(stored, as_of, columns, flags)
     kinds = [type(column) is not list and column.type for column in columns.values()]
-    assert kinds == ([False] * len(KINDS) if few else [ARROW_TYPES[kind] for kind in KINDS.values()])
+    assert kinds == ([False] * len(KINDS) if type(as_of) is list else [ARROW_TYPES[kind] for kind in KINDS.values()])
     return counts, {name: plain(column) for name, column in columns.items()}, flags
 
 
@@ -57,7 +54,7 @@ def test_both_forms_judge_alike(ttl: timedelta | None, known: list[Stored | None
     rows = data.draw(st.lists(st.tuples(st.sampled_from(known), MOMENTS), min_size=1, max_size=12))
     stored, as_of = [one for one, _ in rows], [moment for _, moment in rows]
     cache = ViewCache(view(ttl))
-    assert judged(0, cache, stored, as_of) == judged(1000, cache, stored, as_of)
+    assert judged(cache, stored, Moments.of(as_of)) == judged(cache, stored, as_of)
 
 
 def test_many_rows_that_are_known_are_found_at_once_and_else_one_by_one() -> None:

@@ -97,9 +97,9 @@ class ViewCache:
     ) -> dict[str, int]:
         """Add the view's columns to `columns` and its flags to `flags`, row by row; how often each status was found.
 
-        Of more than `FEW` rows the columns are Arrow arrays.
+        Where `as_of` is no list the rows came by column, and Arrow is there: the columns are its arrays then.
         """
-        if len(stored) > FEW:
+        if type(as_of) is not list:
             return self._judge_columns(stored, as_of, columns, flags)
         values: list[Sequence[Any]] = []
         counts: dict[str, int] = {}

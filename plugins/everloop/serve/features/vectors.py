@@ -11,8 +11,8 @@ from everloop.serve.block import plain, take
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """By `<view>__<feature>` a value a row, in lists or, of many rows, in Arrow arrays; by row the flags of the views that gave
-    nothing fresh.
+    """By `<view>__<feature>` a value a row, in lists or, of rows that came by column, in Arrow arrays; by row the flags of the
+    views that gave nothing fresh.
     """
 
     columns: dict[str, Any]
