@@ -42,7 +42,8 @@ def measure(module: str, function: str, *, python: Path | None = None, seconds: 
         status, usage = _wait(process, began + seconds)
         took = time.perf_counter() - began
         if status:
-            raise RuntimeError(f"{module}.{function}({arguments}) ended with {status} after {took:.0f} s")
+            why = f"was ended at its limit of {seconds:.0f} s" if took > seconds else f"ended with {status} after {took:.0f} s"
+            raise RuntimeError(f"{module}.{function}({arguments}) {why}")
         told = json.loads(answer.read_text())
     return Measured(told["value"], took, usage.ru_utime + usage.ru_stime, told["peak_mb"])
 
