@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import uvicorn
 import xgboost
 
 from everloop.adapters.features.stores.sql import create_table
@@ -33,7 +35,9 @@ from everloop.release import (
     ViewPlan,
     sha256,
 )
+from everloop.serve.http.shedding import Shedding
 from everloop.settings import Settings
+from everloop.stack.ports import free_port
 from everloop.steps.deciding import decide_and_append
 
 USE_CASE = "trips"
@@ -209,3 +213,21 @@ def without(path: Path) -> Iterator[None]:
         yield
     finally:
         away.rename(path)
+
+
+@contextlib.contextmanager
+def behind_the_gate(application: Any) -> Iterator[int]:
+    """The port at which an ASGI application is served as a worker serves ours. `application.gate` is its gate."""
+    port = free_port()
+    config = uvicorn.Config(
+        application, port=port, loop="uvloop", http=Shedding, lifespan="off", log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(10)

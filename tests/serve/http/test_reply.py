@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from everloop.serve.http.reply import send_reply
-from everloop.serve.http.shedding import Gate, Shedding
+from everloop.serve.http.shedding import Gate
 from everloop.serve.shapes.shape import Reply
-from everloop.stack.ports import free_port
+from serve.world import behind_the_gate
 
 BODY = b'{"a": 1}'
 LARGE = b"x" * 3_000_000
@@ -41,16 +39,8 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    port = free_port()
-    config = uvicorn.Config(Answers(), port=port, loop="uvloop", http=Shedding, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join()
+    with behind_the_gate(Answers()) as port:
+        yield port
 
 
 def request(path: str, *headers: str, method: str = "POST", version: str = "1.1") -> bytes:

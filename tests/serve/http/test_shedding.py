@@ -11,11 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from everloop.serve.http.shedding import Gate, Shedding
-from everloop.stack.ports import free_port
-from serve.world import wait_until
+from everloop.serve.http.shedding import Gate
+from serve.world import behind_the_gate, wait_until
 
 PLACES = 2
 BODY = b'{"key":"a"}'
@@ -49,16 +47,11 @@ def slow() -> Slow:
 
 @pytest.fixture
 def url(slow: Slow) -> Iterator[str]:
-    port = free_port()
-    config = uvicorn.Config(slow, port=port, loop="uvloop", http=Shedding, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started)
-    yield f"http://127.0.0.1:{port}"
-    slow.go.set()
-    server.should_exit = True
-    thread.join(10)
+    with behind_the_gate(slow) as port:
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            slow.go.set()
 
 
 def fill(url: str, slow: Slow, found: list[int]) -> list[threading.Thread]:

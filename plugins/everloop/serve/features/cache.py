@@ -69,10 +69,9 @@ class ViewCache:
 
     def _known(self, keys: Iterable[Key], now: float) -> list[Stored | None] | None:
         """The stored rows when none has to be read."""
-        kept = list(map(self._rows.get, keys))
-        if None in kept or min(one[0] for one in kept if one is not None) < now:
-            return None
-        return [one[1] for one in kept if one is not None]
+        kept = [self._rows.get(key) for key in keys]
+        known = [one for one in kept if one is not None and one[0] >= now]
+        return [one[1] for one in known] if len(known) == len(kept) else None
 
     def keep(self, keys: Iterable[Key], stored: Iterable[Stored | None], until: float) -> None:
         """Remember what was read."""

@@ -20,7 +20,7 @@ async def send_reply(send: Send, status: int, reply: Reply, request_id: str = ""
     if request_id:
         headers.append((b"x-request-id", request_id.encode()))
     cycle = getattr(send, "__self__", None)
-    if type(cycle) is RequestResponseCycle and _plain(cycle):
+    if type(cycle) is RequestResponseCycle and _writable(cycle):
         _write(cycle, status, headers, reply.body)
         return
     head, body = _messages(status, headers, reply.body)
@@ -41,7 +41,7 @@ def _messages(status: int, headers: Headers, body: bytes) -> tuple[Message, Mess
     return {"type": "http.response.start", "status": status, "headers": headers}, {"type": "http.response.body", "body": body}
 
 
-def _plain(cycle: RequestResponseCycle) -> bool:
+def _writable(cycle: RequestResponseCycle) -> bool:
     """Whether there is nothing to wait for, nothing was said, and an answer has a body."""
     waits = cycle.flow.write_paused or cycle.disconnected
     return not (waits or cycle.response_started or cycle.access_log) and cycle.scope["method"] == "POST"
