@@ -2,14 +2,16 @@
 
 CPU is the worker's (for the no-op: its process's), by the clock of the kernel, without the load's and PostgreSQL's; the shipper's
 apart. Each way of serving is a release of its own, on one worker, and all take turns.
+
+Clients that ask again at once keep the no-op, which answers several times as often, from ever falling asleep, and to be woken
+costs more than to answer. So all are asked at one rate too.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -18,8 +20,9 @@ from benchmarks import world
 from benchmarks.record import Record
 from benchmarks.serving.departures import body, bundle, model, row, whole, whole_row
 from benchmarks.serving.load import write
+from benchmarks.serving.openloop import compiled, flood
 from benchmarks.serving.processes import SHIPPER, WORKER, cpu_seconds
-from benchmarks.serving.program import Program, first_answer, loaded, running
+from benchmarks.serving.program import Program, ServerError, first_answer, loaded, running
 from benchmarks.serving.stage import ASKED, PATH, Stage, answers_by
 from benchmarks.serving.stages import stages
 from everloop.decide.policy import ServicePolicy
@@ -31,8 +34,14 @@ from everloop.stack.ports import free_port
 ROUNDS = 5
 SECONDS = 4
 CONNECTIONS = (1, 16)
+RATE = 1_000
+"""Requests a second, due by the clock, over the most connections."""
+STEADY = f"at {RATE} a second"
 TARGET = 4.0
 NOOP = "no-op"
+_Cpu = Mapping[str, float]
+"""CPU seconds by the role of the process."""
+
 FULL, SHADOWED = "features from PostgreSQL, durable log", "features from PostgreSQL, durable log, shadow"
 
 
@@ -54,11 +63,12 @@ def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
         stage.fill()
         ways = _ways(stage)
         record.fact("fastest engine", "pylignum" if installed() else "xgboost, since pylignum is not installed")
+        tool = compiled(folder)
         asked = {kind: write((body(one) for one in rows), folder / f"{kind}.bodies") for kind, rows in _rows().items()}
         for _ in range(rounds):
-            _noop(record, asked["stored"], folder, seconds)
+            _noop(record, asked["stored"], tool, seconds)
             for way in ways:
-                _served(record, stage, way, asked, seconds)
+                _served(record, stage, way, asked, tool, seconds)
         for what, microseconds in stages(stage, bundle(model(1), ServicePolicy(feature_cache_seconds=600))).items():
             record.fact(f"us in {what}", microseconds)
     _judge(record, ways)
@@ -88,55 +98,62 @@ def _rows() -> Mapping[str, list[dict[str, object]]]:
     return {"stored": [row(n) for n in range(ASKED)], "whole": [whole_row(n) for n in range(ASKED)]}
 
 
-def _noop(record: Record, bodies: Path, folder: Path, seconds: int) -> None:
+def _noop(record: Record, bodies: Path, tool: Path, seconds: int) -> None:
     port = free_port()
     script = Path(__file__).parent / "serving" / "programs" / "noop.py"
     program = Program(name=NOOP, command=(sys.executable, str(script), str(port)), port=port, path=PATH)
-    with running(program, folder / "noop.log") as process:
+    with running(program, bodies.with_name("noop.log")) as process:
         first_answer(program, process, b"{}", lambda answer: answer.status_code == 200)
-        loaded(program, bodies, CONNECTIONS[-1], 1)
-        for connections in CONNECTIONS:
-            before = sum(psutil.Process(process.pid).cpu_times()[:2])
-            found = loaded(program, bodies, connections, seconds)
-            taken = sum(psutil.Process(process.pid).cpu_times()[:2]) - before
-            record.sample(NOOP, **_numbers(connections, taken / found.requests, found.per_second))
+        server = psutil.Process(process.pid)
+        _asked(record, program, bodies, tool, seconds, lambda: {WORKER: sum(server.cpu_times()[:2])})
 
 
-def _served(record: Record, stage: Stage, way: Way, asked: Mapping[str, Path], seconds: int) -> None:
+def _served(record: Record, stage: Stage, way: Way, asked: Mapping[str, Path], tool: Path, seconds: int) -> None:
     stage.decide(**way.state)
-    program, bodies = stage.service(engine=way.engine), asked["whole" if way.whole else "stored"]
+    program, bodies = replace(stage.service(engine=way.engine), name=way.name), asked["whole" if way.whole else "stored"]
     with running(program, stage.folder / "service.log") as process:
         first = bodies.read_bytes().splitlines()[0]
         first_answer(program, process, first, answers_by(str(way.state["champion"])))
-        loaded(program, bodies, CONNECTIONS[-1], 1)
-        for connections in CONNECTIONS:
-            _sample(record, way.name, program, process, bodies, connections, seconds)
+        _asked(record, program, bodies, tool, seconds, lambda: cpu_seconds(process))
 
 
-def _sample(
-    record: Record, name: str, program: Program, process: subprocess.Popen[bytes], bodies: Path, connections: int, seconds: int
-) -> None:
-    before = cpu_seconds(process)
-    found = loaded(program, bodies, connections, seconds)
-    after = cpu_seconds(process)
-    taken = {role: (after[role] - before[role]) / found.requests for role in (WORKER, SHIPPER)}
-    record.sample(name, **_numbers(connections, taken[WORKER], found.per_second))
-    record.sample(name, **{f"shipper_us_{connections}": taken[SHIPPER] * 1e6})
+def _asked(record: Record, program: Program, bodies: Path, tool: Path, seconds: int, cpu: Callable[[], _Cpu]) -> None:
+    """Every load on a program that runs; `cpu` tells what its processes have used."""
+    loaded(program, bodies, CONNECTIONS[-1], 1)
+    for connections in CONNECTIONS:
+        before = cpu()
+        found = loaded(program, bodies, connections, seconds)
+        record.sample(program.name, **_microseconds(before, cpu(), found.requests, str(connections)))
+        record.sample(program.name, **{f"requests_per_second_{connections}": found.per_second})
+    before = cpu()
+    answers = _steadily(program, bodies, tool, seconds)
+    record.sample(program.name, **_microseconds(before, cpu(), answers, STEADY))
 
 
-def _numbers(connections: int, seconds_each: float, per_second: float) -> Mapping[str, float]:
-    return {f"us_{connections}": seconds_each * 1e6, f"requests_per_second_{connections}": per_second}
+def _steadily(program: Program, bodies: Path, tool: Path, seconds: int) -> int:
+    """How many requests of a steady stream were answered; `ServerError` where one was not."""
+    found = flood(tool, program, bodies, RATE, seconds, CONNECTIONS[-1])
+    if found.count(200) < found.answers or found.broken:
+        raise ServerError(f"{program.name} failed {found.answers - found.count(200) + found.broken} requests {STEADY}")
+    return found.answers
+
+
+def _microseconds(before: _Cpu, after: _Cpu, requests: int, load: str) -> Mapping[str, float]:
+    """Of CPU a request, under a load."""
+    names = {WORKER: f"us_{load}", SHIPPER: f"shipper_us_{load}"}
+    return {names[role]: (after[role] - before[role]) / requests * 1e6 for role in names if role in after}
 
 
 def _judge(record: Record, ways: list[Way]) -> None:
-    for connections in CONNECTIONS:
-        nothing = record.median(NOOP, f"us_{connections}")
+    loads = {str(connections): f"{connections} connections" for connections in CONNECTIONS} | {STEADY: STEADY}
+    for load, words in loads.items():
+        nothing = record.median(NOOP, f"us_{load}")
         for way in ways:
-            ratio = record.median(way.name, f"us_{connections}") / nothing
+            ratio = record.median(way.name, f"us_{load}") / nothing
             if way.name in (FULL, SHADOWED):
-                record.ratio(f"CPU of {way.name} / no-op, {connections} connections", ratio, TARGET, "lower")
+                record.ratio(f"CPU of {way.name} / no-op, {words}", ratio, TARGET, "lower")
             else:
-                record.fact(f"CPU of {way.name} / no-op, {connections} connections", round(ratio, 2))
+                record.fact(f"CPU of {way.name} / no-op, {words}", round(ratio, 2))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 
 from everloop.adapters.features.stores.judged import Stored
 from everloop.decide.policy import ServicePolicy
 from everloop.serve.block import Block
+from everloop.serve.columns.moments import Moments
 from everloop.serve.features.reader import FeatureReader
 from everloop.serve.features.store import OnlineStore
 from everloop.serve.features.vectors import Vectors
@@ -27,6 +29,12 @@ def block(*entities: tuple[str | None, str | None]) -> Block:
     carriers, origins = map(list, zip(*entities, strict=True))
     rest: dict[str, list[Any]] = {"departs": [AT] * rows, "distance": [1.0] * rows, "flight": [1] * rows}
     return Block(["k"] * rows, [AT] * rows, {"carrier": carriers, "origin": origins, **rest}, [()] * rows)
+
+
+def by_column(rows: Block) -> Block:
+    """The same as a table's rows come."""
+    keys = {name: pa.array(rows.request[name], pa.string()) for name in ("carrier", "origin")}
+    return replace(rows, as_of=Moments.of(rows.as_of), request={**rows.request, **keys})
 
 
 class Counting(OnlineStore):
@@ -100,6 +108,53 @@ def test_a_write_through_this_process_is_seen_at_once(world: World) -> None:
         assert (await reader.read(block(("AA", "JFK")))).flags == [("early:weather",)]
 
     reading(world, use)
+
+
+def test_what_is_asked_for_in_the_last_part_of_its_time_is_read_again_for_those_to_come(world: World) -> None:
+    async def use(reader: FeatureReader, store: Counting) -> None:
+        asked = block(("AA", "JFK"), ("UA", "JFK"))
+        await reader.read(asked)
+        await asyncio.sleep(0.6)
+        with psycopg.connect(world.database) as connection:
+            connection.execute("UPDATE online.trips_delays SET rate = 0.9")
+        before = reader.cached(asked)
+        assert before is not None
+        assert before.columns["delays__rate"] == [0.3, None]
+        await asyncio.sleep(0.3)
+        after = reader.cached(asked)
+        assert after is not None
+        assert after.columns["delays__rate"] == [0.9, None]
+        assert store.trips == [2, 2]
+
+    reading(world, use, seconds=1.0)
+
+
+def test_rows_by_column_are_read_and_judged_as_those_by_row(world: World) -> None:
+    async def use(reader: FeatureReader, store: Counting) -> None:
+        entities = [("AA", "JFK"), ("UA", "JFK"), ("AA", None), (None, None)] * 20
+        by_row = block(*entities)
+        found, expected = await reader.read(by_column(by_row)), await reader.read(by_row)
+        assert {name: column.to_pylist() for name, column in found.columns.items()} == expected.columns
+        assert found.flags == expected.flags
+        assert store.trips == [3]
+
+    reading(world, use)
+
+
+def test_with_the_store_away_rows_by_column_have_what_those_by_row_have(world: World) -> None:
+    async def use(reader: FeatureReader, store: Counting) -> None:
+        await reader.read(block(("AA", "JFK")))
+        with psycopg.connect(world.database) as connection:
+            connection.execute("ALTER TABLE online.trips_delays RENAME TO gone")
+        await asyncio.sleep(0.01)
+        by_row = block(*[("AA", "JFK"), ("UA", "JFK"), ("AA", "LGA"), ("AA", None)] * 20)
+        found, expected = await reader.read(by_column(by_row)), await reader.read(by_row)
+        assert {name: column.to_pylist() for name, column in found.columns.items()} == expected.columns
+        assert found.flags == expected.flags
+        assert found.columns["delays__rate"].to_pylist()[:4] == [0.3, None, None, 0.3]
+        assert store.problem is not None
+
+    reading(world, use, seconds=0.005)
 
 
 def test_with_the_store_away_known_rows_keep_what_was_last_good_and_others_have_nothing(world: World) -> None:

@@ -12,7 +12,8 @@ class ServicePolicy:
     `on_missing_features`: "default" answers with the model's own missing-value path and flags it; "refuse" answers 422.
     `maximum_*`: beyond these a request is refused, or answered 429 while so many are in flight (ours: measure your own scorer).
     `feature_cache_seconds`: how long a feature row that was read is used again before the online store is asked anew; 0 asks
-    every time (ours: far below the interval at which features change). A push through the same process counts at once.
+    every time (ours: far below the interval at which features change). A push through the same process counts at once. A row in
+    demand is asked for anew after half of it, beside requests.
     `durable_log`: an answer waits until its record is on the disk itself (some milliseconds, shared by all that wait); otherwise
     it waits for the kernel, which a killed process does not lose but a power failure may, for 10 ms.
     `latency_ms`: the p99 that the monitor wants (100 ms feels instant: Nielsen 1993, Usability Engineering, ch. 5); `error_rate`:

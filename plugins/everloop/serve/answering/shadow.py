@@ -17,7 +17,10 @@ ROWS = 10_000
 """Rows that may wait (ours: a second or so of work); what comes beyond them is not scored, and counted."""
 
 _AT_ONCE = 64
-"""Rows that are scored together when they came one by one: handing them to the thread costs as much as scoring a few."""
+"""Rows that are scored together when they came one by one."""
+
+_GATHER_SECONDS = 0.02
+"""How long the first that comes waits for others: to hand rows to the thread wakes it, which costs as much as scoring many."""
 
 _LOG = logging.getLogger("everloop.serve.answering.shadow")
 
@@ -53,6 +56,7 @@ class Shadows:
 
     async def _work(self) -> None:
         try:
+            await asyncio.sleep(_GATHER_SECONDS)
             while self._waiting:
                 await asyncio.sleep(0)  # answers first
                 await self._score(self._next())

@@ -13,9 +13,8 @@ import pyarrow as pa
 from everloop.adapters.features.stores.judged import ABSENT, EARLY, STALE, Stored
 from everloop.kinds import ARROW_TYPES
 from everloop.release import ViewPlan
+from everloop.serve.columns.entities import Places
 from everloop.serve.columns.moments import Moments, microseconds
-
-_Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,38 +33,35 @@ class ColumnJudge:
         ttl = view.ttl_seconds
         self._ttl = None if ttl is None else timedelta(seconds=ttl) // timedelta(microseconds=1)
 
-    def of(self, stored: Sequence[Stored | None], as_of: Sequence[datetime]) -> Judged:
-        """What is stored for each row, at its moment."""
-        distinct = list({id(one): one for one in stored}.values())
-        place = {id(one): n for n, one in enumerate(distinct)}
-        places = np.fromiter((place[id(one)] for one in stored), np.int64, len(stored))
+    def of(self, stored: Sequence[Stored | None], places: Places, as_of: Sequence[datetime]) -> Judged:
+        """What is `stored` for each row's entity, which stands at its place, counts for at the row's moment."""
         asked = Moments.of(as_of).microseconds
-        if self._all_fresh(distinct, int(asked.min()), int(asked.max())):
-            return Judged(self._values(distinct, places), {})
-        wrong = self._wrong(distinct, places, asked)
-        places[np.logical_or.reduce(list(wrong.values()))] = len(distinct)
-        return Judged(self._values(distinct, places), {status: np.flatnonzero(rows).tolist() for status, rows in wrong.items()})
+        if self._all_fresh(stored, int(asked.min()), int(asked.max())):
+            return Judged(self._values(stored, places), {})
+        wrong = self._wrong(stored, places, asked)
+        found = np.where(np.logical_or.reduce(list(wrong.values())), len(stored), places)
+        return Judged(self._values(stored, found), {status: np.flatnonzero(rows).tolist() for status, rows in wrong.items()})
 
-    def _all_fresh(self, distinct: Sequence[Stored | None], first: int, last: int) -> bool:
+    def _all_fresh(self, stored: Sequence[Stored | None], first: int, last: int) -> bool:
         """Whether every stored row is fresh at all moments from `first` to `last`: nearly always, and seen by its ends."""
-        known = [one for one in distinct if one is not None]
-        if len(known) < len(distinct):
+        known = [one for one in stored if one is not None]
+        if len(known) < len(stored):
             return False
         events = [one[0] for one in known]
         newest = max(max(events), max(one[1] for one in known))
         return microseconds(newest) <= first and (self._ttl is None or microseconds(min(events)) >= last - self._ttl)
 
-    def _wrong(self, distinct: Sequence[Stored | None], places: _Rows, as_of: _Rows) -> dict[str, npt.NDArray[np.bool_]]:
-        absent = np.array([one is None for one in distinct])[places]
-        events = [(0, 0) if one is None else (microseconds(one[0]), microseconds(one[1])) for one in distinct]
+    def _wrong(self, stored: Sequence[Stored | None], places: Places, as_of: Places) -> dict[str, npt.NDArray[np.bool_]]:
+        absent = np.array([one is None for one in stored])[places]
+        events = [(0, 0) if one is None else (microseconds(one[0]), microseconds(one[1])) for one in stored]
         event, created = np.array(events, dtype=np.int64)[places].T
         early = ~absent & ((event > as_of) | (created > as_of))
         stale = ~absent & ~early & (event < as_of - self._ttl) if self._ttl is not None else np.zeros_like(absent)
         return {ABSENT: absent, EARLY: early, STALE: stale}
 
-    def _values(self, distinct: Sequence[Stored | None], places: _Rows) -> dict[str, pa.Array]:
+    def _values(self, stored: Sequence[Stored | None], places: Places) -> dict[str, pa.Array]:
         nothing = (None,) * len(self._kinds)
-        rows = [nothing if one is None else one[2] for one in distinct]
+        rows = [nothing if one is None else one[2] for one in stored]
         taken = pa.array(places)
         columns = zip(self._kinds.items(), zip(*rows, nothing, strict=True), strict=True)
         return {name: pa.array(values, kind).take(taken) for (name, kind), values in columns}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -13,23 +12,14 @@ from everloop.adapters.features.stores.judged import ABSENT, EARLY, STALE, Judge
 from everloop.flags import FRESH, flag_of
 from everloop.release import ViewPlan
 from everloop.serve.block import FEW, plain
+from everloop.serve.features.look import Key, Look
 
 if TYPE_CHECKING:
+    from everloop.serve.columns.entities import Places
     from everloop.serve.columns.judging import ColumnJudge
 
 MAXIMUM = 100_000
 """Entities of a view that are kept (ours: about 30 MB a view of ten numbers); beyond it the ones read longest ago go first."""
-
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is known of some rows' entities: a stored row each, the rows to read anew, those of them never read before."""
-
-    stored: list[Stored | None]
-    lacking: list[int]
-    unknown: list[int]
 
 
 class ViewCache:
@@ -47,34 +37,60 @@ class ViewCache:
         self._keys = tuple(view.join_keys)
         self._flags = {status: (flag_of(status, view.name),) for status in (ABSENT, STALE, EARLY)}
         self._maximum = maximum
+        self.epoch = 0
+        """Counts `forget`: what was asked of the store before one must not be kept after it."""
         self._rows: dict[Key, tuple[float, Stored | None]] = {}
 
-    def keys(self, request: Mapping[str, Any]) -> list[Key]:
-        """Each row's entity."""
-        return list(zip(*(plain(request[name]) for name in self._keys), strict=True))
+    def look_of(self, request: Mapping[str, Any], now: float, soon: float) -> Look:
+        """What is known of the entities of a request's rows: see `look`. Of rows by column, once an entity."""
+        columns = [request[name] for name in self._keys]
+        if any(type(column) is list for column in columns):
+            return self.look(list(zip(*map(plain, columns), strict=True)), now, soon)
+        from everloop.serve.columns.entities import distinct
 
-    def look(self, keys: Sequence[Key], now: float) -> Look:
-        """What is known of these entities. One without a join key has no row anywhere, which nobody need be asked."""
-        if len(keys) > FEW and (known := self._known(keys, now)) is not None:
-            return Look(known, [], [])
-        look = Look([], [], [])
-        for i, key in enumerate(keys):
-            kept = self._rows.get(key)
-            look.stored.append(kept and kept[1])
-            if kept is None and None not in key:
-                look.unknown.append(i)
-            if kept is None or kept[0] < now:
-                look.lacking.extend(() if None in key else (i,))
+        entities, places = distinct(columns)
+        look = self.look(entities, now, soon)
+        look.places = places
         return look
 
-    def _known(self, keys: Iterable[Key], now: float) -> list[Stored | None] | None:
-        """The stored rows when none has to be read."""
+    def look(self, keys: Sequence[Key], now: float, soon: float) -> Look:
+        """What is known of these entities, and which are due before `soon`.
+
+        One without a join key has no row anywhere, which nobody need be asked.
+        """
+        if len(keys) > FEW and (known := self._known(keys, now, soon)) is not None:
+            return known
+        look = Look([], [], [], [])
+        for i, key in enumerate(keys):
+            kept = self._rows.get(key)
+            if kept is not None and kept[0] >= now:
+                look.stored.append(kept[1])
+                if kept[0] < soon:
+                    look.due.append(i)
+                continue
+            look.stored.append(kept and kept[1])
+            if None not in key:
+                look.lacking.append(i)
+                if kept is None:
+                    look.unknown.append(i)
+        return look
+
+    def _known(self, keys: Iterable[Key], now: float, soon: float) -> Look | None:
+        """What is known when none has to be read."""
         kept = [self._rows.get(key) for key in keys]
         known = [one for one in kept if one is not None and one[0] >= now]
-        return [one[1] for one in known] if len(known) == len(kept) else None
+        if len(known) < len(kept):
+            return None
+        return Look([one[1] for one in known], [], [], [i for i, one in enumerate(known) if one[0] < soon])
 
-    def keep(self, keys: Iterable[Key], stored: Iterable[Stored | None], until: float) -> None:
-        """Remember what was read."""
+    def keep_of(self, rows: Iterable[Mapping[str, Any]], stored: Iterable[Stored | None], until: float, epoch: int) -> None:
+        """See `keep`; `rows` hold the join keys by name."""
+        self.keep([tuple(row[name] for name in self._keys) for row in rows], stored, until, epoch)
+
+    def keep(self, keys: Iterable[Key], stored: Iterable[Stored | None], until: float, epoch: int) -> None:
+        """Remember what was asked of the store in an `epoch`, if that is still this one."""
+        if epoch != self.epoch:
+            return
         for key, row in zip(keys, stored, strict=True):
             # Out and in again, so that the dictionary's order is that of reading.
             self._rows.pop(key, None)
@@ -85,24 +101,21 @@ class ViewCache:
 
     def forget(self) -> None:
         """Read everything again."""
+        self.epoch += 1
         self._rows.clear()
 
     def judge(
-        self,
-        stored: Sequence[Stored | None],
-        as_of: Sequence[datetime],
-        columns: dict[str, Any],
-        flags: list[tuple[str, ...]],
+        self, look: Look, as_of: Sequence[datetime], columns: dict[str, Any], flags: list[tuple[str, ...]]
     ) -> dict[str, int]:
         """Add the view's columns to `columns` and its flags to `flags`, row by row; how often each status was found.
 
-        Where `as_of` is no list the rows came by column, and Arrow is there: the columns are its arrays then.
+        Where the rows came by column, so do the view's: Arrow's arrays.
         """
-        if type(as_of) is not list:
-            return self._judge_columns(stored, as_of, columns, flags)
+        if look.places is not None:
+            return self._judge_columns(look.stored, look.places, as_of, columns, flags)
         values: list[Sequence[Any]] = []
         counts: dict[str, int] = {}
-        for i, (row, moment) in enumerate(zip(stored, as_of, strict=True)):
+        for i, (row, moment) in enumerate(zip(look.stored, as_of, strict=True)):
             status = self._judge.status(row, moment)
             counts[status] = counts.get(status, 0) + 1
             if row is not None and status == FRESH:
@@ -114,11 +127,16 @@ class ViewCache:
         return counts
 
     def _judge_columns(
-        self, stored: Sequence[Stored | None], as_of: Sequence[datetime], columns: dict[str, Any], flags: list[tuple[str, ...]]
+        self,
+        stored: Sequence[Stored | None],
+        places: Places,
+        as_of: Sequence[datetime],
+        columns: dict[str, Any],
+        flags: list[tuple[str, ...]],
     ) -> dict[str, int]:
-        judged = self._by_column.of(stored, as_of)
+        judged = self._by_column.of(stored, places, as_of)
         columns.update(judged.columns)
-        counts = {FRESH: len(stored)}
+        counts = {FRESH: len(places)}
         for status, rows in judged.rows.items():
             counts[status] = len(rows)
             counts[FRESH] -= len(rows)

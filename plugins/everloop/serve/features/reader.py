@@ -7,16 +7,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from everloop.adapters.features.stores.contract import PlannedRead
+from everloop.adapters.features.stores.judged import Stored
 from everloop.flags import LAST_GOOD, UNAVAILABLE
 from everloop.release import Manifest
 from everloop.serve.block import Block, plain
-from everloop.serve.features.cache import Look
+from everloop.serve.features.look import Key, Look
+from everloop.serve.features.renewal import AHEAD, Renewal, Row
 from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.features.vectors import Vectors
 
 
 class FeatureReader:
-    """Reads the views of one release's plan. `cached` answers at once if it can, `read` asks the store for the rest."""
+    """Reads the views of one release's plan. `cached` answers at once if it can, `read` asks the store for the rest.
+
+    What is asked for in the last part of its time is read again beside requests, so that those to come find it.
+    """
 
     def __init__(self, manifest: Manifest, store: OnlineStore) -> None:
         self._use_case, self._kept = manifest.use_case, manifest.service.feature_cache_seconds
@@ -24,6 +29,7 @@ class FeatureReader:
         self._store, self._planned = store, PlannedRead(manifest.plan)
         self._caches = [store.cache(view) for view in self.views]
         self._keys = tuple({key: None for view in self.views for key in view.join_keys})
+        self._renewal = Renewal(self._fetch, store.spawn, self._kept)
 
     def cached(self, block: Block) -> Vectors | None:
         """The vectors of rows whose every entity was read lately; `None` when one has to be read."""
@@ -33,44 +39,60 @@ class FeatureReader:
     async def read(self, block: Block) -> Vectors:
         """The vectors of rows. Without the store: what was read of it before, or none at all, flagged as such."""
         looks = self._look(block)
-        lacking = sorted({row for look in looks for row in look.lacking})
+        lacking = sorted({row for look in looks for row in look.rows(look.lacking)})
         if not lacking:
             return self._vectors(block, looks)
+        entities = self._entities(block, lacking)
+        asked = self._asked(entities)
         try:
-            await self._fetch(block, looks, lacking)
+            found = dict(zip(asked, await self._fetch(list(asked.values())), strict=True))
         except StoreAway:
             return self._without_store(block, looks, lacking)
+        for view, look in enumerate(looks):
+            for row, entity in zip(lacking, entities, strict=True):
+                look.put(row, found[entity][view])
         return self._vectors(block, looks)
 
     def _look(self, block: Block) -> list[Look]:
         now = time.monotonic()
-        return [cache.look(cache.keys(block.request), now) for cache in self._caches]
+        soon = now + self._kept * AHEAD
+        looks = [cache.look_of(block.request, now, soon) for cache in self._caches]
+        if due := {row for look in looks for row in look.rows(look.due)}:
+            due.difference_update(*(look.rows(look.lacking) for look in looks))
+            self._renewal.want(self._asked(self._entities(block, due)))
+        return looks
 
-    async def _fetch(self, block: Block, looks: Sequence[Look], lacking: Sequence[int]) -> None:
-        """Read every view of the rows `lacking` in one round trip, into their looks and the caches."""
-        columns = {name: plain(block.request[name]) for name in self._keys}
-        asked = [{name: column[i] for name, column in columns.items()} for i in lacking]
+    def _entities(self, block: Block, rows: Iterable[int]) -> list[Key]:
+        """Of each of some rows the values of all join keys."""
+        columns = [plain(block.request[name]) for name in self._keys]
+        return [tuple(column[row] for column in columns) for row in rows]
+
+    def _asked(self, entities: Iterable[Key]) -> dict[Key, Row]:
+        """What the store is asked, each once."""
+        return {entity: dict(zip(self._keys, entity, strict=True)) for entity in entities}
+
+    async def _fetch(self, asked: Sequence[Row]) -> list[list[Stored | None]]:
+        """For each row what is stored for each view, in one round trip; the caches have it then."""
+        epochs = [cache.epoch for cache in self._caches]
         found = await self._store.stored(self._planned, asked)
         until = time.monotonic() + self._kept
-        for view, (cache, look) in enumerate(zip(self._caches, looks, strict=True)):
-            stored = [row[view] for row in found]
-            cache.keep(cache.keys({name: [row[name] for row in asked] for name in self._keys}), stored, until)
-            for i, row in zip(lacking, stored, strict=True):
-                look.stored[i] = row
+        for view, (cache, epoch) in enumerate(zip(self._caches, epochs, strict=True)):
+            cache.keep_of(asked, [row[view] for row in found], until, epoch)
+        return found
 
     def _vectors(self, block: Block, looks: Iterable[Look]) -> Vectors:
         columns: dict[str, Any] = {}
         flags: list[tuple[str, ...]] = [()] * len(block)
         for cache, look in zip(self._caches, looks, strict=True):
-            for status, times in cache.judge(look.stored, block.as_of, columns, flags).items():
+            for status, times in cache.judge(look, block.as_of, columns, flags).items():
                 self._store.seen(self._use_case, cache.name, status, times)
         return Vectors(columns, flags)
 
     def _without_store(self, block: Block, looks: Sequence[Look], lacking: Sequence[int]) -> Vectors:
         """Rows of which every view was read some time keep those values; the others have none, not some."""
-        unknown = {row for look in looks for row in look.unknown}
+        unknown = {row for look in looks for row in look.rows(look.unknown)}
         for look in looks:
-            look.stored[:] = [None if i in unknown else row for i, row in enumerate(look.stored)]
+            look.forget(unknown, len(block))
         vectors = self._vectors(block, looks)
         for i in lacking:
             vectors.flags[i] = (UNAVAILABLE,) if i in unknown else (*vectors.flags[i], LAST_GOOD)

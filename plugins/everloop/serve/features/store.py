@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
 from datetime import datetime
 from typing import Any
 
@@ -32,14 +34,24 @@ class OnlineStore:
         self._store = open_online_async(uri, _READ_SECONDS)
         self._caches: dict[tuple[Any, ...], ViewCache] = {}
         self._retry_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Get ready; works while the store is down."""
         await self._store.open()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End what was spawned; close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._store.close()
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` beside all requests, in the name of none, until the store closes."""
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def cache(self, view: ViewPlan) -> ViewCache:
         """The cache of a view, shared by all releases that read the same of it."""
