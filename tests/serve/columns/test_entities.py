@@ -48,7 +48,7 @@ def test_many_columns_of_many_values_do_not_overflow() -> None:
 
 
 def test_what_is_known_of_an_entity_is_known_of_all_its_rows() -> None:
-    look = Look([None, None], [1], [1], [0], np.array([0, 1, 1, 0]))
+    look = Look([("a",), ("b",)], [None, None], [1], [1], [0], np.array([0, 1, 1, 0]))
     assert (look.rows(look.lacking), look.rows(look.due), look.rows([])) == ([1, 2], [0, 3], [])
     look.put(3, (AT, AT, (1.0,)))
     assert look.stored == [(AT, AT, (1.0,)), None]
@@ -56,7 +56,7 @@ def test_what_is_known_of_an_entity_is_known_of_all_its_rows() -> None:
 
 def test_rows_that_forget_leave_others_of_their_entity_what_they_have() -> None:
     known = AT, AT, (1.0,)
-    look = Look([known], [], [], [], np.array([0, 0, 0]))
+    look = Look([("a",)], [known], [], [], [], np.array([0, 0, 0]))
     look.forget({1}, 3)
     assert look.places is not None
     assert [look.stored[place] for place in look.places] == [known, None, known]

@@ -56,8 +56,8 @@ def test_both_forms_judge_alike(ttl: timedelta | None, known: list[Stored | None
     rows = data.draw(st.lists(st.tuples(st.integers(0, len(known) - 1), MOMENTS), min_size=1, max_size=12))
     places, as_of = [place for place, _ in rows], [moment for _, moment in rows]
     cache = ViewCache(view(ttl))
-    by_row = judged(cache, Look([known[place] for place in places], [], [], []), as_of)
-    assert judged(cache, Look(known, [], [], [], np.array(places)), Moments.of(as_of)) == by_row
+    by_row = judged(cache, Look([], [known[place] for place in places], [], [], []), as_of)
+    assert judged(cache, Look([], known, [], [], [], np.array(places)), Moments.of(as_of)) == by_row
 
 
 def test_many_rows_that_are_known_are_found_at_once_and_else_one_by_one() -> None:

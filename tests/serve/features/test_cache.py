@@ -45,7 +45,7 @@ def test_an_entity_without_its_key_is_never_asked_for(cache: ViewCache) -> None:
 def test_an_entity_whose_time_is_over_soon_is_due_until_then(cache: ViewCache) -> None:
     cache.keep([("JFK",)], [None], until=10.0, epoch=0)
     looks = [cache.look([("JFK",)], now, now + 4.0) for now in (6.0, 6.1, 10.0, 10.1)]
-    assert [look.due for look in looks] == [[], [0], [0], []]
+    assert [[look.entities[one] for one in look.due] for look in looks] == [[], [("JFK",)], [("JFK",)], []]
 
 
 def test_what_was_asked_for_before_all_was_forgotten_is_not_kept_after_it(cache: ViewCache) -> None:
@@ -68,7 +68,7 @@ def test_rows_count_as_history_counts_them(cache: ViewCache) -> None:
     as_of = [AT, AT + ttl, AT + ttl + timedelta(microseconds=1), AT - timedelta(microseconds=1), AT]
     columns: dict[str, list[float]] = {}
     flags: list[tuple[str, ...]] = [("kept",)] * 5
-    counts = cache.judge(Look(given, [], [], []), as_of, columns, flags)
+    counts = cache.judge(Look([], given, [], [], []), as_of, columns, flags)
     assert columns == {"weather__temp": [1.0, 1.0, None, None, None], "weather__wind": [2.0, 2.0, None, None, None]}
     assert flags == [("kept",), ("kept",), ("kept", "stale:weather"), ("kept", "early:weather"), ("kept", "missing:weather")]
     assert counts == {"fresh": 2, "stale": 1, "early": 1, "absent": 1}
@@ -77,5 +77,5 @@ def test_rows_count_as_history_counts_them(cache: ViewCache) -> None:
 def test_a_row_whose_correction_was_not_known_yet_is_early() -> None:
     columns: dict[str, list[float]] = {}
     flags: list[tuple[str, ...]] = [()]
-    ViewCache(DELAYS).judge(Look([(AT - HOUR, AT + HOUR, (0.5,))], [], [], []), [AT], columns, flags)
+    ViewCache(DELAYS).judge(Look([], [(AT - HOUR, AT + HOUR, (0.5,))], [], [], []), [AT], columns, flags)
     assert (columns, flags) == ({"delays__rate": [None]}, [("early:delays",)])

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from everloop.serve.features import renewal
-from everloop.serve.features.renewal import Renewal, Row
+from everloop.serve.features.renewal import Entity, Renewal
 from everloop.serve.features.store import StoreAway
 
 
@@ -16,22 +16,22 @@ class Reading:
     """A renewal, and what it read. `away`: reads fail."""
 
     def __init__(self) -> None:
-        self.reads: list[list[Row]] = []
+        self.reads: list[list[Entity]] = []
         self.away = False
         self.tasks: list[asyncio.Task[None]] = []
         self.renewal = Renewal(self._read, lambda work: self.tasks.append(asyncio.create_task(work)), 0.01)
 
-    async def _read(self, rows: Sequence[Row]) -> None:
+    async def _read(self, entities: Sequence[Entity]) -> None:
         if self.away:
             raise StoreAway
-        self.reads.append(list(rows))
+        self.reads.append(list(entities))
         await asyncio.sleep(0)
 
     def want(self, *numbers: int) -> None:
-        self.renewal.want({(number,): {"number": number} for number in numbers})
+        self.renewal.want([(("number",), (number,)) for number in numbers])
 
     def read(self) -> list[list[object]]:
-        return [[row["number"] for row in rows] for rows in self.reads]
+        return [[keys[0] for _, keys in entities] for entities in self.reads]
 
 
 def run(use: Callable[[Reading], Awaitable[None]]) -> None:
@@ -56,7 +56,7 @@ def test_what_is_wanted_in_a_short_time_is_read_together_and_once() -> None:
 
 
 def test_many_are_read_in_pieces_and_what_is_under_way_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "ROWS", 2)
+    monkeypatch.setattr(renewal, "ENTITIES", 2)
 
     async def use(reading: Reading) -> None:
         reading.want(1, 2, 3, 4, 5)

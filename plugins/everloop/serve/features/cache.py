@@ -34,7 +34,7 @@ class ViewCache:
         self._view = view
         self._judge = Judge(view)
         self.columns = self._judge.columns
-        self._keys = tuple(view.join_keys)
+        self.keys = tuple(view.join_keys)
         self._flags = {status: (flag_of(status, view.name),) for status in (ABSENT, STALE, EARLY)}
         self._maximum = maximum
         self.epoch = 0
@@ -43,7 +43,7 @@ class ViewCache:
 
     def look_of(self, request: Mapping[str, Any], now: float, soon: float) -> Look:
         """What is known of the entities of a request's rows: see `look`. Of rows by column, once an entity."""
-        columns = [request[name] for name in self._keys]
+        columns = [request[name] for name in self.keys]
         if any(type(column) is list for column in columns):
             return self.look(list(zip(*map(plain, columns), strict=True)), now, soon)
         from everloop.serve.columns.entities import distinct
@@ -60,7 +60,7 @@ class ViewCache:
         """
         if len(keys) > FEW and (known := self._known(keys, now, soon)) is not None:
             return known
-        look = Look([], [], [], [])
+        look = Look(keys, [], [], [], [])
         for i, key in enumerate(keys):
             kept = self._rows.get(key)
             if kept is not None and kept[0] >= now:
@@ -75,17 +75,13 @@ class ViewCache:
                     look.unknown.append(i)
         return look
 
-    def _known(self, keys: Iterable[Key], now: float, soon: float) -> Look | None:
+    def _known(self, keys: Sequence[Key], now: float, soon: float) -> Look | None:
         """What is known when none has to be read."""
         kept = [self._rows.get(key) for key in keys]
         known = [one for one in kept if one is not None and one[0] >= now]
         if len(known) < len(kept):
             return None
-        return Look([one[1] for one in known], [], [], [i for i, one in enumerate(known) if one[0] < soon])
-
-    def keep_of(self, rows: Iterable[Mapping[str, Any]], stored: Iterable[Stored | None], until: float, epoch: int) -> None:
-        """See `keep`; `rows` hold the join keys by name."""
-        self.keep([tuple(row[name] for name in self._keys) for row in rows], stored, until, epoch)
+        return Look(keys, [one[1] for one in known], [], [], [i for i, one in enumerate(known) if one[0] < soon])
 
     def keep(self, keys: Iterable[Key], stored: Iterable[Stored | None], until: float, epoch: int) -> None:
         """Remember what was asked of the store in an `epoch`, if that is still this one."""

@@ -19,12 +19,13 @@ Key = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Look:
-    """What is known of some entities: a stored row each.
+    """What is known of some `entities` by their keys: a stored row each.
 
     `lacking`: the entities to read anew; `unknown`: those of them never read before; `due`: those whose time is over soon.
     `places`: which entity each row is of, where they came by column; `None` where it is one for each row.
     """
 
+    entities: Sequence[Key]
     stored: list[Stored | None]
     lacking: list[int]
     unknown: list[int]

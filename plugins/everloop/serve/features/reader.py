@@ -12,7 +12,7 @@ from everloop.flags import LAST_GOOD, UNAVAILABLE
 from everloop.release import Manifest
 from everloop.serve.block import Block, plain
 from everloop.serve.features.look import Key, Look
-from everloop.serve.features.renewal import AHEAD, Renewal, Row
+from everloop.serve.features.renewal import AHEAD, Entity, Renewal
 from everloop.serve.features.store import OnlineStore, StoreAway
 from everloop.serve.features.vectors import Vectors
 
@@ -29,7 +29,7 @@ class FeatureReader:
         self._store, self._planned = store, PlannedRead(manifest.plan)
         self._caches = [store.cache(view) for view in self.views]
         self._keys = tuple({key: None for view in self.views for key in view.join_keys})
-        self._renewal = Renewal(self._fetch, store.spawn, self._kept)
+        self._renewal = Renewal(self._renew, store.spawn, self._kept)
 
     def cached(self, block: Block) -> Vectors | None:
         """The vectors of rows whose every entity was read lately; `None` when one has to be read."""
@@ -42,43 +42,50 @@ class FeatureReader:
         lacking = sorted({row for look in looks for row in look.rows(look.lacking)})
         if not lacking:
             return self._vectors(block, looks)
-        entities = self._entities(block, lacking)
-        asked = self._asked(entities)
+        asked = self._asked(block, lacking)
         try:
-            found = dict(zip(asked, await self._fetch(list(asked.values())), strict=True))
+            found = await self._fetch(asked)
         except StoreAway:
             return self._without_store(block, looks, lacking)
         for view, look in enumerate(looks):
-            for row, entity in zip(lacking, entities, strict=True):
-                look.put(row, found[entity][view])
+            for row, keys in zip(lacking, asked, strict=True):
+                look.put(row, found[keys][view])
         return self._vectors(block, looks)
 
     def _look(self, block: Block) -> list[Look]:
         now = time.monotonic()
         soon = now + self._kept * AHEAD
         looks = [cache.look_of(block.request, now, soon) for cache in self._caches]
-        if due := {row for look in looks for row in look.rows(look.due)}:
-            due.difference_update(*(look.rows(look.lacking) for look in looks))
-            self._renewal.want(self._asked(self._entities(block, due)))
+        for cache, look in zip(self._caches, looks, strict=True):
+            if look.due:
+                self._renewal.want([(cache.keys, look.entities[one]) for one in look.due])
         return looks
 
-    def _entities(self, block: Block, rows: Iterable[int]) -> list[Key]:
+    def _asked(self, block: Block, rows: Sequence[int]) -> list[Key]:
         """Of each of some rows the values of all join keys."""
         columns = [plain(block.request[name]) for name in self._keys]
         return [tuple(column[row] for column in columns) for row in rows]
 
-    def _asked(self, entities: Iterable[Key]) -> dict[Key, Row]:
-        """What the store is asked, each once."""
-        return {entity: dict(zip(self._keys, entity, strict=True)) for entity in entities}
-
-    async def _fetch(self, asked: Sequence[Row]) -> list[list[Stored | None]]:
-        """For each row what is stored for each view, in one round trip; the caches have it then."""
+    async def _fetch(self, asked: Sequence[Key]) -> dict[Key, list[Stored | None]]:
+        """By the values of all join keys what is stored for each view, in one round trip; the caches have it then."""
+        distinct = list(dict.fromkeys(asked))
+        rows = [dict(zip(self._keys, keys, strict=True)) for keys in distinct]
         epochs = [cache.epoch for cache in self._caches]
-        found = await self._store.stored(self._planned, asked)
+        found = await self._store.stored(self._planned, rows)
         until = time.monotonic() + self._kept
         for view, (cache, epoch) in enumerate(zip(self._caches, epochs, strict=True)):
-            cache.keep_of(asked, [row[view] for row in found], until, epoch)
-        return found
+            keys = [tuple(row[name] for name in cache.keys) for row in rows]
+            cache.keep(keys, [row[view] for row in found], until, epoch)
+        return dict(zip(distinct, found, strict=True))
+
+    async def _renew(self, entities: Sequence[Entity]) -> None:
+        """Read them into the caches of their views, in one round trip; of other views a row has no keys."""
+        epochs = [cache.epoch for cache in self._caches]
+        found = await self._store.stored(self._planned, [dict(zip(*entity, strict=True)) for entity in entities])
+        until = time.monotonic() + self._kept
+        for view, (cache, epoch) in enumerate(zip(self._caches, epochs, strict=True)):
+            own = [(keys, row[view]) for (names, keys), row in zip(entities, found, strict=True) if names == cache.keys]
+            cache.keep([keys for keys, _ in own], [stored for _, stored in own], until, epoch)
 
     def _vectors(self, block: Block, looks: Iterable[Look]) -> Vectors:
         columns: dict[str, Any] = {}
