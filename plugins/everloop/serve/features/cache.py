@@ -44,7 +44,7 @@ class ViewCache:
     def look_of(self, request: Mapping[str, Any], now: float, soon: float) -> Look:
         """What is known of the entities of a request's rows: see `look`. Of rows by column, once an entity."""
         columns = [request[name] for name in self.keys]
-        if any(type(column) is list for column in columns):
+        if type(columns[0]) is list:
             return self.look(list(zip(*map(plain, columns), strict=True)), now, soon)
         from everloop.serve.columns.entities import distinct
 
