@@ -39,10 +39,10 @@ RATE = 1_000
 STEADY = f"at {RATE} a second"
 TARGET = 4.0
 NOOP = "no-op"
+FULL, SHADOWED = "features from PostgreSQL, durable log", "features from PostgreSQL, durable log, shadow"
+
 _Cpu = Mapping[str, float]
 """CPU seconds by the role of the process."""
-
-FULL, SHADOWED = "features from PostgreSQL, durable log", "features from PostgreSQL, durable log, shadow"
 
 
 @dataclass(frozen=True)

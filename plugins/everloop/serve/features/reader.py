@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from everloop.adapters.features.stores.contract import PlannedRead
+from everloop.adapters.features.stores.contract import PlannedRead, Row
 from everloop.adapters.features.stores.judged import Stored
 from everloop.flags import LAST_GOOD, UNAVAILABLE
 from everloop.release import Manifest
@@ -43,10 +43,12 @@ class FeatureReader:
         if not lacking:
             return self._vectors(block, looks)
         asked = self._asked(block, lacking)
+        distinct = list(dict.fromkeys(asked))
         try:
-            found = await self._fetch(asked)
+            stored = await self._fetch([dict(zip(self._keys, keys, strict=True)) for keys in distinct])
         except StoreAway:
             return self._without_store(block, looks, lacking)
+        found = dict(zip(distinct, stored, strict=True))
         for view, look in enumerate(looks):
             for row, keys in zip(lacking, asked, strict=True):
                 look.put(row, found[keys][view])
@@ -66,26 +68,19 @@ class FeatureReader:
         columns = [plain(block.request[name]) for name in self._keys]
         return [tuple(column[row] for column in columns) for row in rows]
 
-    async def _fetch(self, asked: Sequence[Key]) -> dict[Key, list[Stored | None]]:
-        """By the values of all join keys what is stored for each view, in one round trip; the caches have it then."""
-        distinct = list(dict.fromkeys(asked))
-        rows = [dict(zip(self._keys, keys, strict=True)) for keys in distinct]
+    async def _fetch(self, rows: Sequence[Row]) -> list[list[Stored | None]]:
+        """For each row of join keys what is stored for each view, in one round trip; caches keep what it has the keys of."""
         epochs = [cache.epoch for cache in self._caches]
         found = await self._store.stored(self._planned, rows)
         until = time.monotonic() + self._kept
         for view, (cache, epoch) in enumerate(zip(self._caches, epochs, strict=True)):
-            keys = [tuple(row[name] for name in cache.keys) for row in rows]
-            cache.keep(keys, [row[view] for row in found], until, epoch)
-        return dict(zip(distinct, found, strict=True))
+            own = [n for n, row in enumerate(rows) if all(name in row for name in cache.keys)]
+            keys = [tuple(rows[n][name] for name in cache.keys) for n in own]
+            cache.keep(keys, [found[n][view] for n in own], until, epoch)
+        return found
 
     async def _renew(self, entities: Sequence[Entity]) -> None:
-        """Read them into the caches of their views, in one round trip; of other views a row has no keys."""
-        epochs = [cache.epoch for cache in self._caches]
-        found = await self._store.stored(self._planned, [dict(zip(*entity, strict=True)) for entity in entities])
-        until = time.monotonic() + self._kept
-        for view, (cache, epoch) in enumerate(zip(self._caches, epochs, strict=True)):
-            own = [(keys, row[view]) for (names, keys), row in zip(entities, found, strict=True) if names == cache.keys]
-            cache.keep([keys for keys, _ in own], [stored for _, stored in own], until, epoch)
+        await self._fetch([dict(zip(*entity, strict=True)) for entity in entities])
 
     def _vectors(self, block: Block, looks: Iterable[Look]) -> Vectors:
         columns: dict[str, Any] = {}
