@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -16,7 +18,7 @@ from everloop.serve.log import process
 from everloop.serve.log.frames import rows
 from everloop.serve.log.process import FOLDER, Shipping, ShippingThread
 from everloop.serve.log.segment import PredictionLog
-from everloop.serve.log.status import STATUS, Status, read_status, write_status
+from everloop.serve.log.status import Status, clear_away, read_status, status_file, write_status
 from serve.log.records import NOW, keys, record
 from serve.world import wait_until
 
@@ -60,7 +62,7 @@ def test_the_status_says_what_waits_since_when_and_why(everloop_database: str, t
     assert told is not None
     assert (told.unshipped_bytes, told.oldest_unshipped_at, told.shipped_rows, told.set_aside) == (size, NOW, 0, 0)
     assert "127.0.0.1:1/none does not answer" in (told.problem or "")
-    assert "secret" not in (tmp_path / STATUS).read_text()
+    assert "secret" not in status_file(tmp_path).read_text()
     log.append(rows([record(3, key="nul\0")]))
     Shipping(tmp_path, everloop_database).run(stopped())
     told = read_status(tmp_path)
@@ -97,7 +99,7 @@ def test_a_quiet_shipper_writes_its_status_only_as_a_sign_of_life(
 
 def test_there_is_no_status_before_a_shipper_ran_or_when_it_is_unreadable(tmp_path: Path) -> None:
     assert read_status(tmp_path) is None
-    (tmp_path / STATUS).write_text("{")
+    status_file(tmp_path).write_text("{")
     assert read_status(tmp_path) is None
 
 
@@ -119,7 +121,24 @@ def test_a_reader_never_sees_half_a_status(tmp_path: Path) -> None:
     stop.set()
     thread.join()
     assert not wrong
-    assert [path.name for path in tmp_path.iterdir()] == [STATUS]
+    assert [path.name for path in tmp_path.iterdir()] == [status_file(tmp_path).name]
+
+
+def test_shippers_of_several_machines_on_one_folder_are_told_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def say(machine: str, at: datetime, **told: object) -> None:
+        nothing = {"problem": None, "unshipped_bytes": 0, "oldest_unshipped_at": None, "shipped_rows": 0, "set_aside": 0}
+        monkeypatch.setattr(socket, "gethostname", lambda: machine)
+        write_status(tmp_path, Status(at=at, **{**nothing, **told}))  # type: ignore[arg-type]
+
+    say("gone", NOW - timedelta(seconds=21), problem="PostgreSQL does not answer", unshipped_bytes=900, set_aside=7)
+    say("one", NOW - timedelta(seconds=9), shipped_rows=2, unshipped_bytes=30, oldest_unshipped_at=NOW)
+    say("two", NOW, shipped_rows=3, set_aside=1, problem="the disk is full")
+    told = read_status(tmp_path)
+    assert told == Status(
+        at=NOW, problem="the disk is full", unshipped_bytes=30, oldest_unshipped_at=NOW, shipped_rows=5, set_aside=1
+    )
+    clear_away(tmp_path, NOW + timedelta(days=1, seconds=-20))
+    assert {path.name for path in tmp_path.iterdir()} == {"shipper.one.json", "shipper.two.json"}
 
 
 def test_shipping_goes_on_after_postgresql_was_away(

@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from everloop.serve.log.decoding import answered_at
 from everloop.serve.log.reading import read
 from everloop.serve.log.shipper import Backlog, Shipper
-from everloop.serve.log.status import Status, write_status
+from everloop.serve.log.status import HEARTBEAT, Status, clear_away, write_status
 from everloop.settings import Settings
 
 FOLDER = "prediction_log"
@@ -25,9 +25,6 @@ FOLDER = "prediction_log"
 
 ROUND_SECONDS = 0.2
 FAILED_SECONDS = 2.0
-HEARTBEAT = timedelta(seconds=10)
-"""A status older than twice this comes from a shipper that is gone."""
-
 _LOG = logging.getLogger("everloop.serve.log")
 
 
@@ -113,6 +110,7 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _setter(stop))
+    clear_away(folder, datetime.now(UTC))
     Shipping(folder, settings.database).run(stop)
 
 
