@@ -119,6 +119,7 @@ class UseCase:
     `feature_service`: the Feast feature service of the model. `categories`: request fields that the model takes as categories.
     `entity`: the request fields whose hash decides the arm. `slices`: name to SQL expression over request fields.
     `write_back`: where batch scores go: a `WriteBack`, `Files`, or a tuple of any number of them; `None` for the lake alone.
+    `retention`: how long PostgreSQL keeps predictions and outcomes; `lake_retention`: how long the lake keeps the prediction log.
     """
 
     name: str
@@ -146,6 +147,7 @@ class UseCase:
     parity: ParityPolicy = ParityPolicy()
     service: ServicePolicy = ServicePolicy()
     retention: timedelta = timedelta(days=400)
+    lake_retention: timedelta = timedelta(days=5 * 365)
 
     def __post_init__(self) -> None:
         if problems := self.problems():
@@ -193,6 +195,11 @@ class UseCase:
             found.append(f"start is {self.start}, which has no time zone: give it one, for instance UTC")
         if self.interval not in _SCHEDULES:
             found.append(f"interval is {self.interval}: it must be an hour, a day or a week")
+        if self.lake_retention < self.retention:
+            found.append(
+                f"lake_retention is {self.lake_retention}: it must be at least retention ({self.retention}), "
+                "or the lake would lose what PostgreSQL gives it again"
+            )
         for table in self.sources:
             found += _source_problems(table)
         policies = (

@@ -82,6 +82,19 @@ def test_a_changed_row_replaces_what_the_lake_had_of_it(traffic: InMemoryTraffic
     assert lake.read(prediction_log.TABLE)["shadow_score"].to_pylist() == [0.75]
 
 
+def test_days_that_the_lake_keeps_no_longer_are_emptied_and_not_written_again(
+    traffic: InMemoryTraffic, lake: Lake, toys: UseCase
+):
+    assert prediction_log.expire(lake, NOW) == 0
+    traffic.log("toys", [prediction(f"r{n}", at=TODAY - n * DAY) for n in (1, 2, 3)])
+    prediction_log.export(traffic, lake, toys, now=NOW)
+    assert prediction_log.expire(lake, TODAY - DAY - timedelta(seconds=1)) == 1
+    assert requests(lake) == ["r1", "r2"]
+    assert prediction_log.expire(lake, TODAY - DAY) == 1
+    assert prediction_log.export(traffic, lake, toys, now=NOW) == {"days": [], "rows": 0}
+    assert requests(lake) == ["r1"]
+
+
 def test_whom_an_erasure_names_is_gone_from_every_day(traffic: InMemoryTraffic, lake: Lake, toys: UseCase):
     assert prediction_log.forget(lake, ["ann"]) == 0
     named = {"a": "ann", "b": "bob", "c": "ann"}

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from everloop.decide.release.state import ReleaseState
-from everloop.errors import DataError
+from everloop.errors import ConfigurationError, DataError
 from everloop.interval import Interval
 from everloop.ports import Decision
-from everloop.steps import upkeep
+from everloop.steps import prediction_log, upkeep
 from everloop.use_case import UseCase
 from fakes.lake import MemoryLake
 from fakes.ledger import InMemoryLedger
@@ -37,15 +37,31 @@ def write(ledger: InMemoryLedger, subject: str, after: ReleaseState, at: datetim
 
 def test_what_is_older_than_the_use_case_keeps_is_deleted(traffic: InMemoryTraffic, toys: UseCase):
     traffic.log("toys", [prediction("old", as_of=NOW - 401 * DAY), prediction("new", as_of=NOW - 399 * DAY)])
-    assert upkeep.retention(traffic, toys, now=NOW)["deleted"] == 1
-    assert upkeep.retention(traffic, toys, now=NOW)["deleted"] == 0
+    assert upkeep.retention(traffic, MemoryLake(), toys, now=NOW)["deleted"] == 1
+    assert upkeep.retention(traffic, MemoryLake(), toys, now=NOW)["deleted"] == 0
     assert traffic.served("toys", EVER)["key"].to_pylist() == ["new"]
 
 
 def test_a_world_that_has_ended_grows_no_older(traffic: InMemoryTraffic, use_case_with: Callable[..., UseCase]):
     ended = use_case_with(end=datetime(2014, 1, 1, tzinfo=UTC))
     traffic.log("toys", [prediction("april", as_of=datetime(2013, 4, 1, tzinfo=UTC))])
-    assert upkeep.retention(traffic, ended, now=NOW)["deleted"] == 0
+    assert upkeep.retention(traffic, MemoryLake(), ended, now=NOW)["deleted"] == 0
+
+
+def test_the_lake_keeps_the_log_longer_than_the_database(traffic: InMemoryTraffic, use_case_with: Callable[..., UseCase]):
+    short, lake = use_case_with(retention=30 * DAY, lake_retention=60 * DAY), MemoryLake()
+    traffic.log("toys", [prediction(f"{n} days ago", at=NOW - n * DAY, as_of=NOW - n * DAY) for n in (10, 40, 61, 70)])
+    prediction_log.export(traffic, lake, short, now=NOW)
+    told = upkeep.retention(traffic, lake, short, now=NOW)
+    assert (told["deleted"], told["days_in_lake"]) == (3, 2)
+    assert traffic.served("toys", EVER)["request_id"].to_pylist() == ["10 days ago"]
+    assert lake.read(prediction_log.TABLE)["request_id"].to_pylist() == ["40 days ago", "10 days ago"]
+    assert upkeep.retention(traffic, lake, short, now=NOW)["days_in_lake"] == 0
+
+
+def test_the_lake_may_not_forget_what_the_database_would_give_it_again(use_case_with: Callable[..., UseCase]):
+    with pytest.raises(ConfigurationError, match=r"lake_retention is 399 days.*at least retention \(400 days"):
+        use_case_with(lake_retention=399 * DAY)
 
 
 def test_an_erasure_deletes_records_how_many_and_names_nobody(traffic: InMemoryTraffic, ledger: InMemoryLedger, toys: UseCase):

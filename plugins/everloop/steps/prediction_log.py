@@ -49,6 +49,18 @@ def forget(lake: Lake, entities: Sequence[str]) -> int:
     return sum(_forget_within(lake, _interval(start.date()), entities) for start in found)
 
 
+def expire(lake: Lake, before: datetime) -> int:
+    """Delete the days that were over at `before`; how many held rows. They stay known, so that no export writes them again."""
+    if lake.version(TABLE) is None:
+        return 0
+    sql = f"SELECT DISTINCT _interval AS start FROM {TABLE} WHERE _interval <= $last"
+    found = lake.query(sql, {TABLE: None}, {"last": before - _DAY})["start"].to_pylist()
+    for start in found:
+        interval = _interval(start.date())
+        lake.replace(TABLE, lake.read(TABLE, interval=interval).slice(0, 0), interval)
+    return len(found)
+
+
 def _write(answered: AnsweredDays, lake: Lake, use_case: UseCase, day: date) -> int:
     rows = answered.rows(use_case.name, day)
     if rows.num_rows:

@@ -24,10 +24,15 @@ COVERED = ("prediction log", "prediction log in the lake", "outcomes", "erasure 
 intervals."""
 
 
-def retention(traffic: TrafficLog, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
-    """Delete predictions and outcomes older than `use_case.retention`, in data time, which stops at `use_case.end`."""
+def retention(traffic: TrafficLog, lake: Lake, use_case: UseCase, *, now: datetime) -> dict[str, Any]:
+    """Delete predictions and outcomes older than `use_case.retention`, in data time, which stops at `use_case.end`; and of the
+    lake's prediction log the days older than `use_case.lake_retention`, by the wall clock, since they are days of answers.
+
+    Their files go with `vacuum`, like those of any superseded version.
+    """
     before = (min(now, use_case.end) if use_case.end else now) - use_case.retention
-    return {"before": before.isoformat(), "deleted": traffic.expire(use_case.name, before)}
+    deleted, days = traffic.expire(use_case.name, before), prediction_log.expire(lake, now - use_case.lake_retention)
+    return {"before": before.isoformat(), "deleted": deleted, "days_in_lake": days}
 
 
 def erasure(traffic: TrafficLog, lake: Lake, ledger: Ledger, use_case: UseCase, *, now: datetime) -> dict[str, Any]:

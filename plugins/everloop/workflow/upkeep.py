@@ -17,7 +17,7 @@ PAGE = """
 For every use case that a DAG file defines:
 
 - **prediction_log**: days of answers that are over go to the lake, before anything of them is deleted.
-- **retention**: predictions and outcomes older than the use case keeps are deleted.
+- **retention**: predictions and outcomes older than the use case keeps are deleted, in PostgreSQL and in the lake.
 - **erasure**: requests to be forgotten are carried out.
 - **vacuum**: files that no living release and no recent version needs are deleted.
 - **verify_ledger**: the hash chain is checked from its first row; a broken one fails this task.
@@ -42,7 +42,7 @@ def retention(name: str) -> Json:
     from everloop.steps import upkeep
 
     loop = connect(use_case(name))
-    return upkeep.retention(loop.traffic, loop.use_case, now=runs.now())
+    return upkeep.retention(loop.traffic, loop.lake, loop.use_case, now=runs.now())
 
 
 def erasure(name: str) -> Json:
