@@ -9,6 +9,7 @@ import pytest
 from everloop.errors import ReleaseError
 from everloop.learn.encode import Encoder
 from everloop.learn.scoring import Model
+from everloop.serve.block import FEW
 from everloop.serve.model import ServedModel
 from serve.world import CARRIERS, COLUMNS, bundle
 
@@ -42,6 +43,17 @@ def test_columns_are_encoded_cell_by_cell_as_the_batch_encodes_a_table(served: S
     for row in range(20):
         alone = served.encode({name: [values[row]] for name, values in columns.items()}, 1).matrix
         np.testing.assert_array_equal(alone, expected[row : row + 1])
+    few = served.encode({name: values[:40] for name, values in columns.items()}, 40).matrix
+    assert few.flags.c_contiguous
+    np.testing.assert_array_equal(few, expected[:40])
+
+
+@pytest.mark.parametrize("rows", [1, 2, FEW, FEW + 1])
+def test_whole_numbers_are_rounded_as_the_batch_rounds_them(served: ServedModel, rows: int) -> None:
+    # To a double first, and from there to a float: at once it would be the next float.
+    number = 2**60 + 2**36 + 1
+    matrix = served.encode({"distance": [number] * rows}, rows).matrix
+    assert set(matrix[:, COLUMNS.index("distance")].tolist()) == {2.0**60}
 
 
 def test_scores_are_those_of_the_batch_bit_by_bit(served: ServedModel) -> None:

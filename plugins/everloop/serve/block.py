@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,22 @@ def joined(blocks: Sequence[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     return Block(
-        [key for block in blocks for key in block.keys],
-        [moment for block in blocks for moment in block.as_of],
-        {name: [value for block in blocks for value in plain(block.request[name])] for name in blocks[0].request},
-        [flags for block in blocks for flags in block.flags],
+        list(chain.from_iterable([block.keys for block in blocks])),
+        list(chain.from_iterable([block.as_of for block in blocks])),
+        chained([block.request for block in blocks]),
+        list(chain.from_iterable([block.flags for block in blocks])),
     )
+
+
+def chained(given: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Columns of the same names, one after the other, in lists."""
+    lists = [one if _in_lists(one) else {name: plain(column) for name, column in one.items()} for one in given]
+    return {name: list(chain.from_iterable([one[name] for one in lists])) for name in lists[0]}
+
+
+def _in_lists(columns: Mapping[str, Any]) -> bool:
+    """Rows came in lists or by column, all of their columns alike."""
+    return type(next(iter(columns.values()), [])) is list
 
 
 def take(column: Any, positions: Sequence[int]) -> Any:

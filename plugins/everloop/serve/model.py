@@ -13,7 +13,7 @@ from everloop.errors import ReleaseError
 from everloop.learn.encode import Encoder
 from everloop.learn.scoring import contributions
 from everloop.release import MODEL, Bundle
-from everloop.serve.block import floats, plain
+from everloop.serve.block import FEW, floats, plain
 from everloop.serve.engine.booster import Matrix, XgboostEngine
 from everloop.serve.engine.fastest import FASTEST, choose
 
@@ -53,6 +53,11 @@ class ServedModel:
         if rows == 1:
             only = [None if column is None else plain(column)[0] for column in found]
             return Encoded(np.array([only], dtype=np.float32), unknown)
+        if rows <= FEW:
+            nothing = [None] * rows
+            lists = [nothing if column is None else plain(column) for column in found]
+            # NumPy makes NaN of None, and asks of each value once what it is: of a column apart it would ask that again.
+            return Encoded(np.ascontiguousarray(np.array(lists, dtype=np.float32).T), unknown)
         matrix = np.empty((rows, len(found)), dtype=np.float32)
         for position, column in enumerate(found):
             matrix[:, position] = _NAN if column is None else floats(column)

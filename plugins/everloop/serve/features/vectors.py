@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from everloop.serve.block import plain, take
+from everloop.serve.block import chained, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +28,4 @@ def joined(vectors: Sequence[Vectors]) -> Vectors:
     """Those of all rows, one after the other, in lists; they have the same columns."""
     if len(vectors) == 1:
         return vectors[0]
-    columns = {name: [value for one in vectors for value in plain(one.columns[name])] for name in vectors[0].columns}
-    return Vectors(columns, [flags for one in vectors for flags in one.flags])
+    return Vectors(chained([one.columns for one in vectors]), [flags for one in vectors for flags in one.flags])

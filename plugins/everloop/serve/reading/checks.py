@@ -132,7 +132,9 @@ def _between(kwargs: Mapping[str, Any], kind: str) -> tuple[str, Predicate]:
             return False
         return not (high is not None and (value >= high if strict_high else value > high))
 
-    return rule.replace("None", "any"), _unless_null(holds)
+    plain = low is not None and high is not None and not strict_low and not strict_high
+    # Nearly every rule is plain, and each is asked of each request: one call instead of two.
+    return rule.replace("None", "any"), (lambda value: value is None or low <= value <= high) if plain else _unless_null(holds)
 
 
 def _lengths(kwargs: Mapping[str, Any], _kind: str) -> tuple[str, Predicate]:
@@ -144,7 +146,7 @@ def _lengths(kwargs: Mapping[str, Any], _kind: str) -> tuple[str, Predicate]:
 
 def _in_set(kwargs: Mapping[str, Any], kind: str) -> tuple[str, Predicate]:
     allowed = {_limit(value, kind) for value in kwargs["value_set"]}
-    return f"must be one of {sorted(allowed, key=str)}", _unless_null(allowed.__contains__)
+    return f"must be one of {sorted(allowed, key=str)}", {*allowed, None}.__contains__
 
 
 def _not_in_set(kwargs: Mapping[str, Any], kind: str) -> tuple[str, Predicate]:

@@ -133,17 +133,17 @@ class _OnePass:
         try:
             *one, explain, rows = msgspec.structs.astuple(self._decode(body))
             if rows is None:
-                block = self._block([one], now)
+                block = self._block([[value] for value in one], now)
             elif not 0 < len(rows) <= maximum or any(value is not None for value in one):
                 return None
             else:
-                block = self._block(list(map(msgspec.structs.astuple, rows)), now)
+                block = self._block(list(map(list, zip(*map(msgspec.structs.astuple, rows), strict=True))), now)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
             return None
         return None if block is None else (block, explain)
 
-    def _block(self, rows: list[Any], now: datetime) -> Block | None:
-        keys, as_of, *columns = map(list, zip(*rows, strict=True))
+    def _block(self, given: list[list[Any]], now: datetime) -> Block | None:
+        keys, as_of, *columns = given
         if not all(keys):
             return None
         for position in self._times:
