@@ -24,9 +24,13 @@ from benchmarks.serving.load import write_binary
 from benchmarks.serving.processes import SHIPPER, WORKER, cpu_seconds
 from benchmarks.serving.program import first_answer, loaded, running
 from benchmarks.serving.stage import Stage
+from benchmarks.serving.stages import stages
+from everloop.decide.policy import ServicePolicy
 from everloop.serve.engine.fastest import FASTEST, XGBOOST
 from everloop.serve.engine.lignum import installed
 from everloop.serve.model import ServedModel
+from everloop.serve.shapes.arrow import ArrowStream
+from everloop.serve.shapes.rows import JsonRows
 
 ROWS = 1_000
 TABLES = 10
@@ -61,6 +65,9 @@ def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
                 record.sample(_alone(engine), rows_per_cpu_second=_scored(scored, seconds))
             for way in ways:
                 record.sample(way.name, **_served(stage, way, seconds))
+        kept = bundle(model(1), ServicePolicy(feature_cache_seconds=600))
+        for what, microseconds in stages(stage, kept, ArrowStream(JsonRows()), a_table(row), calls=200).items():
+            record.fact(f"us of a table with stored features in {what}", microseconds)
     for way in ways:
         ratio = record.median(way.name, "rows_per_cpu_second") / record.median(_alone(way.engine), "rows_per_cpu_second")
         record.ratio(f"rows a CPU second, {way.name} / {_alone(way.engine)}", ratio, TARGET, "higher")
@@ -80,6 +87,11 @@ def _ways(stage: Stage, engine: str) -> Iterator[Way]:
     keys = write_binary(map(_stream, _tables(row)), stage.folder / "stored")
     yield Way(f"{engine}, everything in the table", engine, stage.publish(whole(model(1))), everything)
     yield Way(f"{engine}, features from PostgreSQL", engine, stage.publish(bundle(model(1))), keys)
+
+
+def a_table(made: Callable[[int], dict[str, Any]]) -> bytes:
+    """A request of `ROWS` rows."""
+    return _stream(next(_tables(made)))
 
 
 def _tables(made: Callable[[int], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -29,6 +29,7 @@ from everloop.decide.policy import ServicePolicy
 from everloop.decide.release.state import Stage as Of
 from everloop.serve.engine.fastest import FASTEST, XGBOOST
 from everloop.serve.engine.lignum import installed
+from everloop.serve.shapes.rows import JsonRows
 from everloop.stack.ports import free_port
 
 ROUNDS = 5
@@ -69,7 +70,8 @@ def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
             _noop(record, asked["stored"], tool, seconds)
             for way in ways:
                 _served(record, stage, way, asked, tool, seconds)
-        for what, microseconds in stages(stage, bundle(model(1), ServicePolicy(feature_cache_seconds=600))).items():
+        kept = bundle(model(1), ServicePolicy(feature_cache_seconds=600))
+        for what, microseconds in stages(stage, kept, JsonRows(), body(row(1))).items():
             record.fact(f"us in {what}", microseconds)
     _judge(record, ways)
     record.finish()
