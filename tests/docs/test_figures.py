@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from typing import Any
 
 import pytest
@@ -74,3 +75,80 @@ def sentences() -> list[str]:
 @pytest.mark.parametrize("sentence", sentences())
 def test_the_figures_of_the_monitoring_page_are_those_of_the_results(sentence: str) -> None:
     assert sentence in page("monitoring.md")
+
+
+PEERS = ("everloop", "FastAPI", "KServe", "Ray Serve", "LitServe", "MLflow, tensor", "BentoML", "MLflow")
+COLUMNS = (
+    ("requests_per_second_1", ",.0f"),
+    ("requests_per_second_16", ",.0f"),
+    ("p50_ms_16", ".1f"),
+    ("p99_ms_16", ".1f"),
+    ("cpu_us_per_request", ",.0f"),
+    ("memory_mb", ",.0f"),
+    ("cold_start_seconds", ".1f"),
+)
+
+
+def median(measured: Any, side: str, what: str) -> float:
+    return statistics.median(measured["samples"][side][what])
+
+
+def services() -> list[str]:
+    """The rows of the table of scoring services."""
+    measured = result("serve")
+    return [
+        f"| {name} | " + " | ".join(format(median(measured, name, what), form) for what, form in COLUMNS) + " |" for name in PEERS
+    ]
+
+
+@pytest.mark.parametrize("row", services())
+def test_the_services_of_the_scoring_page_are_those_of_the_results(row: str) -> None:
+    assert row in page("scoring-inside.md")
+
+
+def of(measured: Any, ratio: str) -> float:
+    found: float = measured["ratios"][ratio]["value"]
+    return found
+
+
+def of_the_path() -> list[str]:
+    path = result("serve_path")
+    durable, shadow = (f"CPU of features from PostgreSQL, durable log{more} / no-op" for more in ("", ", shadow"))
+    given = path["facts"]["CPU of everything in the request, fastest / no-op, 16 connections"]
+    handler, disk = median(path, "no-op", "us_16"), path["facts"]["us in log, to the disk"]
+    return [
+        f"takes {given:.1f} times the CPU",
+        f"{of(path, f'{durable}, 16 connections'):.1f} times with 16 clients",
+        f"{of(path, f'{durable}, 1 connections'):.1f} with one",
+        f"{of(path, f'{durable}, at 1000 a second'):.1f} at an even 1,000 requests a second",
+        f"with a second release in shadow {of(path, f'{shadow}, 16 connections'):.1f}",
+        f"the handler takes {handler:.0f} us, the fdatasync alone {disk:.0f}",
+    ]
+
+
+def of_tables() -> list[str]:
+    tables = result("serve_arrow")
+    whole, stored = (
+        {engine: of(tables, f"rows a CPU second, {engine}, {rows} / {engine} engine alone") for engine in ("fastest", "xgboost")}
+        for rows in ("everything in the table", "features from PostgreSQL")
+    )
+    return [
+        f"{whole['fastest']:.0%} of pylignum's own rows a CPU second, {whole['xgboost']:.0%} of XGBoost's",
+        f"{stored['fastest']:.0%} and {stored['xgboost']:.0%} with stored features",
+    ]
+
+
+def of_bad_hours() -> list[str]:
+    reverts, soak, overload = map(result, ("serve_revert", "serve_soak", "serve_overload"))
+    facts = soak["facts"]
+    return [
+        f"at most {of(reverts, 'seconds from the command to the last answer by the reverted release, longest'):.2f} s",
+        f"{facts['workers killed']} workers were killed, PostgreSQL {facts['PostgreSQL killed and restarted']} times",
+        f"{facts['answered']:,} of {facts['requests sent']:,} requests",
+        f"{of(overload, 'p99 of accepted requests, 5 times capacity / 80 %'):.1f} times that at 80 %",
+    ]
+
+
+@pytest.mark.parametrize("sentence", [*of_the_path(), *of_tables(), *of_bad_hours()])
+def test_the_speeds_of_the_scoring_page_are_those_of_the_results(sentence: str) -> None:
+    assert sentence in page("scoring-inside.md")
