@@ -37,10 +37,10 @@ def cpu_seconds(service: subprocess.Popen[bytes]) -> Mapping[str, float]:
     return taken
 
 
-def pss_mb(process: psutil.Process) -> float | None:
-    """Memory in MB, shared pages divided among their users; `None` when the process is gone."""
+def resident_mb(process: psutil.Process) -> float | None:
+    """Memory in MB, shared pages in full: a share of them rises whenever another user dies; `None` when the process is gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return float(process.memory_full_info().pss) / 2**20
+        return float(process.memory_info().rss) / 2**20
     return None
 
 

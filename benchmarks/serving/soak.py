@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.record import Record
 from benchmarks.serving.client import Connection, NoAnswerError
 from benchmarks.serving.departures import body, row
-from benchmarks.serving.processes import PARENT, SHIPPER, WORKER, of, pss_mb
+from benchmarks.serving.processes import PARENT, SHIPPER, WORKER, of, resident_mb
 
 CONNECTIONS = 32
 RENEWED = 20
@@ -116,7 +116,7 @@ async def _ask(connection: Connection, key: str, number: int, due: float, seen: 
 
 
 class Memory:
-    """PSS of the parent, the shipper, the eldest worker (which nobody kills) and the youngest, by the minute."""
+    """Resident memory of the parent, the shipper, the eldest worker (which nobody kills) and the youngest, by the minute."""
 
     def __init__(self, service: subprocess.Popen[bytes]) -> None:
         self._service = service
@@ -132,7 +132,7 @@ class Memory:
     def judge(self, record: Record, target: float) -> None:
         """Of each process that lived all the time: its memory at the end by a fitted line over that after it warmed up."""
         for name, found in self._found.items():
-            record.samples[f"memory of the {name}"] = {"pss_mb": [round(mb, 2) for _, mb in found]}
+            record.samples[f"memory of the {name}"] = {"resident_mb": [round(mb, 2) for _, mb in found]}
             warm = [one for one in found if one[0] >= found[-1][0] * WARM_SHARE]
             if name == "youngest worker" or len(warm) < 2:
                 continue
@@ -147,5 +147,5 @@ class Memory:
         named = {PARENT: of(self._service, PARENT)[:1], SHIPPER: of(self._service, SHIPPER)[:1]}
         named |= {"eldest worker": workers[:1], "youngest worker": workers[1:][-1:]}
         for name, found in named.items():
-            if found and (mb := pss_mb(found[0])) is not None:
+            if found and (mb := resident_mb(found[0])) is not None:
                 self._found.setdefault(name, []).append((at, mb))
