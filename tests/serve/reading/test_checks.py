@@ -26,6 +26,7 @@ CASES = [
     ("values_to_be_between", "x", {"min_value": 0, "max_value": 2}, [0.0, 2.0, None], [-0.1, 2.1]),
     ("values_to_be_between", "x", {"min_value": 0, "strict_min": True}, [0.1, 1e9], [0.0]),
     ("values_to_be_between", "x", {"max_value": 2, "strict_max": True}, [1.9], [2.0]),
+    ("values_to_be_between", "x", {"min_value": 0, "max_value": 2, "strict_max": True}, [0.0, 1.9, None], [-0.1, 2.0]),
     ("values_to_be_between", "t", {"min_value": "2013-03-01"}, [MARCH], [datetime(2013, 2, 28, tzinfo=UTC)]),
     ("values_to_be_in_set", "s", {"value_set": ["a", "b"]}, ["a", None], ["c"]),
     ("values_to_not_be_in_set", "s", {"value_set": ["a"]}, ["b", None], ["a"]),
@@ -55,6 +56,11 @@ def test_expectations_of_the_batch_and_of_other_columns_are_left_to_the_batch() 
 def test_what_cannot_be_checked_row_by_row_is_an_error(kwargs: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="expect_column_values_to_be_between on t"):
         compiled("values_to_be_between", "t", **kwargs)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_rule_of_two_ends_says_the_same_of_nan_whether_strict_or_not(strict: bool) -> None:
+    assert compiled("values_to_be_between", "x", min_value=0, max_value=2, strict_max=strict)[0].holds(float("nan"))
 
 
 def test_unsupported_row_level_expectation_names_the_supported_ones() -> None:
