@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from benchmarks.serving.departures import USE_CASE
@@ -54,31 +55,27 @@ async def _each(parts: Parts, shape: Shape, content: bytes, calls: int) -> Mappi
     columns = {**block.request, **vectors.columns, **release.functions.of(block)}
     matrix = release.model.encode(columns, len(block)).matrix
     answered = answer(batch, vectors, None)
-    frame = _frame(answered)
-
-    def _us(call: Callable[[], Any]) -> float:
-        return _least(call, calls)
-
+    frame, us = _frame(answered), partial(_microseconds, calls=calls)
     found = {
-        "read and check": _us(lambda: shape.read(release, sent)),
-        "arm": _us(lambda: Batch.of([request])),
-        "features, from the cache": _us(lambda: release.features.cached(block)),
-        "request functions": _us(lambda: release.functions.of(block)),
-        "encode": _us(lambda: release.model.encode(columns, len(block))),
-        "engine": _us(lambda: release.model.engine.predict(matrix)),
-        "calibrate": _us(lambda: release.model.score(matrix)),
-        "tell": _us(lambda: answer(batch, vectors, None)),
-        "log, encode": _us(lambda: _frame(answered)),
-        "log, write": _us(lambda: parts.journal.log.append(frame)),
-        "log, to the disk": _us(lambda: (parts.journal.log.append(frame), parts.journal.log.sync())),
-        "metrics": _us(lambda: _count(parts, answered)),
-        "answer": _us(lambda: shape.write(answered.answers[0], asked.context)),
+        "read and check": us(lambda: shape.read(release, sent)),
+        "arm": us(lambda: Batch.of([request])),
+        "features, from the cache": us(lambda: release.features.cached(block)),
+        "request functions": us(lambda: release.functions.of(block)),
+        "encode": us(lambda: release.model.encode(columns, len(block))),
+        "engine": us(lambda: release.model.engine.predict(matrix)),
+        "calibrate": us(lambda: release.model.score(matrix)),
+        "tell": us(lambda: answer(batch, vectors, None)),
+        "log, encode": us(lambda: _frame(answered)),
+        "log, write": us(lambda: parts.journal.log.append(frame)),
+        "log, to the disk": us(lambda: (parts.journal.log.append(frame), parts.journal.log.sync())),
+        "metrics": us(lambda: _count(parts, answered)),
+        "answer": us(lambda: shape.write(answered.answers[0], asked.context)),
     }
     # The later ones contain the earlier ones.
     found["log, to the disk"] -= found["log, write"]
     found["calibrate"] -= found["engine"]
     found["tell"] -= found["request functions"] + found["encode"] + found["engine"] + found["calibrate"]
-    return {name: round(us, 2) for name, us in found.items()}
+    return {name: round(taken, 2) for name, taken in found.items()}
 
 
 def _frame(answered: Answered) -> bytes:
@@ -103,7 +100,7 @@ def _count(parts: Parts, answered: Answered) -> None:
     )
 
 
-def _least(call: Callable[[], Any], calls: int) -> float:
+def _microseconds(call: Callable[[], Any], calls: int) -> float:
     """CPU microseconds of this thread a call: the least of some batches, since others only ever add to it."""
     found = []
     for _ in range(BATCHES):

@@ -56,7 +56,7 @@ class ServedModel:
         if rows <= FEW:
             nothing = [None] * rows
             lists = [nothing if column is None else plain(column) for column in found]
-            # NumPy makes NaN of None, and asks of each value once what it is: of a column apart it would ask that again.
+            # NumPy makes NaN of None. One call for all columns: one a column takes longer than the few values of it.
             return Encoded(np.ascontiguousarray(np.array(lists, dtype=np.float32).T), unknown)
         matrix = np.empty((rows, len(found)), dtype=np.float32)
         for position, column in enumerate(found):
