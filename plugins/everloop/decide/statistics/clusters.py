@@ -1,0 +1,141 @@
+"""Rows that are not independent: variances and effective counts of rows that come in units, entities or blocks of time.
+
+A unit is what is independent: an entity where arms are drawn by entity, a block of time where rows move together (a storm's day).
+Everything here is computed from sums over units, so a unit's rows may come in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from everloop.decide.statistics.compare import Estimate
+
+Codes = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+DAY = timedelta(days=1)
+"""The block of time that rows are taken to move together in, unless the use case says otherwise: weather, strikes, pay-days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters:
+    """Sums over units of their `trials` n and `hits` x: enough for a rate and for how much its rows move together.
+
+    `a + b` holds the units of both, which must not overlap.
+    """
+
+    units: int = 0
+    trials: float = 0.0
+    hits: float = 0.0
+    trials_squared: float = 0.0
+    hits_squared: float = 0.0
+    product: float = 0.0
+
+    @classmethod
+    def of(cls, trials: npt.ArrayLike, hits: npt.ArrayLike) -> Clusters:
+        """From each unit's trials and hits, shape (units,)."""
+        n, x = np.asarray(trials, dtype=float), np.asarray(hits, dtype=float)
+        return cls(
+            units=len(n), trials=float(n.sum()), hits=float(x.sum()), trials_squared=float(n @ n),
+            hits_squared=float(x @ x), product=float(n @ x),
+        )  # fmt: skip
+
+    @classmethod
+    def independent(cls, trials: int, hits: int) -> Clusters:
+        """Rows that are each a unit."""
+        return cls(units=trials, trials=trials, hits=hits, trials_squared=trials, hits_squared=hits, product=hits)
+
+    @classmethod
+    def counted(cls, units: Codes, hits: npt.NDArray[np.bool_]) -> Clusters:
+        """From rows: the code of each row's unit and whether it is a hit, shape (rows,)."""
+        if not len(units):
+            return cls()
+        found, place = np.unique(units, return_inverse=True)
+        return cls.of(np.bincount(place, minlength=len(found)), np.bincount(place, weights=hits, minlength=len(found)))
+
+    def __add__(self, other: Clusters) -> Clusters:
+        return Clusters(
+            units=self.units + other.units,
+            trials=self.trials + other.trials,
+            hits=self.hits + other.hits,
+            trials_squared=self.trials_squared + other.trials_squared,
+            hits_squared=self.hits_squared + other.hits_squared,
+            product=self.product + other.product,
+        )
+
+    @property
+    def rate(self) -> float:
+        """Hits a trial; 0 without trials."""
+        return self.hits / self.trials if self.trials else 0.0
+
+    @property
+    def scatter(self) -> float:
+        """Sum over units of `(x - rate n)^2`."""
+        return max(0.0, self.hits_squared - 2 * self.rate * self.product + self.rate**2 * self.trials_squared)
+
+    def design_effect(self, correlation: float) -> float:
+        """How many times the variance of independent rows the rate has: `1 + (sum n^2 / sum n - 1) correlation`, at least 1.
+
+        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size.
+        """
+        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * correlation) if self.trials else 1.0
+
+    def effective(self, correlation: float) -> tuple[float, float]:
+        """`(hits, trials)` divided by the design effect: as many independent rows as these are worth.
+
+        Rao & Scott (1992), A simple method for the analysis of clustered binary data, Biometrics 48(2): methods for independent
+        rows then hold.
+        """
+        effect = self.design_effect(correlation)
+        return self.hits / effect, self.trials / effect
+
+
+def correlation(arms: Sequence[Clusters]) -> float:
+    """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
+
+    The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout, Demétrio
+    & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators). 0 where no
+    unit has two rows or no rate lies between 0 and 1: then nothing is seen to move together.
+    """
+    excess = pairs = 0.0
+    for arm in arms:
+        alone = arm.rate * (1 - arm.rate)
+        excess += arm.scatter - alone * arm.trials
+        pairs += alone * (arm.trials_squared - arm.trials)
+    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else 0.0
+
+
+def clustered(value: float, influence: Floats, units: Codes, confidence: float) -> Estimate:
+    """The interval of an estimator whose error is the sum of its rows' `influence` (rows,), which need not be independent.
+
+    The variance is that of sums over units, with a degree of freedom less (Liang & Zeger 1986, Longitudinal data analysis using
+    generalized linear models, Biometrika 73(1), their robust variance; for AUC it is Obuchowski 1997, Nonparametric analysis of
+    clustered ROC curve data, Biometrics 53(2)), never below that of independent rows; the quantile is Student's with that many
+    degrees of freedom (Cameron & Miller 2015, A practitioner's guide to cluster-robust inference, J. Human Resources 50(2), sec.
+    VI.D). Below two units nothing is known: the interval has no end.
+    """
+    sums = np.bincount(units, weights=influence)
+    sums = sums[np.bincount(units) > 0] if len(units) else sums
+    rows, blocks = len(influence), len(sums)
+    if blocks < 2:
+        return Estimate(value=value, low=-math.inf, high=math.inf, rows=rows)
+    apart = float(((sums - sums.mean()) ** 2).sum()) * blocks / (blocks - 1)
+    alone = float(((influence - influence.mean()) ** 2).sum()) * rows / (rows - 1)
+    half = float(stdtrit(blocks - 1, (1 + confidence) / 2)) * math.sqrt(max(apart, alone))
+    return Estimate(value=value, low=value - half, high=value + half, rows=rows)
+
+
+def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes:
+    """The block of time of each moment (rows,), numbered from 0 in order; blocks begin at multiples of `width` of UTC."""
+    if not len(moments):
+        return np.empty(0, dtype=np.intp)
+    since = moments.astype("datetime64[us]").astype(np.int64) // int(width / timedelta(microseconds=1))
+    codes: Codes = np.unique(since, return_inverse=True)[1].astype(np.intp)
+    return codes
