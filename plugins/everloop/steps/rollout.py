@@ -63,8 +63,16 @@ def _evidence(
         return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))
     groups = use_case.fairness.columns if use_case.fairness.judges else ()
     rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS, groups)
-    thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
-    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds, groups=groups)
+    manifests = {release: registry.get(release).manifest for release in trial(state) if release}
+    return from_traffic(
+        _arrays(rows),
+        state,
+        cost=use_case.cost,
+        thresholds={release: manifest.threshold for release, manifest in manifests.items()},
+        groups=groups,
+        views={release: manifest.plan.reads for release, manifest in manifests.items()},
+        block=use_case.rollout.block,
+    )
 
 
 def load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
