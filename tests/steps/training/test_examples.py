@@ -122,7 +122,7 @@ def test_labels_as_1_and_0_give_the_same_training_set(world: World) -> None:
 
 def test_labels_known_when_they_are_asked_for_are_refused(world: World) -> None:
     asks(world, "closed_at AS label_time", "scheduled_departure - INTERVAL 2 HOUR AS label_time")
-    with pytest.raises(DataError, match="were known before they were asked for, in .* rows: key"):
+    with pytest.raises(DataError, match=r"were known before they were asked for, in .* rows: key"):
         world.prepared("run")
 
 
