@@ -8,7 +8,7 @@ What makes the comparison fair: the candidate's held-out rows were asked for aft
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -65,13 +65,17 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion."""
+    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion.
+
+    `alone`: of the strongest inputs, the AUC of each by itself on the held-out rows.
+    """
 
     candidate: Candidate
     behaviour: Behaviour | None = None
     champion: Champion | None = None
     comparison: Comparison | None = None
     problem: str = ""
+    alone: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
