@@ -50,8 +50,10 @@ def mean(average: float, variance: float, count: float, confidence: float = 0.95
     return Range(average - half, average + half)
 
 
-def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
+def rate_sequence(successes: float, trials: float, alpha: float) -> Range:
     """A rate's confidence sequence: with probability 1 - alpha it holds the true rate at every look, however many there are.
+
+    Rows that move together come as effective counts (`clusters.Clusters.effective`), which need not be whole.
 
     The rates that the beta-binomial mixture martingale does not refute by Ville's inequality: `M(p) = B(1 + s, 1 + n - s) /
     (p^s (1-p)^(n-s)) < 1 / alpha` (Robbins 1970, Statistical methods related to the law of the iterated logarithm, sec. 2;
