@@ -18,8 +18,8 @@ from benchmarks.record import RESULTS, Record
 from benchmarks.streams import EQUAL, World, play
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import PairedCosts
-from everloop.decide.release.guardrails import labelled_cost
-from everloop.decide.release.rollout import GUARDRAILS, Kind
+from everloop.decide.release.guardrails import GUARDRAILS, labelled_cost, level
+from everloop.decide.release.rollout import UNJUDGED, Kind
 from everloop.decide.statistics.compare import costs
 from everloop.decide.statistics.intervals import mean_sequence
 from everloop.decide.verdict import Outcome
@@ -30,6 +30,8 @@ STEP, MOST = 500, 600_000
 """Labels between two looks, and after which a run is given up."""
 STRICT = RolloutPolicy(cost_margin=0.0)
 """Any shown excess is harm: how many labels showing it takes."""
+LEVEL = next(level(one, STRICT, UNJUDGED) for one in GUARDRAILS if one.name == "cost")
+"""The level at which the rollout judges cost."""
 
 ROLLOUT = RolloutPolicy(minimum_time=timedelta(minutes=1), watch_time=timedelta(days=1), watch_labels=10**9)
 HARM = {
@@ -110,7 +112,7 @@ def paired(pairs: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], numb
         counts += chance.multinomial(STEP, shares)
         cells = tuple((float(new), float(old), int(n)) for (new, old), n in zip(pairs, counts, strict=True) if n)
         costs_so_far = PairedCosts(cells=cells, largest=3.0)
-        if labelled_cost(costs_so_far, STRICT, STRICT.alpha / GUARDRAILS, MOST).outcome is Outcome.FAIL:
+        if labelled_cost(costs_so_far, STRICT, LEVEL, MOST).outcome is Outcome.FAIL:
             return labels
     return MOST
 
@@ -123,7 +125,7 @@ def unpaired(pairs: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], nu
         n = labels // 2
         means = [counts[i] @ pairs[:, i] / n for i in range(2)]
         variance = sum(counts[i] @ (pairs[:, i] - means[i]) ** 2 / (n - 1) for i in range(2))
-        low, _ = mean_sequence(means[0] - means[1], float(variance), n, 2 * STRICT.alpha / GUARDRAILS, 20_000)
+        low, _ = mean_sequence(means[0] - means[1], float(variance), n, 2 * LEVEL, 20_000)
         if low > 0:
             return labels
     return MOST

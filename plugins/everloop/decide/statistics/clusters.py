@@ -100,9 +100,9 @@ class Clusters:
 def correlation(arms: Sequence[Clusters]) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
-    The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout, Demétrio
-    & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators). 0 where no
-    unit has two rows or no rate lies between 0 and 1: then nothing is seen to move together.
+    The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
+    Demétrio & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators).
+    0 where no unit has two rows or no rate lies between 0 and 1: then nothing is seen to move together.
     """
     excess = pairs = 0.0
     for arm in arms:

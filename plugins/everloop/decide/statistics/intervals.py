@@ -73,7 +73,7 @@ def rate_sequence(successes: float, trials: float, alpha: float) -> Range:
     return Range(low, high)
 
 
-def mean_sequence(average: float, variance: float, count: int, alpha: float, tightest_at: int) -> Range:
+def mean_sequence(average: float, variance: float, count: float, alpha: float, tightest_at: int) -> Range:
     """A mean's asymptotic confidence sequence: covers the true mean at every look from the first large one on.
 
     Sequential normal mixture (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Time-uniform central limit theory and
