@@ -122,7 +122,7 @@ class World:
             "loans",
             [
                 prediction(
-                    ids[i], release="old", as_of=asked[i], at=NOW,
+                    ids[i], release="old", as_of=asked[i], at=NOW, entity=ids[i],
                     features=json.dumps({"request": {"bank": bank[i % len(bank)]}, "vector": {"income": income[i]}}),
                     **{"score": float(chance[i])} | {name: value(i, chance[i]) for name, value in changes.items()},
                 )

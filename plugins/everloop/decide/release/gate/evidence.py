@@ -55,12 +55,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`)."""
+    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`).
+
+    `blocks`: of how many blocks of time these rows are.
+    """
 
     rows: int
     auc: Estimate | None
     overall: Difference
     slices: Mapping[str, Mapping[str, Difference]]
+    blocks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ class Evidence:
     """All that the gate knows. `problem` says why there is no `comparison` although there is a champion.
 
     `alone`: of the strongest inputs, the AUC of each by itself on the held-out rows.
+    `rows_per_week`: how many rows with a label come a week, where that is known.
     """
 
     candidate: Candidate
@@ -76,6 +81,7 @@ class Evidence:
     comparison: Comparison | None = None
     problem: str = ""
     alone: Mapping[str, Estimate] = field(default_factory=dict)
+    rows_per_week: float | None = None
 
 
 @dataclass(frozen=True)
