@@ -30,7 +30,13 @@ class Measured:
 
 
 def measure(
-    module: str, function: str, *, python: Path | None = None, plugins: Path = ROOT / "plugins", seconds: float = 3600, **arguments: Any
+    module: str,
+    function: str,
+    *,
+    python: Path | None = None,
+    plugins: Path = ROOT / "plugins",
+    seconds: float = 3600,
+    **arguments: Any,
 ) -> Measured:
     """Call `module.function(**arguments)` (JSON in and out) in a fresh process of `python` (this one by default).
 

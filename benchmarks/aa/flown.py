@@ -24,13 +24,12 @@ class Flown:
     """Arrays of all flights (n,) in the order of asking. `asked`, `known`: when, and when its label was known, UTC.
 
     `entity`: codes of `entities`; `missing`: codes of `patterns`, each a combination of absent views, joined by commas;
-    `scores` (models, n): of models that differ by their seed alone; `key`: what the shadow sample is drawn by.
+    `scores` (models, n): of models that differ by their seed alone.
     """
 
     asked: Moments
     known: Moments
     label: Floats
-    key: npt.NDArray[np.str_]
     entity: Codes
     entities: npt.NDArray[np.str_]
     missing: Codes
@@ -47,7 +46,9 @@ class Flown:
         first, size = int(np.searchsorted(self.asked, _moment(start))), len(self)
         end = _moment(start + length)
         laps = int((start + length - BEGIN) / RING) + 1
-        count = int(np.searchsorted(np.concatenate([self.asked + lap * np.timedelta64(RING) for lap in range(laps)]), end)) - first
+        count = (
+            int(np.searchsorted(np.concatenate([self.asked + lap * np.timedelta64(RING) for lap in range(laps)]), end)) - first
+        )
         rows = first + np.arange(count)
         return rows % size, (rows // size) * np.timedelta64(RING, "us")
 

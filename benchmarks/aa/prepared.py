@@ -38,7 +38,6 @@ def _flown(year: Year) -> Flown:
         asked=year.asked,
         known=year.known,
         label=year.labels.astype(float),
-        key=np.array(year.rows["key"].to_pylist()),
         entity=entity,
         entities=entities,
         missing=missing.ravel(),

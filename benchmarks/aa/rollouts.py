@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ import numpy as np
 
 from benchmarks.aa import worlds
 from benchmarks.aa.flown import Flown
-from benchmarks.aa.traffic import NEW, OLD, START, Log, Traffic
+from benchmarks.aa.traffic import NEW, OLD, START, Log, Traffic, taken
 from everloop.decide.policy import CostMatrix, FairnessPolicy, RolloutPolicy
 from everloop.decide.release.evidence import LoadCheck, from_traffic
 from everloop.decide.release.rollout import UNJUDGED, Action, Kind, advance, begin
@@ -83,8 +82,7 @@ def looks(traffic: Traffic, rollout: str, setup: Setup, views: Sequence[str]) ->
     state = begin(ReleaseState(champion=OLD, since=START), NEW, rollout, START, reason="the gate passed").after
     now, end = traffic.asked[0], traffic.asked[-1]
     options: dict[str, Any] = {"cost": setup.cost, "thresholds": {OLD: threshold, NEW: threshold}, "check": LoadCheck.of([0.5])}
-    if "views" in inspect.signature(from_traffic).parameters:  # older code compares without them
-        options["views"] = dict.fromkeys((OLD, NEW), tuple(views))
+    options |= taken(from_traffic, views=dict.fromkeys((OLD, NEW), tuple(views)))
     columns = setup.groups.columns if setup.groups.judges else ()
     while True:
         evidence = from_traffic(log.seen(now), state, groups=columns, **options)
@@ -103,7 +101,7 @@ def ended(flown: Flown, world: str, salt: int, setup: Setup) -> Ended:
     traffic, last, count = worlds.traffic(world, flown, salt, setup.length), None, 0
     for last in looks(traffic, f"aa/{world}/{salt}", setup, flown.views.tolist()):
         count += 1
-    assert last is not None  # noqa: S101 - the first look is at the begin
+    assert last is not None
     how, outcome = _how(last)
     reasons = [reason for reason in last.action.verdict.reasons if reason.outcome is outcome]
     held = reasons if outcome is Outcome.FAIL else [reason for reason in reasons if reason.check not in ONLY_TOLD]

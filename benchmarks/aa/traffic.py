@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,13 +28,13 @@ _ERROR = "ValueError: the release could not answer"
 class Traffic:
     """Rows (n,) in the order of asking, and what either release makes of them: the pairs (2, n) are (new, old).
 
-    `entities`: the name of each code in `entity`. `flags` (n,): tuples. `failing`: rows that a release cannot answer.
+    `entities`: the name of each code in `entity`. `flags` (n,): tuples. `failing`: rows that a release cannot answer. `drawn`: a
+    number in [0, 1) below which the share of the shadow takes the row: keys come once, so a draw is as good as their hash.
     """
 
     asked: Moments
     known: Moments
     label: Floats
-    key: npt.NDArray[np.str_]
     entity: Codes
     entities: npt.NDArray[np.str_]
     flags: npt.NDArray[np.object_]
@@ -40,6 +42,7 @@ class Traffic:
     latency: Floats
     scores: Floats
     failing: Flags
+    drawn: Floats
 
     def __len__(self) -> int:
         return len(self.asked)
@@ -53,12 +56,11 @@ class Log:
 
     def __init__(self, traffic: Traffic, salt: str, shadow_share: float, threshold: float, speed: float) -> None:
         self.traffic, self.rows = traffic, 0
-        self._salt, self._share, self._threshold, self._speed = salt, shadow_share, threshold, speed
+        self._share, self._threshold, self._speed = shadow_share, threshold, speed
         self._arms = np.array([bucket(salt, name) for name in traffic.entities.tolist()])
         since = (traffic.asked - traffic.asked[0]).astype("timedelta64[us]").astype(np.int64) / speed
         self._columns: dict[str, npt.NDArray[Any]] = {
             "request_id": np.arange(len(traffic)),
-            "key": traffic.key,
             "entity": traffic.entity,
             "at": _moment(START) + since.astype("timedelta64[us]"),
             "as_of": traffic.asked,
@@ -96,12 +98,8 @@ class Log:
         put["shadow_score"][rows] = np.where(beside, other, np.nan)
 
     def _shadowed(self, rows: slice, paired: bool) -> Flags:
-        """The shadow sample, drawn by key."""
-        count = rows.stop - rows.start
-        if not paired or self._share >= 1:
-            return np.full(count, paired)
-        name = f"{self._salt}/shadow"
-        return np.array([bucket(name, key) < self._share for key in self.traffic.key[rows].tolist()], dtype=bool)
+        """The shadow sample."""
+        return paired & (self.traffic.drawn[rows] < self._share)
 
     def seen(self, now: np.datetime64) -> dict[str, npt.NDArray[Any]]:
         """All rows so far, with the labels that are known at `now`, data time."""
@@ -113,6 +111,11 @@ class Log:
         """The wall clock's time at `now`, data time."""
         passed = (now - self.traffic.asked[0]).astype("timedelta64[us]").astype(int)
         return START + timedelta(microseconds=int(passed / self._speed))
+
+
+def taken(function: Callable[..., Any], **options: Any) -> dict[str, Any]:
+    """Those of `options` that `function` takes: an earlier version of it does not know all of them."""
+    return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
 
 
 def _sides(pair: npt.NDArray[Any], new: Flags) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -38,7 +38,6 @@ def real(flown: Flown, chance: np.random.Generator, start: datetime, length: tim
         asked=flown.asked[rows] + later,
         known=flown.known[rows] + later,
         label=flown.label[rows],
-        key=flown.key[rows],
         entity=entity,
         entities=flown.entities,
         flags=_flags(flown)[flown.missing[rows]],
@@ -46,6 +45,7 @@ def real(flown: Flown, chance: np.random.Generator, start: datetime, length: tim
         latency=_latency(entity, len(flown.entities), chance),
         scores=flown.scores[pair][:, rows],
         failing=np.zeros((2, len(rows)), dtype=bool),
+        drawn=chance.random(len(rows)),
     )
 
 
@@ -119,9 +119,12 @@ def errors(base: Traffic, chance: np.random.Generator) -> Traffic:
 
 
 def days(base: Traffic, chance: np.random.Generator) -> Traffic:
-    """Days move together: each has a level of its own for all labels, and one by which both models miss, to opposite sides."""
+    """Days move together: each has a level of its own for all labels, and one by which both models miss, to opposite sides.
+
+    The design effect of the difference of their costs by day is about 7; that of two real ones 4 to 5.
+    """
     day = np.unique(base.asked.astype("datetime64[D]"), return_inverse=True)[1]
-    level, apart = (chance.normal(0, spread, day.max() + 1)[day] for spread in (0.7, 0.3))
+    level, apart = (chance.normal(0, spread, day.max() + 1)[day] for spread in (0.7, 0.12))
     told = logit(np.clip(base.scores[0], 1e-3, 1 - 1e-3))
     label = (chance.random(len(base)) < expit(told + level)).astype(float)
     return replace(
