@@ -53,6 +53,8 @@ def mean(average: float, variance: float, count: float, confidence: float = 0.95
 def rate_sequence(successes: float, trials: float, alpha: float) -> Range:
     """A rate's confidence sequence: with probability 1 - alpha it holds the true rate at every look, however many there are.
 
+    Rows that move together come as effective counts (`clusters.Clusters.effective`), which need not be whole.
+
     The rates that the beta-binomial mixture martingale does not refute by Ville's inequality: `M(p) = B(1 + s, 1 + n - s) /
     (p^s (1-p)^(n-s)) < 1 / alpha` (Robbins 1970, Statistical methods related to the law of the iterated logarithm, sec. 2;
     Howard, Ramdas, McAuliffe & Sekhon 2021, Time-uniform, nonparametric, nonasymptotic confidence sequences, sec. 3.2).

@@ -1,6 +1,6 @@
 """What traffic shows of a release on trial: counts that are enough to judge it; counts of batches add up, in any order."""
 
-from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, Assigned, ByEntity, LoadCheck
+from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, Assigned, ByUnit, LoadCheck
 from everloop.decide.release.evidence.columns import Rows
 from everloop.decide.release.evidence.gathered import Evidence
 from everloop.decide.release.evidence.pairs import DecisionPairs, ExpectedCosts, PairedCosts
@@ -12,7 +12,7 @@ __all__ = [
     "LATENCY_EDGES",
     "Arm",
     "Assigned",
-    "ByEntity",
+    "ByUnit",
     "DecisionPairs",
     "Evidence",
     "ExpectedCosts",

@@ -37,17 +37,15 @@ class LoadCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByEntity:
-    """Of an arm's entities, what `Clusters` sums of them: rows and their errors, rows and their missing features, requests and
-    slow ones among them.
-    """
+class ByUnit:
+    """What `Clusters` sums of an arm's units: rows and their errors, rows and their missing features, requests and slow ones."""
 
     errors: Clusters = field(default_factory=Clusters)
     missing: Clusters = field(default_factory=Clusters)
     slow: Clusters = field(default_factory=Clusters)
 
-    def __add__(self, other: ByEntity) -> ByEntity:
-        return ByEntity(
+    def __add__(self, other: ByUnit) -> ByUnit:
+        return ByUnit(
             errors=self.errors + other.errors, missing=self.missing + other.missing, slow=self.slow + other.slow
         )  # fmt: skip
 
@@ -58,8 +56,9 @@ class Arm:
     the other release does not read gave nothing fresh. `latency` counts requests by `LATENCY_EDGES`.
 
     `shared_errors`: rows that the other release, asked in its place, could not answer either: these tell nothing of this one.
-    `by_entity`: the entities' rows with errors and with missing features, and their requests that are `slow`, so that rows of one
-    entity count for what they are worth. Without it rows are taken to be independent.
+    `by_entity`: sums over entities, so that rows of one entity count for what they are worth; `by_batch`: over batches of time,
+    where the other release answered at another time, so that a burst counts as one event. Without them rows are taken to be
+    independent.
     """
 
     requests: int = 0
@@ -67,7 +66,8 @@ class Arm:
     incomplete: int = 0
     latency: tuple[int, ...] = (0,) * (len(LATENCY_EDGES) + 1)
     shared_errors: int = 0
-    by_entity: ByEntity = field(default_factory=ByEntity)
+    by_entity: ByUnit = field(default_factory=ByUnit)
+    by_batch: ByUnit = field(default_factory=ByUnit)
 
     def __add__(self, other: Arm) -> Arm:
         """The rows of both, whose entities must not overlap."""
@@ -78,6 +78,7 @@ class Arm:
             latency=tuple(a + b for a, b in zip(self.latency, other.latency, strict=True)),
             shared_errors=self.shared_errors + other.shared_errors,
             by_entity=self.by_entity + other.by_entity,
+            by_batch=self.by_batch + other.by_batch,
         )
 
     @property

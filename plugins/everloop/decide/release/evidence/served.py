@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, ByEntity
+from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, ByUnit
 from everloop.decide.release.evidence.columns import CHALLENGER, Codes, Floats, Mask, Rows, codes, failed, floats
 from everloop.decide.statistics.clusters import Clusters
 from everloop.flags import incomplete, lacking
@@ -50,11 +50,21 @@ class Served:
         timed = self.latency[mask & np.isfinite(self.latency)]
         return float(np.quantile(timed, SLOW)) if len(timed) else np.nan
 
-    def arm(self, mask: Mask, views: Collection[str] | None, slow: float) -> Arm:
-        """What these rows show. `views`: those whose absence counts, `None` for all; `slow`: from which latency a request is."""
-        entity, own = self.entity[mask], (self.failed & ~self.also_failed)[mask]
-        missing = self._missing(mask, views)
-        first = self._requests(mask)
+    def arm(self, mask: Mask, views: Collection[str] | None, slow: float, batch: Codes | None = None) -> Arm:
+        """What these rows show.
+
+        `views`: those whose absence counts, `None` for all; `slow`: from which latency a request is; `batch`: the batch of time
+        of each row, where time matters.
+        """
+        own, missing, first = (self.failed & ~self.also_failed)[mask], self._missing(mask, views), self._requests(mask)
+
+        def by(units: Codes) -> ByUnit:
+            return ByUnit(
+                errors=Clusters.counted(units[mask], own),
+                missing=Clusters.counted(units[mask], missing),
+                slow=Clusters.counted(units[first], self.latency[first] > slow),
+            )
+
         buckets = np.searchsorted(LATENCY_EDGES, self.latency[first])
         return Arm(
             requests=int(mask.sum()),
@@ -62,11 +72,8 @@ class Served:
             incomplete=int(missing.sum()),
             latency=tuple(np.bincount(buckets, minlength=len(LATENCY_EDGES) + 1).tolist()),
             shared_errors=int(self.also_failed[mask].sum()),
-            by_entity=ByEntity(
-                errors=Clusters.counted(entity, own),
-                missing=Clusters.counted(entity, missing),
-                slow=Clusters.counted(self.entity[first], self.latency[first] > slow),
-            ),
+            by_entity=by(self.entity),
+            by_batch=ByUnit() if batch is None else by(batch),
         )
 
     def _missing(self, mask: Mask, views: Collection[str] | None) -> Mask:

@@ -28,6 +28,11 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of `ports.TrafficLog` that `from_traffic` reads."""
 
+BATCHES = 20
+"""Into how many batches of time a stage is divided that no other release answers beside (Schmeiser 1982, Batch size effects in
+the
+analysis of simulation output, Operations Research 30(3): 10 to 30 are enough, and more gain little)."""
+
 SETTLE = timedelta(seconds=2)
 """The scoring processes follow a new weight within this time; assignments before that belong to the old weight."""
 
@@ -47,7 +52,8 @@ def from_traffic(
 
     Errors and latency of the release on trial are those since the stage began. The other release's are from the same time where
     it answers, else (weight 1, watch) from the rollout before. Scores and labelled costs are paired row by row, so they count
-    from the whole rollout. Entities, and for costs `block`s of data time too, are the units. `thresholds`: decision threshold by
+    from the whole rollout. Where both do not answer at the same time, batches of time are units too, since a burst of errors then
+    meets one of them alone. Entities, and for costs `block`s of data time too, are the units. `thresholds`: decision threshold by
     release. `groups`: the group columns, each of them among the rows as `request.<column>`. `views`: by release, the feature
     views that it reads; what both read cannot differ, so only the others count as missing.
     """
@@ -57,7 +63,9 @@ def from_traffic(
     at, arm, release = moments(rows["at"]), np.asarray(rows["arm"]), np.asarray(rows["release"])
     recent = at >= _moment(state.since) if state.since else np.ones(len(at), dtype=bool)
     ours = (arm == CHALLENGER) | (release == candidate)
-    theirs = ~ours & recent if state.stage is not Stage.WATCH and state.weight < 1 else ~ours
+    beside = state.stage is not Stage.WATCH and state.weight < 1
+    theirs = ~ours & recent if beside else ~ours
+    batch = None if beside or state.since is None else _batches(at, _moment(state.since))
     settled = at >= _moment(state.since + SETTLE) if state.since else recent
     served = Served.of(rows)
     own = OwnViews.of(views, candidate, baseline)
@@ -65,10 +73,10 @@ def from_traffic(
     return Evidence(
         check=check,
         traffic=int(recent.sum()),
-        candidate=served.arm(ours & recent, own.candidate, slow),
-        baseline=served.arm(theirs, own.baseline, slow),
+        candidate=served.arm(ours & recent, own.candidate, slow, batch),
+        baseline=served.arm(theirs, own.baseline, slow, batch),
         assigned=_assigned(served.entity, at, ours, settled) if state.stage is Stage.CANARY else Assigned(),
-        groups={name: _grouped(rows, name, ours, candidate, thresholds) for name in groups},
+        groups={name: _grouped(rows, served, name, ours, candidate, thresholds) for name in groups},
         same_views=own.none,
         **_paired(rows, served, ours, candidate, baseline, cost, thresholds, block),
     )
@@ -77,6 +85,13 @@ def from_traffic(
 def trial(state: ReleaseState) -> tuple[str | None, str | None]:
     """The release on trial and the one it is held against: in WATCH the new champion and the previous one."""
     return (state.champion, state.previous) if state.stage is Stage.WATCH else (state.challenger, state.champion)
+
+
+def _batches(at: npt.NDArray[np.datetime64], since: np.datetime64) -> Codes:
+    """The batch of time of each row: a stage's time so far is divided into `BATCHES`, what was before into as long ones."""
+    passed = (at - since).astype(np.int64)
+    width = -(-int(passed.max(initial=0) + 1) // BATCHES)
+    return np.floor_divide(passed, max(1, width))
 
 
 def _assigned(entity: Codes, at: npt.NDArray[np.datetime64], ours: Mask, settled: Mask) -> Assigned:
@@ -120,14 +135,16 @@ def _paired(
 
 
 def _grouped(
-    rows: Rows, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
+    rows: Rows, served: Served, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
 ) -> dict[str, fairness.GroupCounts]:
     """By group, what the candidate decided or would have, for the rows that it scored."""
     beside = np.asarray(rows["shadow_release"]) == candidate
     scores = np.where(ours, floats(rows["score"]), np.where(beside, floats(rows["shadow_score"]), np.nan))
     scored = np.isfinite(scores)
     values = np.asarray(rows[f"{FIELD}{column}"], dtype=object)[scored].tolist()
-    return fairness.count(values, scores[scored] >= _threshold(thresholds, candidate), floats(rows["label"])[scored])
+    return fairness.count(
+        values, scores[scored] >= _threshold(thresholds, candidate), floats(rows["label"])[scored], served.entity[scored]
+    )
 
 
 def _labelled(labels: Floats, decided: tuple[Mask, Mask], cost: CostMatrix, units: Mapping[str, Codes]) -> PairedCosts:

@@ -8,7 +8,7 @@ What makes the comparison fair: the candidate's held-out rows were asked for aft
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -55,23 +55,33 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`)."""
+    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`).
+
+    `blocks`: of how many blocks of time these rows are.
+    """
 
     rows: int
     auc: Estimate | None
     overall: Difference
     slices: Mapping[str, Mapping[str, Difference]]
+    blocks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion."""
+    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion.
+
+    `alone`: of the strongest inputs, the AUC of each by itself on the held-out rows.
+    `rows_per_week`: how many rows with a label come a week, where that is known.
+    """
 
     candidate: Candidate
     behaviour: Behaviour | None = None
     champion: Champion | None = None
     comparison: Comparison | None = None
     problem: str = ""
+    alone: Mapping[str, Estimate] = field(default_factory=dict)
+    rows_per_week: float | None = None
 
 
 @dataclass(frozen=True)

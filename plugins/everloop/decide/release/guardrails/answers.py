@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.release.evidence import Arm, DecisionPairs, LoadCheck
+from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters, correlation
 from everloop.decide.verdict import Outcome, Reason
@@ -43,7 +44,7 @@ def error_rate(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: floa
     A row that the other release could not answer either says nothing of this one. Entities are the units.
     """
     counts = (candidate.errors, candidate.requests), (baseline.errors, baseline.requests)
-    units = candidate.by_entity.errors, baseline.by_entity.errors
+    units = [(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)]
     return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha)
 
 
@@ -56,14 +57,14 @@ def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha
         text = "both releases read the same feature views, so what is missing is missing for both"
         return Reason(_MISSING.check, PASS if candidate.requests else INCONCLUSIVE, text, {"requests": candidate.requests})
     counts = (candidate.incomplete, candidate.requests), (baseline.incomplete, baseline.requests)
-    units = candidate.by_entity.missing, baseline.by_entity.missing
+    units = [(ours.missing, theirs.missing) for ours, theirs in _units(candidate, baseline)]
     return _rate(_MISSING, counts, units, policy.missing_margin, policy.minimum_requests, policy, alpha)
 
 
 def shadow_errors(pairs: DecisionPairs, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
     """Share of rows that the release on trial could not score although the answering one could, against that one's own errors."""
     counts = (int(pairs.unscored.hits), pairs.offered), (baseline.errors, baseline.requests)
-    units = pairs.unscored, baseline.by_entity.errors
+    units = [(pairs.unscored, baseline.by_entity.errors)]
     return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha)
 
 
@@ -83,7 +84,7 @@ _SHADOW = _Rate("rollout.shadow_errors", "errors in the shadow", "rows")
 def _rate(
     rate: _Rate,
     counts: tuple[tuple[int, int], tuple[int, int]],
-    units: tuple[Clusters, Clusters],
+    units: Sequence[tuple[Clusters, Clusters]],
     margin: float,
     wanted: int,
     policy: RolloutPolicy,
@@ -95,15 +96,14 @@ def _rate(
     the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Passes with `wanted` trials
     unless one look alone says more than the margin at that level.
     """
-    together = correlation(units)
-    ours, theirs = (_fewer(one, unit.design_effect(together)) for one, unit in zip(counts, units, strict=True))
+    ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
     low = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted))
     evidence = excess.log_evidence(ours, theirs) if theirs[1] else -math.log(alpha)
     (bad, trials), (other_bad, other_trials) = counts
     numbers = {
         "count": bad, "requests": trials, "baseline_count": other_bad, "baseline_requests": other_trials,
         "difference": _share(*counts[0]) - _share(*counts[1]), "low": low, "margin": margin,
-        "log_evidence": evidence, "alpha": alpha, "correlation": together, "effective_requests": ours[1],
+        "log_evidence": evidence, "alpha": alpha, "effective_requests": ours[1],
         "effective_baseline_requests": theirs[1],
     }  # fmt: skip
     text = f"{rate.what} in {_share(*counts[0]):.2%} of {trials} {rate.of} against {_share(*counts[1]):.2%} of {other_trials}"
@@ -139,15 +139,26 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
 
 def _p99_and_limit(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> tuple[float, float]:
     """The least that the p99 can be, and the most that its limit can be, both at once but for `alpha`."""
-    together = correlation([candidate.by_entity.slow, baseline.by_entity.slow])
+    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
     ours, theirs = (
-        arm.quantile_sequence(SHARE, alpha / 2, arm.by_entity.slow.design_effect(together)) for arm in (candidate, baseline)
+        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
     )
     return ours.low, _latency_limit(theirs.high, baseline, policy)
 
 
 def _latency_limit(p99: float, baseline: Arm, policy: RolloutPolicy) -> float:
     return max(policy.latency_floor_ms, policy.latency_factor * p99) if baseline.timed else policy.latency_floor_ms
+
+
+def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[ByUnit, ByUnit]]:
+    """The units of both arms: their entities, and their batches of time."""
+    return (candidate.by_entity, baseline.by_entity), (candidate.by_batch, baseline.by_batch)
+
+
+def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
+    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
+    found = [[one.design_effect(correlation(arms)) for one in arms] for arms in units]
+    return max(one for one, _ in found), max(one for _, one in found)
 
 
 def _fewer(counts: tuple[int, int], effect: float) -> tuple[float, float]:
