@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByEntity, LoadCheck
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, LoadCheck
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.statistics.quantiles import quantile_sequence
 
@@ -14,9 +14,9 @@ def timed(*milliseconds, errors=0):
 
 
 def units(number):
-    """So many entities of five rows: one row in error, two that miss a feature, three slow requests."""
+    """So many units of five rows: one row in error, two that miss a feature, three slow requests."""
     errors, missing, slow = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3))
-    return ByEntity(errors=errors, missing=missing, slow=slow)
+    return ByUnit(errors=errors, missing=missing, slow=slow)
 
 
 def test_latency_quantile_is_right_to_a_bucket():
@@ -32,11 +32,13 @@ def test_a_score_that_is_no_probability_is_unusable(scores, unusable):
 
 
 def test_arms_of_batches_add_up():
-    first = replace(timed(1.0, 5.0), errors=1, incomplete=2, shared_errors=3, by_entity=units(1))
-    second = replace(timed(5.0, 70_000.0), errors=3, incomplete=4, shared_errors=2, by_entity=units(10))
+    first = replace(timed(1.0, 5.0), errors=1, incomplete=2, shared_errors=3, by_entity=units(1), by_batch=units(2))
+    second = replace(
+        timed(5.0, 70_000.0), errors=3, incomplete=4, shared_errors=2, by_entity=units(10), by_batch=units(20)
+    )  # fmt: skip
     whole = first + second
     assert (whole.requests, whole.errors, whole.incomplete, whole.timed, whole.shared_errors) == (4, 4, 6, 4, 5)
-    assert whole.by_entity == units(1) + units(10) == units(11)
+    assert (whole.by_entity, whole.by_batch) == (units(11), units(22))
     assert whole.latency == timed(1.0, 5.0, 5.0, 70_000.0).latency
     assert whole == second + first
     assert Arm() + first == first

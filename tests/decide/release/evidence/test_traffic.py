@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from everloop.decide.fairness import GroupCounts
 from everloop.decide.policy import CostMatrix
-from everloop.decide.release.evidence import COLUMNS, Assigned, ByEntity, DecisionPairs, Evidence, from_traffic
+from everloop.decide.release.evidence import COLUMNS, Assigned, ByUnit, DecisionPairs, Evidence, from_traffic
 from everloop.decide.release.evidence.units import UnitCosts
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.statistics.clusters import Clusters
@@ -107,7 +108,7 @@ def test_entities_are_the_units_of_what_is_counted():
         row(entity="y", request_id="c", error="boom"),
         row(entity="z", request_id="d", arm="challenger", release="new"),
     )
-    assert evidence.baseline.by_entity == ByEntity(
+    assert evidence.baseline.by_entity == ByUnit(
         errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0])
     )
     assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])
@@ -213,9 +214,11 @@ def test_groups_are_counted_by_what_the_release_on_trial_decides():
     rows = columns(
         row(shadow_release="new", shadow_score=0.45, label=True),
         row(arm="challenger", release="new", score=0.3, label=False),
-        row(arm="challenger", release="new", score=0.9),
+        row(arm="challenger", release="new", score=0.9, entity="m"),
         row(),
     ) | {"request.sex": ["f", "f", "m", "m"]}
     found = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["sex"]).groups["sex"]
-    assert found["f"] == GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
-    assert found["m"] == GroupCounts(rows=1, selected=1)
+    counts = GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
+    assert replace(found["f"], units={}) == counts
+    assert replace(found["m"], units={}) == GroupCounts(rows=1, selected=1)
+    assert found["f"].clusters("selection") == Clusters.of([2], [1])

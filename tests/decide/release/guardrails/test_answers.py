@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByEntity, DecisionPairs, LoadCheck
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome, Reason
@@ -118,7 +118,7 @@ def test_a_rate_is_told_with_its_evidence_and_margin(judge, name, what, margin, 
     text = f"{what} in 50.00% of 100 answers against 1.00% of 200: at least {low:.2%} more, {margin:.2%} allowed"
     numbers = {
         "count": 50, "requests": 100, "baseline_count": 2, "baseline_requests": 200, "difference": pytest.approx(0.49),
-        "low": low, "margin": margin, "log_evidence": excess.log_evidence((50, 100), (2, 200)), "alpha": 0.01, "correlation": 0.0,
+        "low": low, "margin": margin, "log_evidence": excess.log_evidence((50, 100), (2, 200)), "alpha": 0.01,
         "effective_requests": 100, "effective_baseline_requests": 200,
     }  # fmt: skip
     assert reason == Reason(name, Outcome.FAIL, text, numbers)
@@ -157,23 +157,41 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     ours, theirs = Arm(requests=400, errors=40), Arm(requests=4_000, errors=40)
     assert guardrails.error_rate(ours, theirs, POLICY, 0.003).outcome is Outcome.FAIL
     each = np.full(20, 20)
-    few = ByEntity(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
-    others = ByEntity(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
+    few = ByUnit(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
+    others = ByUnit(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
     reason = guardrails.error_rate(replace(ours, by_entity=few), replace(theirs, by_entity=others), POLICY, 0.003)
     assert reason.outcome is Outcome.INCONCLUSIVE
-    assert reason.numbers["correlation"] == pytest.approx(1.0)
     assert reason.numbers["effective_requests"] == pytest.approx(20)
     assert reason.numbers["effective_baseline_requests"] == pytest.approx(200)
     assert reason.numbers["log_evidence"] == pytest.approx(excess.log_evidence((2, 20), (2, 200)))
     assert reason.numbers["low"] == pytest.approx(excess.at_least((2, 20), (2, 200), 0.2, 100))
     assert (reason.numbers["count"], reason.numbers["requests"]) == (40, 400)
     missing = guardrails.missing_features(
-        Arm(requests=400, incomplete=40, by_entity=ByEntity(missing=few.errors)),
-        Arm(requests=4_000, incomplete=40, by_entity=ByEntity(missing=others.errors)),
+        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.errors)),
+        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.errors)),
         POLICY,
         0.003,
     )
     assert missing.numbers["effective_requests"] == pytest.approx(20)
+
+
+def test_the_kind_of_unit_counts_in_which_rows_move_together_most():
+    """All errors of each arm lie in a tenth of its entities and in a fifth of its batches of time; batches are larger."""
+    each = {"entity": Clusters.of(np.full(40, 10), np.where(np.arange(40) < 4, 10, 0)),
+            "batch": Clusters.of(np.full(10, 40), np.where(np.arange(10) < 1, 40, 0))}  # fmt: skip
+    ours = Arm(requests=400, errors=40)
+    alone, by_entity, by_batch, both = (
+        guardrails.error_rate(replace(ours, **units), replace(ours, **units), POLICY, 0.01).numbers["effective_requests"]
+        for units in (
+            {},
+            {"by_entity": ByUnit(errors=each["entity"])},
+            {"by_batch": ByUnit(errors=each["batch"])},
+            {"by_entity": ByUnit(errors=each["entity"]), "by_batch": ByUnit(errors=each["batch"])},
+        )
+    )
+    assert (alone, by_entity, by_batch, both) == pytest.approx((400, 40, 10, 10))
+    slow = replace(timed(*[5.0] * 360, *[500.0] * 40), by_batch=ByUnit(slow=each["batch"]))
+    assert guardrails.latency(slow, Arm(), POLICY, 0.01).numbers["low_ms"] == slow.quantile_sequence(0.99, 0.005, 40.0).low
 
 
 def test_what_both_releases_read_is_no_evidence_of_missing_features():
@@ -209,9 +227,8 @@ def test_rows_that_fail_in_the_shadow_are_held_against_the_errors_of_the_answeri
 def test_errors_in_the_shadow_are_counted_by_entity():
     unscored = Clusters.of(np.full(10, 20), np.where(np.arange(10) < 1, 20, 0))
     errors = Clusters.of(np.full(100, 20), np.where(np.arange(100) < 1, 20, 0))
-    baseline = Arm(requests=2_000, errors=20, by_entity=ByEntity(errors=errors))
+    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(errors=errors))
     numbers = guardrails.shadow_errors(DecisionPairs(unscored=unscored), baseline, POLICY, 0.01).numbers
-    assert numbers["correlation"] == pytest.approx(1.0)
     assert (numbers["effective_requests"], numbers["effective_baseline_requests"]) == (pytest.approx(10), pytest.approx(100))
 
 
@@ -239,8 +256,8 @@ def test_slow_requests_of_a_few_entities_count_for_what_they_are_worth():
     """48 slow requests of 1,200: of as many entities they fail, of two that are always slow they do not."""
     ours, theirs = timed(*[5.0] * 1_152, *[500.0] * 48), timed(*[30.0] * 12_000)
     assert guardrails.latency(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
-    two = ByEntity(slow=Clusters.of(np.full(50, 24), np.where(np.arange(50) < 2, 24, 0)))
-    none = ByEntity(slow=Clusters.of(np.full(500, 24), np.zeros(500)))
+    two = ByUnit(slow=Clusters.of(np.full(50, 24), np.where(np.arange(50) < 2, 24, 0)))
+    none = ByUnit(slow=Clusters.of(np.full(500, 24), np.zeros(500)))
     reason = guardrails.latency(replace(ours, by_entity=two), replace(theirs, by_entity=none), POLICY, 0.01)
     assert reason.outcome is not Outcome.FAIL
     assert reason.numbers["low_ms"] == ours.quantile_sequence(0.99, 0.005, 24.0).low

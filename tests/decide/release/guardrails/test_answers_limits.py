@@ -94,7 +94,7 @@ def test_a_sound_shadow_is_told_whole():
     numbers = {
         "count": 2, "requests": 200, "baseline_count": 0, "baseline_requests": 400, "difference": 0.01,
         "low": excess.at_least((2, 200), (0, 400), 0.2, 200), "margin": 0.01,
-        "log_evidence": excess.log_evidence((2, 200), (0, 400)), "alpha": 0.01, "correlation": 0.0, "effective_requests": 200,
+        "log_evidence": excess.log_evidence((2, 200), (0, 400)), "alpha": 0.01, "effective_requests": 200,
         "effective_baseline_requests": 400,
     }  # fmt: skip
     assert guardrails.shadow_errors(pairs, Arm(requests=400), POLICY, 0.01) == Reason(
