@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import subprocess
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,9 @@ from benchmarks.aa.rollouts import play
 from benchmarks.aa.setups import setups
 from benchmarks.aa.sides import EXPERIMENT, played
 from benchmarks.aa.worlds import WORLDS
-from benchmarks.process import PLUGINS, ROOT, measure
+from benchmarks.process import PLUGINS, measure
 from benchmarks.record import RESULTS, Record
 
-BEFORE = "4a21e42"
-"""The code as it was when arms were drawn by entity and counted by row."""
 POLICIES = ("flights", "default")
 REAL = ("same", "seeds")
 CASES = tuple(
@@ -57,8 +52,8 @@ def run(cases: Sequence[tuple[str, str]], salts: int, before: int, results: Path
     """Play both sides, hold the shares against what is promised, and write the result to `results`."""
     record, flown = Record("aa_traffic", packages=("numpy", "scipy", "xgboost", "xxhash")), str(prepared())
     _record(record, "now", cases, _measured(flown, cases, salts, PLUGINS))
-    with _checkout(BEFORE) as plugins:
-        _record(record, f"before ({BEFORE})", cases, _measured(flown, cases, before, plugins))
+    with checkout() as earlier:
+        _record(record, f"before ({COMMIT})", cases, _measured(flown, cases, before, earlier / "plugins"))
     record.finish(results)
 
 
@@ -110,20 +105,6 @@ def summary(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "costlier than the margin": sum(one["how"] == "rolled_back" and not false_alarm(one) for one in ended),
         "why": {why: {"count": count, "salt": reasons[why]["salt"], "as": reasons[why]["why"]} for why, count in counts.items()},
     }
-
-
-@contextlib.contextmanager
-def _checkout(commit: str) -> Iterator[Path]:
-    """The `plugins` of an earlier commit, beside what they read."""
-    with tempfile.TemporaryDirectory(prefix="everloop-before-") as folder:
-        archive = subprocess.run(
-            ["git", "archive", commit, "plugins", "dags", "feature_repo", "expectations"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        yield Path(folder) / "plugins"
 
 
 def tell(world: str, salt: int, policy: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from everloop.decide.experiment.course import begin
 from everloop.decide.experiment.observed import observe
 from everloop.decide.experiment.readout import Readout, read
 from everloop.decide.policy import CostMatrix, ExperimentPlan, Metric, RolloutPolicy
+from everloop.decide.release import evidence
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome
 
@@ -42,7 +44,7 @@ def readouts(
     """Rows so far and what they show, every second day until one is not trusted or the plan has lasted."""
     state = begin(ReleaseState(champion=OLD, since=START), PLAN, layer, START, actor="A/A", reason="no difference").after
     log = Log(traffic, str(state.rollout), policy.shadow_share, cost.threshold, speed=1.0)
-    options = taken(observe, views=dict.fromkeys((OLD, NEW), tuple(views)))
+    options = taken(observe, own_views=_own_views(views))
     for number in range(1, PLAN.maximum_time // EVERY + 1):
         now = traffic.asked[0] + np.timedelta64(number * EVERY)
         log.serve(state, now)
@@ -51,6 +53,12 @@ def readouts(
         yield log.rows, readout
         if not readout.trusted:
             return
+
+
+def _own_views(views: Sequence[str]) -> Any:
+    """Both releases read the same views; earlier code has no word for it."""
+    found = getattr(evidence, "OwnViews", None)
+    return found and found.of(dict.fromkeys((OLD, NEW), dict.fromkeys(views)), NEW, OLD)
 
 
 def concluded(flown: Flown, world: str, salt: int, cost: CostMatrix, policy: RolloutPolicy) -> Concluded:

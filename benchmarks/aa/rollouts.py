@@ -82,7 +82,7 @@ def looks(traffic: Traffic, rollout: str, setup: Setup, views: Sequence[str]) ->
     state = begin(ReleaseState(champion=OLD, since=START), NEW, rollout, START, reason="the gate passed").after
     now, end = traffic.asked[0], traffic.asked[-1]
     options: dict[str, Any] = {"cost": setup.cost, "thresholds": {OLD: threshold, NEW: threshold}, "check": LoadCheck.of([0.5])}
-    options |= taken(from_traffic, views=dict.fromkeys((OLD, NEW), tuple(views)))
+    options |= taken(from_traffic, views=dict.fromkeys((OLD, NEW), dict.fromkeys(views)))
     columns = setup.groups.columns if setup.groups.judges else ()
     while True:
         evidence = from_traffic(log.seen(now), state, groups=columns, **options)
