@@ -20,6 +20,7 @@ from benchmarks.aa.rollouts import play
 from benchmarks.aa.setups import setups
 from benchmarks.aa.sides import EXPERIMENT, played
 from benchmarks.aa.worlds import WORLDS
+from benchmarks.before import COMMIT, checkout
 from benchmarks.process import PLUGINS, measure
 from benchmarks.record import RESULTS, Record
 

@@ -11,7 +11,7 @@ import pytest
 from decide.experiment.worlds import COST, THRESHOLD, rows
 from everloop.decide.experiment.observed import Observed, observe
 from everloop.decide.policy import Covariate, Metric
-from everloop.decide.release.evidence import LATENCY_EDGES, ByEntity, OwnViews
+from everloop.decide.release.evidence import LATENCY_EDGES, ByUnit, OwnViews
 from everloop.decide.statistics.clusters import Clusters
 
 
@@ -160,7 +160,7 @@ def test_answers_count_rows_whose_features_were_not_all_fresh_and_latencies_by_t
 def test_entities_are_the_units_of_what_the_guardrails_count() -> None:
     found = seen(several())
     # "bob" has one row, without a fresh feature; "dan" four, of which one; the slowest row of all is one of his.
-    assert found.treatment.answers.by_entity == ByEntity(
+    assert found.treatment.answers.by_entity == ByUnit(
         errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]), slow=Clusters.of([1, 4], [0, 1])
     )
     assert found.control.answers.by_entity.missing == Clusters.of([2, 2], [1, 0])

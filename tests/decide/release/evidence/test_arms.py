@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByEntity, LoadCheck
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, LoadCheck
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.statistics.quantiles import quantile_sequence
 
@@ -16,7 +16,7 @@ def timed(*milliseconds, errors=0):
 def units(number):
     """So many entities of five rows: one row in error, two that miss a feature, three slow requests."""
     errors, missing, slow = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3))
-    return ByEntity(errors=errors, missing=missing, slow=slow)
+    return ByUnit(errors=errors, missing=missing, slow=slow)
 
 
 def test_latency_quantile_is_right_to_a_bucket():

@@ -5,7 +5,7 @@ import pytest
 
 from everloop.decide.fairness import GroupCounts
 from everloop.decide.policy import CostMatrix
-from everloop.decide.release.evidence import COLUMNS, Assigned, ByEntity, DecisionPairs, Evidence, from_traffic
+from everloop.decide.release.evidence import COLUMNS, Assigned, ByUnit, DecisionPairs, Evidence, from_traffic
 from everloop.decide.release.evidence.units import UnitCosts
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.statistics.clusters import Clusters
@@ -107,7 +107,7 @@ def test_entities_are_the_units_of_what_is_counted():
         row(entity="y", request_id="c", error="boom"),
         row(entity="z", request_id="d", arm="challenger", release="new"),
     )
-    assert evidence.baseline.by_entity == ByEntity(
+    assert evidence.baseline.by_entity == ByUnit(
         errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0])
     )
     assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])

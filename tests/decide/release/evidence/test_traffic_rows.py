@@ -10,7 +10,7 @@ import pytest
 
 from decide.release.evidence.test_traffic import CANARY, COST, NOW, THRESHOLDS, columns, gather, row
 from everloop.decide.fairness import GroupCounts
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, ByEntity, Evidence, LoadCheck, from_traffic, trial
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, ByUnit, Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.statistics.clusters import Clusters
 from everloop.errors import ConfigurationError
@@ -86,8 +86,8 @@ def test_an_arm_is_counted_whole():
         row(request_id="c", latency_ms=70_000.0, **MINE),
     ]
     evidence = gather(CANARY, *rows, row())
-    ours = ByEntity(errors=Clusters.of([4], [1]), missing=Clusters.of([4], [1]), slow=Clusters.of([2], [1]))
-    theirs = ByEntity(errors=Clusters.of([1], [0]), missing=Clusters.of([1], [0]), slow=Clusters.of([1], [0]))
+    ours = ByUnit(errors=Clusters.of([4], [1]), missing=Clusters.of([4], [1]), slow=Clusters.of([2], [1]))
+    theirs = ByUnit(errors=Clusters.of([1], [0]), missing=Clusters.of([1], [0]), slow=Clusters.of([1], [0]))
     assert evidence.candidate == Arm(requests=4, errors=1, incomplete=1, latency=latency(5.0, 70_000.0), by_entity=ours)
     assert evidence.baseline == Arm(requests=1, latency=latency(4.0), by_entity=theirs)
     assert evidence.candidate + evidence.baseline == Arm(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByEntity, DecisionPairs, LoadCheck
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome, Reason
@@ -157,8 +157,8 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     ours, theirs = Arm(requests=400, errors=40), Arm(requests=4_000, errors=40)
     assert guardrails.error_rate(ours, theirs, POLICY, 0.003).outcome is Outcome.FAIL
     each = np.full(20, 20)
-    few = ByEntity(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
-    others = ByEntity(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
+    few = ByUnit(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
+    others = ByUnit(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
     reason = guardrails.error_rate(replace(ours, by_entity=few), replace(theirs, by_entity=others), POLICY, 0.003)
     assert reason.outcome is Outcome.INCONCLUSIVE
     assert reason.numbers["correlation"] == pytest.approx(1.0)
@@ -168,8 +168,8 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     assert reason.numbers["low"] == pytest.approx(excess.at_least((2, 20), (2, 200), 0.2, 100))
     assert (reason.numbers["count"], reason.numbers["requests"]) == (40, 400)
     missing = guardrails.missing_features(
-        Arm(requests=400, incomplete=40, by_entity=ByEntity(missing=few.errors)),
-        Arm(requests=4_000, incomplete=40, by_entity=ByEntity(missing=others.errors)),
+        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.errors)),
+        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.errors)),
         POLICY,
         0.003,
     )
@@ -209,7 +209,7 @@ def test_rows_that_fail_in_the_shadow_are_held_against_the_errors_of_the_answeri
 def test_errors_in_the_shadow_are_counted_by_entity():
     unscored = Clusters.of(np.full(10, 20), np.where(np.arange(10) < 1, 20, 0))
     errors = Clusters.of(np.full(100, 20), np.where(np.arange(100) < 1, 20, 0))
-    baseline = Arm(requests=2_000, errors=20, by_entity=ByEntity(errors=errors))
+    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(errors=errors))
     numbers = guardrails.shadow_errors(DecisionPairs(unscored=unscored), baseline, POLICY, 0.01).numbers
     assert numbers["correlation"] == pytest.approx(1.0)
     assert (numbers["effective_requests"], numbers["effective_baseline_requests"]) == (pytest.approx(10), pytest.approx(100))
@@ -239,8 +239,8 @@ def test_slow_requests_of_a_few_entities_count_for_what_they_are_worth():
     """48 slow requests of 1,200: of as many entities they fail, of two that are always slow they do not."""
     ours, theirs = timed(*[5.0] * 1_152, *[500.0] * 48), timed(*[30.0] * 12_000)
     assert guardrails.latency(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
-    two = ByEntity(slow=Clusters.of(np.full(50, 24), np.where(np.arange(50) < 2, 24, 0)))
-    none = ByEntity(slow=Clusters.of(np.full(500, 24), np.zeros(500)))
+    two = ByUnit(slow=Clusters.of(np.full(50, 24), np.where(np.arange(50) < 2, 24, 0)))
+    none = ByUnit(slow=Clusters.of(np.full(500, 24), np.zeros(500)))
     reason = guardrails.latency(replace(ours, by_entity=two), replace(theirs, by_entity=none), POLICY, 0.01)
     assert reason.outcome is not Outcome.FAIL
     assert reason.numbers["low_ms"] == ours.quantile_sequence(0.99, 0.005, 24.0).low
