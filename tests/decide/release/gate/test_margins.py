@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from decide.release.gate.candidates import estimate
 from everloop.decide.policy import GatePolicy
-from everloop.decide.release.gate.margins import rows_reason, share_within, within
+from everloop.decide.release.gate.margins import rows_reason, share_within, with_sufficiency, within
 from everloop.decide.statistics.intervals import Range, wilson
-from everloop.decide.verdict import Outcome
+from everloop.decide.statistics.sufficiency import Sufficiency
+from everloop.decide.verdict import Outcome, Reason
 
 
 @pytest.mark.parametrize(
@@ -66,3 +70,33 @@ def test_a_share_is_beyond_its_limit_at_the_confidence_that_is_asked() -> None:
     assert share_within(5, 200, 0.01, 0.995) is Outcome.INCONCLUSIVE
     assert share_within(5, 200, wilson(5, 200, 0.8).low, 0.8) is Outcome.INCONCLUSIVE
     assert share_within(1, 1, 1.0, 0.8) is Outcome.PASS
+
+
+LACKING = Reason("gate.cost", Outcome.INCONCLUSIVE, "too wide", {"margin": 0.02})
+
+
+def told(**found) -> Reason:
+    return with_sufficiency(
+        LACKING, Sufficiency(**{"rows": 1_750, "margin": 0.02, "shows": 0.1, "wanted": 9_000, **found}), "{:.0%}".format
+    )
+
+
+def test_what_could_be_shown_is_told_of_what_lacks_evidence_alone() -> None:
+    assert told() == Reason(
+        "gate.cost", Outcome.INCONCLUSIVE, "too wide; 1,750 rows can show 10%, 2% takes about 9,000 rows",
+        {"margin": 0.02, "shows": 0.1, "rows_wanted": 9_000, "weeks_wanted": None},
+    )  # fmt: skip
+    for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.ERROR):
+        decided = replace(LACKING, outcome=outcome)
+        assert with_sufficiency(decided, Sufficiency(rows=1, margin=1, shows=1, wanted=1), str) is decided
+
+
+def test_rows_enough_lie_too_near_and_rows_of_one_block_show_nothing() -> None:
+    assert told(shows=0.01, wanted=400).text == "too wide; 1,750 rows can show 1%: this candidate lies too near 2%"
+    assert told(shows=math.inf, wanted=None).text == "too wide; rows of one block of time show nothing, have at least two"
+
+
+def test_weeks_of_the_least_rows_are_told_where_they_lack_alone() -> None:
+    assert rows_reason("gate.rows", 999, GatePolicy(), 100).text == "999 rows to judge on, at least 1000 wanted (10 weeks)"
+    assert rows_reason("gate.rows", 1_000, GatePolicy(), 100).text == "1000 rows to judge on, at least 1000 wanted"
+    assert rows_reason("gate.rows", 999, GatePolicy()).text == "999 rows to judge on, at least 1000 wanted"

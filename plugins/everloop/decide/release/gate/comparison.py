@@ -103,5 +103,6 @@ def _expected(found: Difference, policy: GatePolicy, by: ExpectedLoss, per_week:
     if loss.outcome is not Outcome.INCONCLUSIVE:
         return Reason(check, loss.outcome, text, numbers)
     able = sufficient(found.cost.rows, error, policy, by, per_week)
-    text += f"; {able.rows:,} rows let on what is measured at {able.shows:+.1%} or less, an equal candidate takes {able.takes}"
+    more = "" if able.enough else f", one of {able.margin:.1%} takes {able.takes}"
+    text += f"; {able.rows:,} rows let on an improvement of {able.shows:.1%}{more}"
     return Reason(check, loss.outcome, text, numbers | able.numbers())
