@@ -11,6 +11,7 @@ from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters
+from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
@@ -124,7 +125,7 @@ def test_a_rate_is_told_with_its_evidence_and_margin(judge, name, what, margin, 
     assert reason == Reason(name, Outcome.FAIL, text, numbers)
     alone = judge(Arm(requests=100, **{field: 1}), Arm(), POLICY, 0.01)
     assert (alone.outcome, alone.text) == (Outcome.PASS, f"{what} in 1.00% of 100 answers against 0.00% of 0")
-    assert alone.numbers["low"] == excess.at_least((1, 100), (0, 0), 0.2, 100)
+    assert alone.numbers["low"] == rate_sequence(1, 100, 0.01).low
     assert (alone.numbers["difference"], alone.numbers["log_evidence"]) == (0.01, -math.log(0.01))
     at_the_margin = judge(Arm(requests=100, **{field: int(100 * margin)}), Arm(requests=50), POLICY, 0.01)
     assert at_the_margin.outcome is Outcome.PASS
@@ -173,6 +174,31 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
         0.003,
     )
     assert missing.numbers["effective_requests"] == pytest.approx(20)
+
+
+def test_with_nothing_to_hold_it_against_a_rate_fails_only_where_it_is_itself_shown_to_lie_above_the_margin():
+    """One error of two answers, before the other release has answered any, is no reason to go back; six of six are."""
+    quick = replace(POLICY, minimum_requests=40)
+    assert guardrails.error_rate(Arm(requests=2, errors=1), Arm(), quick, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.error_rate(Arm(requests=6, errors=6), Arm(), quick, 0.001).outcome is Outcome.FAIL
+    for errors in range(2, 40):
+        failed = guardrails.error_rate(Arm(requests=400, errors=errors), Arm(), quick, 0.01).outcome is Outcome.FAIL
+        assert failed is (rate_sequence(errors, 400, 0.01).low > 0.01)
+
+
+@pytest.mark.parametrize("units", ["by_entity", "by_batch"])
+def test_a_single_entity_or_burst_that_always_fails_is_no_more_than_one_failure(units):
+    """Nothing else has been seen of the release: twenty errors in twenty answers, all of one unit."""
+    ours, theirs = Arm(requests=20, errors=20), Arm(requests=1_000)
+    assert guardrails.error_rate(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
+    some = {units: ByUnit(errors=Clusters.of(np.full(50, 20), np.zeros(50)))}
+    one = {units: ByUnit(errors=Clusters.of([20], [20]))}
+    reason = guardrails.error_rate(replace(ours, **one), replace(theirs, **some), POLICY, 0.01)
+    assert (reason.outcome, reason.numbers["effective_requests"]) == (Outcome.INCONCLUSIVE, 1)
+    five = {units: ByUnit(errors=Clusters.of([4] * 5, [4] * 5))}
+    assert guardrails.error_rate(replace(ours, **five), replace(theirs, **some), POLICY, 0.01).outcome is Outcome.FAIL
+    slow = {units: ByUnit(slow=Clusters.of([20], [20]))}
+    assert guardrails.latency(replace(timed(*[90.0] * 20), **slow), timed(*[5.0] * 900), POLICY, 0.01).outcome is not Outcome.FAIL
 
 
 def test_the_kind_of_unit_counts_in_which_rows_move_together_most():
