@@ -12,6 +12,7 @@ import numpy as np
 
 from everloop.decide import fairness
 from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
+from everloop.decide.statistics.clusters import Codes, blocks
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
@@ -89,23 +90,27 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
 
 @dataclass(frozen=True)
 class _Holdout:
-    """The held-out rows, their labels and the value of each slice by row."""
+    """The held-out rows, their labels, when each was asked for (UTC) and the block of time that lies in, each slice's values."""
 
     rows: pa.Table
     labels: npt.NDArray[np.bool_]
+    asked: npt.NDArray[np.datetime64]
+    blocks: Codes
     slices: Slices
 
     @classmethod
     def of(cls, examples: pa.Table, lake: Lake, use_case: UseCase) -> _Holdout:
         rows = examples.filter(_in(examples, (HOLDOUT,)))
-        return cls(rows, rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _slices(lake, rows, use_case))
+        labels, asked = rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _asked(rows)
+        return cls(rows, labels, asked, blocks(asked, use_case.gate.block), _slices(lake, rows, use_case))
 
-    def after(self, moment: np.datetime64) -> npt.NDArray[np.bool_]:
-        """The mask of the rows that were asked for later than `moment` (UTC)."""
-        import pyarrow as pa
 
-        later: npt.NDArray[np.bool_] = self.rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy() > moment
-        return later
+def _asked(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    """When each row was asked for, UTC."""
+    import pyarrow as pa
+
+    found: npt.NDArray[np.datetime64] = rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy()
+    return found
 
 
 def _in(examples: pa.Table, names: tuple[str, ...]) -> pa.Array:
@@ -135,7 +140,7 @@ def _evidence(
     size_mb: float,
     definition: Definition,
 ) -> Evidence:
-    candidate = alone(holdout.labels, scored, size_mb, definition.trained_through, use_case.gate)
+    candidate = alone(holdout.labels, holdout.blocks, scored, size_mb, definition.trained_through, use_case.gate)
     serving = ledger.head(use_case.name)[1].champion
     if serving is None:
         return Evidence(candidate=candidate)
@@ -154,11 +159,12 @@ def _evidence(
 def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Holdout, definition: Definition) -> Behaviour:
     """What the candidate makes of held-out rows whose inputs are changed on purpose."""
     policy = use_case.gate.behaviour
-    rows, labels = spread(holdout.rows, holdout.labels, policy.rows)
+    chosen = spread(holdout.rows.num_rows, policy.rows)
     trial = Trial(
         model=model,
-        rows=rows,
-        labels=labels,
+        rows=holdout.rows.take(chosen),
+        labels=holdout.labels[chosen],
+        blocks=holdout.blocks[chosen],
         threshold=use_case.cost.threshold,
         cost=use_case.cost,
         of=extents(examples.filter(_in(examples, LEARNT)), model.encoder),
@@ -169,9 +175,10 @@ def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Ho
 
 
 def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:
-    later = holdout.after(np.datetime64(champion.trained_through.replace(tzinfo=None), "us"))
+    later = holdout.asked > np.datetime64(champion.trained_through.replace(tzinfo=None), "us")
     return compare(
         holdout.labels[later],
+        holdout.blocks[later],
         Scored(ours.scores[later], ours.threshold),
         Scored(theirs.scores[later], theirs.threshold),
         {name: values[later] for name, values in holdout.slices.items()},

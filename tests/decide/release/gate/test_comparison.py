@@ -8,7 +8,7 @@ import pytest
 from decide.release.gate.candidates import MARCH, POLICY, compared, difference, estimate, evidence, outcome
 from everloop.decide.release.gate import Difference, judge
 from everloop.decide.release.gate.comparison import against_champion, fresh
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 
 
@@ -59,22 +59,30 @@ def test_what_a_comparison_says_is_told_whole() -> None:
     found = compared(auc=AUC, overall=Difference(cost=COST, champion_cost=0.5), slices={})
     assert against_champion(found, POLICY) == [
         Reason(
-            "gate.comparison", Outcome.PASS, "5000 rows to judge on, at least 1000 wanted", {"rows": 5_000, "minimum": 1_000}
+            "gate.comparison", Outcome.PASS, "5,000 rows of 21 days to judge on, at least 1,000 wanted",
+            {"rows": 5_000, "blocks": 21, "minimum": 1_000},
         ),
         Reason(
-            "gate.auc", Outcome.PASS, "AUC minus champion's 0.0100 [0.0020, 0.0200], at least -0.005 wanted",
+            "gate.auc", Outcome.PASS,
+            "AUC minus champion's 0.0100 [0.0020, 0.0200] on 5,000 rows of 21 days, at least -0.005 wanted",
             {**asdict(AUC), "margin": 0.005},
         ),
         Reason(
             "gate.cost", Outcome.PASS,
-            "cost per row minus champion's -0.0200 [-0.0300, -0.0050], at most 0.0100 wanted (2% of 0.5000)",
+            "cost per row minus champion's -0.0200 [-0.0300, -0.0050] on 5,000 rows of 21 days, "
+            "at most 0.0100 wanted (2% of 0.5000)",
             {**asdict(COST), "limit": 0.01, "margin": 0.02},
         ),
     ]  # fmt: skip
-    lacking = compared(auc=None, overall=Difference(cost=None, champion_cost=None), slices={})
+    lacking = compared(rows=300, blocks=1, auc=None, overall=Difference(cost=None, champion_cost=None), slices={})
+    needed = "two positives and two negatives, of two blocks of time, are the least"
     assert against_champion(lacking, POLICY)[1:] == [
-        Reason("gate.auc", Outcome.INCONCLUSIVE, "no AUC difference: the shared rows lack positives or negatives"),
-        Reason("gate.cost", Outcome.INCONCLUSIVE, "no cost difference: there are no shared rows"),
+        Reason("gate.auc", Outcome.INCONCLUSIVE, f"no AUC difference on 300 rows of 1 day: {needed}"),
+        Reason(
+            "gate.cost",
+            Outcome.INCONCLUSIVE,
+            "no cost difference on 300 rows of 1 day: rows of two blocks of time are the least",
+        ),
     ]
     silent = replace(evidence(), comparison=None)
     assert against_champion(silent, POLICY) == [

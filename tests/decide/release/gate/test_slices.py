@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate import Difference
 from everloop.decide.release.gate.slices import slices
-from everloop.decide.statistics.compare import Estimate, mean_difference
+from everloop.decide.statistics.compare import mean_difference
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 
 POLICY = GatePolicy()
