@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop import catalog
-from everloop.errors import ConfigurationError
+from everloop.errors import ConfigurationError, SourceError
 from everloop.settings import PROJECT
 from everloop.use_case import UseCase
 
@@ -66,7 +66,10 @@ def _too_few(use_case: UseCase) -> Iterator[str]:
     try:
         loop = connect(use_case)
         found = labels(loop.lake, loop.source, use_case)
-    except Exception:  # no stack, no lake, no source: whatever keeps the rows away is nothing that these files can mend
+    except (ConfigurationError, SourceError):  # no stack, no source yet: there is nothing to count
+        return
+    except Exception as error:  # an object store, a query: what it says is the finding
+        yield f"labels could not be counted: {_told(error)}"
         return
     if found:
         yield from sample_size.warnings(found, use_case.gate, use_case.training, use_case.cost, use_case.fairness)

@@ -77,7 +77,7 @@ def _counted(use_case: UseCase, span: Interval, query: Query) -> Labels | None:
 
 
 def _groups(use_case: UseCase, column: str, query: Query, span: Interval, weeks: float) -> dict[str, tuple[float, float]]:
-    chosen = f'CAST("{column}" AS VARCHAR) AS name, count(*) AS n, sum(CAST(label AS INT)) AS positives'
+    chosen = f'CAST("{column}" AS VARCHAR) AS name, count(*) AS n, count(*) FILTER (label) AS positives'
     found = query(f"SELECT {chosen} FROM ({use_case.examples.sql}) GROUP BY ALL", span).to_pylist()
     kept = [row for row in found if use_case.fairness.missing or row["name"] is not None]
     return {row["name"] or MISSING: (row["n"] / weeks, row["positives"] / weeks) for row in kept}
