@@ -10,16 +10,16 @@ import numpy as np
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import (
     LATENCY_EDGES,
-    SCORE_EDGES,
     Arm,
     Assigned,
+    DecisionPairs,
     Evidence,
     LoadCheck,
     PairedCosts,
-    ScorePairs,
 )
 from everloop.decide.release.rollout import Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Clusters
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Cells = tuple[tuple[float, float, float], ...]
@@ -62,12 +62,12 @@ def play(world: World, policy: RolloutPolicy, chance: np.random.Generator, *, ke
     """One rollout over the traffic of `world`, looked at after every batch, until it is rolled back or the traffic ends."""
     state = begin(ReleaseState(champion="old", since=START), "new", "r", START, reason="played").after
     seen, stage = Seen(), _Stage()
-    pairs, costs, waiting = ScorePairs(), PairedCosts(largest=3.0), list[PairedCosts]()
+    pairs, costs, waiting = DecisionPairs(), PairedCosts(largest=3.0), list[PairedCosts]()
     for minute in range(1, world.minutes + 1):
         weight = 1.0 if state.stage is Stage.WATCH else state.weight
         stage.add(world, weight, chance)
         shadowed = chance.binomial(world.requests, policy.shadow_share)
-        pairs += _scores(shadowed, chance)
+        pairs += _decisions(world.cells, shadowed, chance)
         waiting.append(_costs(world.cells, chance.binomial(shadowed, world.labelled), chance))
         if len(waiting) > world.ripen:
             costs += waiting.pop(0)
@@ -124,10 +124,12 @@ def answered(requests: int, world: World, side: int, chance: np.random.Generator
     return Arm(requests=requests, errors=int(chance.binomial(requests, errors)), latency=tuple(buckets.tolist()))
 
 
-def _scores(count: int, chance: np.random.Generator) -> ScorePairs:
-    bins = len(SCORE_EDGES) + 1
-    new, old = chance.multinomial(count, np.full(bins, 1 / bins), size=2)
-    return ScorePairs(candidate=tuple(new.tolist()), baseline=tuple(old.tolist()), offered=count)
+def _decisions(cells: Cells, count: int, chance: np.random.Generator) -> DecisionPairs:
+    """Decisions differ where costs do."""
+    differ = sum(share for new, old, share in cells if new != old)
+    return DecisionPairs(
+        different=Clusters.independent(count, int(chance.binomial(count, differ))), unscored=Clusters.independent(count, 0)
+    )  # fmt: skip
 
 
 def _costs(cells: Cells, count: int, chance: np.random.Generator) -> PairedCosts:

@@ -35,3 +35,8 @@ def incomplete(flags: Iterable[str]) -> bool:
     """Whether any view gave nothing fresh, or the online store was away."""
     found = list(flags)
     return store_was_away(found) or any(flag.partition(":")[0] in _STATUSES for flag in found)
+
+
+def lacking(flags: Iterable[str]) -> set[str]:
+    """The views that gave nothing fresh, by name."""
+    return {view for kind, _, view in (flag.partition(":") for flag in flags) if kind in _STATUSES}

@@ -67,6 +67,11 @@ class FeaturePlan:
     functions: tuple[RequestFunctionPlan, ...] = ()
     pushes: tuple[PushPlan, ...] = ()
 
+    @property
+    def reads(self) -> dict[str, tuple[Any, ...]]:
+        """By view, all that decides whether a request finds a fresh row of it: two plans with the same entry find the same."""
+        return {view.name: (view.table, *sorted(view.join_keys.items()), view.ttl_seconds) for view in self.views}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrator:

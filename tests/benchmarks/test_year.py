@@ -50,7 +50,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
             shadow_requests=60,
             watch_labels=300,
             minimum_labels=60,
-            score_shift=1.0,
+            decision_shift=1.0,
         ),
         retrain=replace(shipped.retrain, cooldown=timedelta(days=28)),
     )

@@ -26,8 +26,10 @@ def test_no_row_is_inconclusive_never_a_pass() -> None:
     assert (reason.numbers["rows"], reason.numbers["minimum_share"]) == (0, 0.9)
 
 
-@pytest.mark.parametrize(("equal", "outcome"), [(90, PASS), (89, FAIL), (100, PASS), (0, FAIL)])
-def test_the_share_decides_its_bound_included(equal: int, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("equal", "outcome"), [(90, PASS), (89, INCONCLUSIVE), (85, INCONCLUSIVE), (84, FAIL), (100, PASS), (0, FAIL)]
+)
+def test_the_share_passes_from_its_bound_on_and_fails_where_its_interval_lies_below(equal: int, outcome: Outcome) -> None:
     verdict = judge(comparison(100, equal), POLICY)
     assert verdict.outcome is outcome
     (reason,) = verdict.reasons

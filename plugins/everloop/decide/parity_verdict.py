@@ -34,10 +34,10 @@ NOTHING_MEASURED = Standings()
 
 
 def judge(comparison: Comparison, policy: ParityPolicy) -> Verdict:
-    """Pass from `policy.minimum_share` of equal rows on.
+    """Pass from `policy.minimum_share` of equal rows on; fail when the share's interval lies below that.
 
-    Inconclusive when nothing could be compared, when a served feature could not be, or when the store was away for too many
-    rows: what was not compared proves nothing.
+    Inconclusive in between, when nothing could be compared, when a served feature could not be, or when the store was away for
+    too many rows: what was not compared proves nothing.
     """
     reasons = [_share(comparison, policy)]
     if comparison.unavailable:
@@ -99,7 +99,8 @@ def _share(comparison: Comparison, policy: ParityPolicy) -> Reason:
         return Reason("parity.share", Outcome.INCONCLUSIVE, "no served row could be compared", numbers)
     worst = "".join(f"; {feature} differs in {count}" for feature, count in list(comparison.differing.items())[:NAMED])
     text = f"{whole.equal} of {whole.rows} rows have the features of history, {policy.minimum_share:.1%} wanted{worst}"
-    return Reason("parity.share", Outcome.PASS if whole.share >= policy.minimum_share else Outcome.FAIL, text, numbers)
+    fewer = Outcome.FAIL if high < policy.minimum_share else Outcome.INCONCLUSIVE
+    return Reason("parity.share", Outcome.PASS if whole.share >= policy.minimum_share else fewer, text, numbers)
 
 
 def _unavailable(comparison: Comparison, policy: ParityPolicy) -> Reason:

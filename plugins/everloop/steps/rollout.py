@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 CHECK_ROWS = 20
 """How many recent examples the scorer is asked to score before any traffic."""
+
+CHECKS = 3
+"""How often a scorer that takes too long is asked before it counts as slow."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -63,19 +67,42 @@ def _evidence(
         return Evidence(check=load_check(registry, scorer, lake, use_case, str(state.challenger)))
     groups = use_case.fairness.columns if use_case.fairness.judges else ()
     rows = traffic.since(use_case.name, state.rollout, _BEGINNING, COLUMNS, groups)
-    thresholds = {release: registry.get(release).manifest.threshold for release in trial(state) if release}
-    return from_traffic(_arrays(rows), state, cost=use_case.cost, thresholds=thresholds, groups=groups)
+    manifests = {release: registry.get(release).manifest for release in trial(state) if release}
+    return from_traffic(
+        _arrays(rows),
+        state,
+        cost=use_case.cost,
+        thresholds={release: manifest.threshold for release, manifest in manifests.items()},
+        groups=groups,
+        views={release: manifest.plan.reads for release, manifest in manifests.items()},
+        block=use_case.rollout.block,
+    )
 
 
 def load_check(registry: Registry, scorer: Scorer, lake: Lake, use_case: UseCase, release: str) -> LoadCheck:
-    """What the real scorer makes of the release and a few recent examples of the lake."""
+    """What the real scorer makes of the release and a few recent examples of the lake.
+
+    A scorer that took too long is asked again, `CHECKS` times in all, and the shortest counts: a machine that stalls for a moment
+    says nothing of the release.
+    """
     try:
         fields = list(registry.get(release).manifest.plan.request)
-        answer = scorer.check(use_case.name, release, recent_requests(lake, use_case, fields))
+        requests = recent_requests(lake, use_case, fields)
+        found = _asked(scorer, use_case, release, requests)
+        for _ in range(CHECKS - 1):
+            if found.latency_ms is None or found.latency_ms <= use_case.rollout.check_latency_ms:
+                break
+            again = _asked(scorer, use_case, release, requests)
+            found = min(found, again, key=lambda one: math.inf if one.latency_ms is None else one.latency_ms)
     except ReleaseError as error:
         return LoadCheck(refused=str(error))
     except SourceError as error:
         return LoadCheck(unreachable=str(error))
+    return found
+
+
+def _asked(scorer: Scorer, use_case: UseCase, release: str, requests: list[dict[str, Any]]) -> LoadCheck:
+    answer = scorer.check(use_case.name, release, requests)
     return LoadCheck.of(answer["scores"], answer.get("latency_ms"))
 
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from everloop.decide.experiment.measures import covariate_of, latency_of, metric_of
+from everloop.decide.experiment.measures import covariate_of, metric_of
 from everloop.decide.experiment.sums import COVARIATE, Sums
 from everloop.decide.policy import CostMatrix, Covariate, Metric
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned
-from everloop.decide.release.evidence.columns import Floats, Mask, Rows, failed
-from everloop.flags import incomplete
-
-Codes = npt.NDArray[np.intp]
+from everloop.decide.release.evidence import Arm, Assigned, OwnViews
+from everloop.decide.release.evidence.columns import Codes, Floats, Mask, Rows
+from everloop.decide.release.evidence.served import Served
+from everloop.decide.release.evidence.views import NOT_KNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +37,16 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """Both arms. `crossed`: entities that both answered, which must not be. Batches of other entities may be added."""
+    """Both arms. `crossed`: entities that both answered, which must not be. Batches of other entities may be added.
+
+    `same_views`: whether both releases are known to read the same feature views.
+    """
 
     control: Side = field(default_factory=Side)
     treatment: Side = field(default_factory=Side)
     entities: Assigned = field(default_factory=Assigned)
     crossed: int = 0
+    same_views: bool = False
 
     def __add__(self, other: Observed) -> Observed:
         return Observed(
@@ -54,6 +57,7 @@ class Observed:
                 baseline=self.entities.baseline + other.entities.baseline,
             ),
             crossed=self.crossed + other.crossed,
+            same_views=self.same_views and other.same_views,
         )
 
 
@@ -66,13 +70,14 @@ def observe(
     covariate: Covariate = Covariate.NONE,
     before: Rows | None = None,
     segments: Mapping[str, npt.NDArray[Any]] | None = None,
+    own_views: OwnViews = NOT_KNOWN,
 ) -> Observed:
     """What `rows` show, each entity with all of its rows (`COLUMNS`, nulls as NaN or None).
 
     Rows count for the arm that their entity was assigned to, also where that release failed and the control answered in its
     place: the answer that was given is what the assignment led to (intention to treat). `threshold`: the control's.
     `before`: earlier rows, of which those of the same entities are the covariate, if it is `BEFORE`; an entity without any takes
-    part all the same. `segments`: by name, the value of each row, shape (n,).
+    part all the same. `segments`: by name, the value of each row, shape (n,). `own_views`: the views that only one of both reads.
     """
     treated = np.asarray(rows["arm"]) == "challenger"
     past = before if covariate is Covariate.BEFORE else None
@@ -87,13 +92,23 @@ def observe(
     if past is not None:
         shown = _summed(np.full(len(code) - len(entity), np.nan), metric_of(past, metric, cost, threshold))
         earlier = _by_entity(code[len(entity) :], shown, len(code))
-    sides = [_side(rows, entity, values, earlier, arm, segments or {}) for arm in (~treated, treated)]
+    served = Served.of(rows)
+    slow = served.slow(np.ones(len(treated), dtype=bool))
+    sides = [
+        Side(
+            sums=_sums(entity, values, earlier, arm),
+            segments=_segments(entity, values, earlier, arm, segments or {}),
+            answers=served.arm(arm, views, slow),
+        )
+        for arm, views in ((~treated, own_views.baseline), (treated, own_views.candidate))
+    ]
     met = [set(entity[arm]) for arm in (~treated, treated)]
     return Observed(
         control=sides[0],
         treatment=sides[1],
         entities=Assigned(candidate=len(met[1]), baseline=len(met[0])),
         crossed=len(met[0] & met[1]),
+        same_views=own_views.none,
     )
 
 
@@ -103,29 +118,15 @@ def _summed(worth: Floats, expected: Floats) -> Floats:
     return np.column_stack([known, np.where(known, worth, 0.0), np.where(covered, expected, 0.0), covered])
 
 
-def _side(
-    rows: Rows,
-    entity: Codes,
-    values: Floats,
-    earlier: Floats | None,
-    arm: Mask,
-    segments: Mapping[str, npt.NDArray[Any]],
-) -> Side:
-    found = {}
-    for name, of_rows in segments.items():
-        for value in np.unique(of_rows[arm]):
-            found[name, str(value)] = _sums(entity, values, earlier, arm & (of_rows == value))
-    latency = latency_of(rows)[arm]
-    found_in = np.searchsorted(LATENCY_EDGES, latency[np.isfinite(latency)])
-    counts = np.bincount(found_in, minlength=len(LATENCY_EDGES) + 1)
-    lacking = np.array([incomplete(flags) for flags in rows["flags"]], dtype=bool)
-    answers = Arm(
-        requests=int(arm.sum()),
-        errors=int((failed(rows) & arm).sum()),
-        incomplete=int((lacking & arm).sum()),
-        latency=tuple(counts.tolist()),
-    )
-    return Side(sums=_sums(entity, values, earlier, arm), segments=found, answers=answers)
+def _segments(
+    entity: Codes, values: Floats, earlier: Floats | None, arm: Mask, segments: Mapping[str, npt.NDArray[Any]]
+) -> dict[tuple[str, str], Sums]:
+    """The sums of each value of each segment."""
+    return {
+        (name, str(value)): _sums(entity, values, earlier, arm & (of_rows == value))
+        for name, of_rows in segments.items()
+        for value in np.unique(of_rows[arm])
+    }
 
 
 def _sums(entity: Codes, values: Floats, earlier: Floats | None, mask: Mask) -> Sums:

@@ -10,8 +10,10 @@ from typing import Any
 from everloop.decide.experiment.effect import Effect, effect
 from everloop.decide.experiment.observed import Observed
 from everloop.decide.experiment.sums import Sums
-from everloop.decide.policy import Covariate, ExperimentPlan, RolloutPolicy
+from everloop.decide.policy import Covariate, ExperimentPlan, FairnessPolicy, RolloutPolicy
 from everloop.decide.release import guardrails
+from everloop.decide.release.evidence import Evidence
+from everloop.decide.release.state import Stage
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -28,7 +30,6 @@ class Conclusion(StrEnum):
 
 
 _OUTCOME = {Conclusion.BETTER: PASS, Conclusion.ALIKE: PASS, Conclusion.WORSE: FAIL}
-_GUARDRAILS = (guardrails.error_rate, guardrails.missing_features, guardrails.latency)
 _WORDS = {
     Conclusion.BETTER: "the treatment is better",
     Conclusion.WORSE: "the treatment is worse",
@@ -183,14 +184,20 @@ def _segments(plan: ExperimentPlan, observed: Observed) -> Iterator[Comparison]:
 
 def _watched(plan: ExperimentPlan, observed: Observed, policy: RolloutPolicy) -> Iterator[Reason]:
     """What must be right whatever the metric says."""
-    arms = (observed.treatment.answers, observed.control.answers)
     split = guardrails.sample_ratio(observed.entities, plan.weight, policy.srm_alpha)
     yield _named(replace(split, outcome=ERROR) if split.outcome is FAIL else split)
     if observed.crossed:
         text = f"{observed.crossed} entities met both arms: the assignment does not hold, so nothing can be compared"
         yield Reason("experiment.assignment", ERROR, text, {"crossed": observed.crossed})
-    for guardrail in _GUARDRAILS:
-        yield _named(guardrail(*arms, policy, policy.alpha / len(_GUARDRAILS)))
+    evidence = Evidence(
+        candidate=observed.treatment.answers, baseline=observed.control.answers, same_views=observed.same_views
+    )  # fmt: skip
+    trial = guardrails.Trial(
+        stage=Stage.EXPERIMENT, weight=plan.weight, evidence=evidence, policy=policy, groups=FairnessPolicy()
+    )  # fmt: skip
+    for guardrail in guardrails.GUARDRAILS:
+        if Stage.EXPERIMENT in guardrail.stages:
+            yield from map(_named, guardrail.judge(trial, guardrails.experiment_level(guardrail, policy)))
 
 
 def _named(reason: Reason) -> Reason:

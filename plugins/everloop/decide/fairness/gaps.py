@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from everloop.decide.fairness.groups import GroupCounts, Rate
 from everloop.decide.policy.fairness import WHOLE
+from everloop.decide.statistics.clusters import Clusters, correlation
 from everloop.decide.statistics.intervals import Range, newcombe, rate_sequence
 from everloop.decide.statistics.ratios import ratio
 
@@ -48,7 +49,9 @@ class Gap:
     """A group's rate against another one's, `(successes, trials)` each.
 
     `against` is a group, or "whole". A group is part of the whole, so its interval is made against the rest of the rows and
-    shrunk by their `share`: group - whole = share (group - rest).
+    shrunk by their `share`: group - whole = share (group - rest). `effects`: the design effects of both rates, by which their
+    rows are divided before an interval is made (Rao & Scott 1992, see `Clusters.effective`). What moves all groups alike, a day's
+    weather, drops out of the difference, so these intervals are rather too wide than too narrow.
     """
 
     group: str
@@ -56,6 +59,7 @@ class Gap:
     ours: Rate
     theirs: Rate
     share: float = 1.0
+    effects: tuple[float, float] = (1.0, 1.0)
 
     @property
     def rate(self) -> float:
@@ -72,17 +76,53 @@ class Gap:
         """The group's rate less the other, as fairlearn's differences, signed."""
         return self.share * (self.rate - self.theirs[0] / self.theirs[1])
 
+    @property
+    def effective(self) -> tuple[Rate, Rate]:
+        """As many independent rows as both rates' rows are worth."""
+        (a, n), (b, m) = self.ours, self.theirs
+        first, second = self.effects
+        return (a / first, n / first), (b / second, m / second)
+
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """The trials of both, as independent rows."""
+        return self.effective[0][1], self.effective[1][1]
+
     def span(self, alpha: float, intervals: Intervals = ONE_LOOK) -> Range:
         """The interval of the difference at confidence 1 - alpha."""
-        low, high = intervals.difference(self.ours, self.theirs, alpha)
+        low, high = intervals.difference(*self.effective, alpha)
         return Range(low * self.share, high * self.share)
+
+    def span_of_ratio(self, alpha: float, intervals: Intervals = ONE_LOOK) -> Range:
+        """The interval of the ratio of both rates at confidence 1 - alpha."""
+        return intervals.ratio(*self.effective, alpha)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group's rate by unit, and how alike two rows of one unit are."""
+
+    name: str
+    found: Clusters
+    alike: float
+
+    @property
+    def rate(self) -> Rate:
+        return self.found.hits, self.found.trials
+
+    @property
+    def effect(self) -> float:
+        """How many times the variance of independent rows its rate has. What only one unit tells is worth a row."""
+        return self.found.design_effect(self.alike if self.found.units > 1 else 1.0)
 
 
 def gaps(by_group: Mapping[str, GroupCounts], rate: str, minimum: int, against: str = WHOLE) -> list[Gap]:
-    """The gaps of the groups whose rate is over at least `minimum` rows: each to the whole, or each two to each other."""
-    rates = {name: counts.rate(rate) for name, counts in by_group.items()}
-    judged = {name: found for name, found in rates.items() if found[1] >= max(1, minimum)}
-    return list(_to_whole(judged, rates) if against == WHOLE else _to_each_other(judged))
+    """The gaps of the groups whose rate is over at least `minimum` independent rows: to the whole, or each two to each other."""
+    found = {name: counts.clusters(rate) for name, counts in by_group.items()}
+    alike = correlation(list(found.values()))
+    groups = [_Group(name, one, alike) for name, one in found.items() if one.trials]
+    judged = [one for one in groups if one.found.trials / one.effect >= minimum]
+    return list(_to_whole(judged, groups) if against == WHOLE else _to_each_other(judged))
 
 
 def family(by_group: Mapping[str, GroupCounts], rate: str, against: str = WHOLE) -> int:
@@ -94,16 +134,19 @@ def family(by_group: Mapping[str, GroupCounts], rate: str, against: str = WHOLE)
     return seen if against == WHOLE else math.comb(seen, 2)
 
 
-def _to_whole(judged: Mapping[str, Rate], rates: Mapping[str, Rate]) -> Iterator[Gap]:
-    hits, trials = (sum(found[i] for found in rates.values()) for i in (0, 1))
-    for name, ours in judged.items():
-        rest = (hits - ours[0], trials - ours[1])
-        if rest[1]:
-            yield Gap(group=name, against=WHOLE, ours=ours, theirs=rest, share=rest[1] / trials)
+def _to_whole(judged: Sequence[_Group], groups: Sequence[_Group]) -> Iterator[Gap]:
+    for one in judged:
+        others = sum((other.found for other in groups if other is not one), Clusters())
+        rest = _Group(WHOLE, others, one.alike)
+        if others.trials:
+            share = others.trials / (others.trials + one.found.trials)
+            yield Gap(
+                group=one.name, against=WHOLE, ours=one.rate, theirs=rest.rate, share=share, effects=(one.effect, rest.effect)
+            )
 
 
-def _to_each_other(judged: Mapping[str, Rate]) -> Iterator[Gap]:
+def _to_each_other(judged: Sequence[_Group]) -> Iterator[Gap]:
     """Each two groups, the one with the lower rate first."""
-    ordered = sorted(judged.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
-    for (low, ours), (high, theirs) in combinations(ordered, 2):
-        yield Gap(group=low, against=high, ours=ours, theirs=theirs)
+    ordered = sorted(judged, key=lambda one: (one.found.rate, one.name))
+    for low, high in combinations(ordered, 2):
+        yield Gap(group=low.name, against=high.name, ours=low.rate, theirs=high.rate, effects=(low.effect, high.effect))

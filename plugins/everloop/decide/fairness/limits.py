@@ -13,13 +13,17 @@ from everloop.decide.statistics.intervals import Range
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """The largest allowed difference of a rate: `gaps` are judged, of a `family` of comparisons."""
+    """The largest allowed difference of a rate: `gaps` are judged, of a `family` of comparisons.
+
+    `seen`: the gaps of all groups that have a row, whatever the policy's minimum.
+    """
 
     name: str
     limit: float
     gaps: Sequence[Gap]
     family: int
     needs: str = ""
+    seen: Sequence[Gap] = ()
 
     def value(self, gap: Gap) -> float:
         """What is held against the limit."""
@@ -41,6 +45,18 @@ class Limit:
         """Whether the value itself keeps the limit."""
         return abs(gap.difference) <= self.limit
 
+    def beyond(self, gap: Gap) -> float:
+        """How far the value lies beyond the limit; below 0 where it keeps it."""
+        return abs(gap.difference) - self.limit
+
+    def reach(self, gap: Gap, span: Range) -> float:
+        """How far the interval reaches from the value towards the limit."""
+        return gap.difference - span.low if gap.difference > 0 else span.high - gap.difference
+
+    def at(self, distance: float) -> str:
+        """A gap at this distance beyond the limit, in words."""
+        return f"a difference of {self.limit + distance:.2f}"
+
     def tell(self, column: str, gap: Gap) -> str:
         """The gap in words."""
         other = "all" if gap.against == WHOLE else f"{column}={gap.against}"
@@ -57,7 +73,7 @@ class RatioLimit(Limit):
 
     def span(self, gap: Gap, alpha: float, intervals: Intervals) -> Range:
         """Its interval at confidence 1 - alpha."""
-        return intervals.ratio(gap.ours, gap.theirs, alpha)
+        return gap.span_of_ratio(alpha, intervals)
 
     def size(self, gap: Gap) -> float:
         """The smaller the ratio, the larger the gap."""
@@ -70,6 +86,18 @@ class RatioLimit(Limit):
     def allows(self, gap: Gap) -> bool:
         """Whether the ratio itself keeps the limit."""
         return self.value(gap) >= self.limit
+
+    def beyond(self, gap: Gap) -> float:
+        """How far the ratio lies below the limit."""
+        return self.limit - self.value(gap)
+
+    def reach(self, gap: Gap, span: Range) -> float:
+        """How far the interval reaches above the ratio."""
+        return span.high - self.value(gap)
+
+    def at(self, distance: float) -> str:
+        """A ratio at this distance below the limit, in words."""
+        return f"a ratio of {max(0.0, self.limit - distance):.2f}"
 
     def tell(self, column: str, gap: Gap) -> str:
         """The gap in words."""
@@ -86,8 +114,8 @@ def limits(by_group: Mapping[str, GroupCounts], policy: FairnessPolicy) -> Itera
     }
     for name, limit in differences.items():
         if limit is not None:
-            found, of = gaps(by_group, name, policy.minimum, policy.against), family(by_group, name, policy.against)
-            yield Limit(name=name, limit=limit, gaps=found, family=of)
+            found, seen = (gaps(by_group, name, minimum, policy.against) for minimum in (policy.minimum, 0))
+            yield Limit(name=name, limit=limit, gaps=found, family=family(by_group, name, policy.against), seen=seen)
     if policy.selection_ratio is not None:
         yield _ratio(by_group, policy, policy.selection_ratio)
 
@@ -95,6 +123,6 @@ def limits(by_group: Mapping[str, GroupCounts], policy: FairnessPolicy) -> Itera
 def _ratio(by_group: Mapping[str, GroupCounts], policy: FairnessPolicy, limit: float) -> RatioLimit:
     """Each two groups: which one is selected most often is itself seen in the data."""
     rate = "selection" if policy.favourable else "rejection"
-    found = [gap for gap in gaps(by_group, rate, policy.minimum, GROUPS) if gap.theirs[0]]
+    found, seen = ([gap for gap in gaps(by_group, rate, least, GROUPS) if gap.theirs[0]] for least in (policy.minimum, 0))
     of = family(by_group, rate, GROUPS)
-    return RatioLimit(name="selection_ratio", limit=limit, gaps=found, family=of, needs=" and a selection")
+    return RatioLimit(name="selection_ratio", limit=limit, gaps=found, family=of, needs=" and a selection", seen=seen)

@@ -6,6 +6,7 @@ Nothing heavy is imported here, since every DAG file builds these at parse time.
 from everloop.decide.policy.batch import BatchPolicy
 from everloop.decide.policy.behaviour import BehaviourPolicy, Direction, Invariance
 from everloop.decide.policy.cost import CostMatrix
+from everloop.decide.policy.expected_loss import ExpectedLoss
 from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
@@ -21,6 +22,7 @@ __all__ = [
     "Covariate",
     "Direction",
     "DriftPolicy",
+    "ExpectedLoss",
     "ExperimentPlan",
     "FairnessPolicy",
     "GatePolicy",

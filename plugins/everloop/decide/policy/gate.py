@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from everloop.decide.policy.behaviour import BehaviourPolicy
 from everloop.decide.policy.bounds import unit
+from everloop.decide.policy.expected_loss import ExpectedLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,19 @@ class GatePolicy:
     +- 0.04 (Hanley & McNeil 1982, eq. 1). `auc_floor`: ours, half-way from nothing (0.5) to "acceptable" (0.7: Hosmer, Lemeshow &
     Sturdivant 2013, Applied Logistic Regression, sec. 5.2.4). `ece_ceiling`, `auc_margin`, `slice_margin`, `slice_minimum`,
     `size_mb`: ours, to be set by the use case.
+    `decide_by`: for use cases with few labels, by what expected loss a candidate is compared instead of by intervals; then its
+    `minimum_rows` stands for the one here.
     `size_mb`: the model file's budget. Latency is judged in the real scorer (`RolloutPolicy.check_latency_ms`), here where it
     can be reached, at the latest by the rollout; with `require_scorer` the gate is inconclusive without an answer of it.
+    `auc_ceiling`: an AUC shown to lie above it, the candidate's or one input's alone, is taken for a leak of the label; `None`
+    for no such suspicion (ours: lower it where you know how well the best can foresee).
     """
 
     confidence: float = 0.95
     block: timedelta = timedelta(days=1)
     minimum_rows: int = 1_000
     auc_floor: float = 0.60
+    auc_ceiling: float | None = 0.99
     ece_ceiling: float = 0.08
     cost_margin: float = 0.02
     auc_margin: float = 0.005
@@ -44,11 +50,23 @@ class GatePolicy:
     slice_minimum: int = 300
     size_mb: float = 50.0
     require_scorer: bool = False
+    decide_by: ExpectedLoss | None = None
     behaviour: BehaviourPolicy = BehaviourPolicy()
+
+    @property
+    def least_rows(self) -> int:
+        """How many rows a candidate is judged on at least."""
+        return self.decide_by.minimum_rows if self.decide_by else self.minimum_rows
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
         found = [p for n in ("confidence", "auc_floor") for p in unit("GatePolicy", n, getattr(self, n))]
         if self.block <= timedelta(0):
             found.append(f"GatePolicy.block is {self.block}: it must be above 0")
-        return found + self.behaviour.problems()
+        if self.auc_ceiling is not None:
+            found += unit("GatePolicy", "auc_ceiling", self.auc_ceiling)
+            if self.auc_ceiling <= self.auc_floor:
+                found.append(
+                    f"GatePolicy.auc_ceiling is {self.auc_ceiling}: it must be above auc_floor ({self.auc_floor}), or None"
+                )
+        return found + self.behaviour.problems() + (self.decide_by.problems() if self.decide_by else [])

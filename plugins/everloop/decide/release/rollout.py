@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from everloop.decide import fairness, parity_verdict
 from everloop.decide.policy import FairnessPolicy, RolloutPolicy
 from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import Evidence
@@ -24,9 +23,6 @@ _WAITS_FOR = {
     Stage.PAUSED: "paused: a person has to resume, abort or revert",
     Stage.EXPERIMENT: "an experiment is under way: a rollout can begin when it has ended",
 }
-
-GUARDRAILS = 6
-"""Errors, missing features, latency, estimated and labelled cost, fairness; the others judge effect sizes or by their own."""
 
 UNJUDGED = FairnessPolicy(error_rate_difference=None)
 """Groups are not looked at."""
@@ -82,12 +78,11 @@ def advance(
     Fail: all traffic back to the champion (in WATCH to the previous one), at once. Pass: the next step. Else wait; a stage
     that has traffic but no verdict after `policy.patience` pauses, with no traffic for the challenger, and asks a person.
     The watch waits for its labels without impatience: nothing is at stake that its guardrails do not look at.
-    `policy.alpha` bounds the chance that a whole rollout of an equal release is rolled back: it is split evenly over the
-    guardrails that test, and of those that begin anew with each stage over the stages too.
+    `policy.alpha` bounds the chance that a whole rollout of an equal release is rolled back: `guardrails.level` divides it.
     """
     if state.stage not in UNDER_TRIAL:
         return Action(Kind.WAIT, state, combine([Reason("rollout.stage", Outcome.INCONCLUSIVE, _WAITS_FOR[state.stage])]))
-    verdict = _verdict((*_judgements(state, evidence, policy, now), *_fairness(state, evidence, policy, groups)))
+    verdict = _verdict(tuple(_judgements(state, evidence, policy, now, groups)))
     if verdict.outcome is Outcome.FAIL:
         return Action(Kind.ROLL_BACK, _withdrawn(state, now), verdict)
     if verdict.passed:
@@ -191,45 +186,20 @@ def revert(state: ReleaseState, to: str, now: datetime, *, actor: str, reason: s
     return _worded(Kind.REVERT, ReleaseState(champion=to, since=now), f"{actor}: {reason}", actor)
 
 
-def _judgements(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime) -> Iterator[Judged]:
+def _judgements(
+    state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, now: datetime, groups: FairnessPolicy
+) -> Iterator[Judged]:
     """What the stage looks at."""
     if state.stage is Stage.CHECK:
         yield Judged(guardrails.load_check(evidence.check, policy))
         return
-    alpha = policy.alpha / GUARDRAILS
-    anew = alpha / (len(policy.steps) + 2)  # what is counted from the stage's beginning is tested once a stage
-    watching, shadowing = state.stage is Stage.WATCH, state.stage is Stage.SHADOW
-    yield Judged(_time(state, policy.watch_time if watching else policy.minimum_time, now))
+    yield Judged(_time(state, policy.watch_time if state.stage is Stage.WATCH else policy.minimum_time, now))
     yield Judged(_traffic(evidence))
-    if shadowing:
-        yield Judged(guardrails.shadow_errors(evidence.pairs, policy, anew))
-    else:
-        arms = evidence.candidate, evidence.baseline
-        yield Judged(guardrails.error_rate(*arms, policy, anew))
-        yield Judged(guardrails.missing_features(*arms, policy, anew))
-        yield Judged(guardrails.latency(*arms, policy, anew))
-    if state.stage is Stage.CANARY and state.weight < 1:
-        # Few entities cannot show a mismatch; the required number of answered requests stands for the evidence.
-        yield Judged(guardrails.sample_ratio(evidence.assigned, state.weight, policy.srm_alpha), required=False)
-    yield Judged(guardrails.score_shift(evidence.pairs, policy), required=not watching)
-    # Where the other release's served features fail, traffic must show that those of the one on trial do not: in the shadow it
-    # has none of its own.
-    parity = parity_verdict.for_rollout(evidence.parity)
-    yield Judged(parity, required=not shadowing and parity_verdict.held(evidence.parity))
-    yield Judged(guardrails.estimated_cost(evidence.expected, policy, alpha), required=False)
-    # Labels ripen after the canary; they are judged as they come, and the watch stays until there are enough.
-    labels = max(policy.watch_labels, policy.minimum_labels)
-    yield Judged(guardrails.labelled_cost(evidence.costs, policy, alpha, labels), required=watching)
-
-
-def _fairness(state: ReleaseState, evidence: Evidence, policy: RolloutPolicy, groups: FairnessPolicy) -> Iterator[Judged]:
-    """The same rule as in the gate and in monitoring, by intervals that hold at every look. Few rows hold up nothing."""
-    if state.stage is Stage.CHECK or not groups.judges:
-        return
-    for column, counts in evidence.groups.items():
-        alpha = policy.alpha / GUARDRAILS / len(evidence.groups)
-        verdict = fairness.judge(column, counts, groups, alpha=alpha, intervals=fairness.ALWAYS_VALID)
-        yield from (Judged(reason, required=False) for reason in verdict.reasons)
+    trial = guardrails.Trial(stage=state.stage, weight=state.weight, evidence=evidence, policy=policy, groups=groups)
+    for guardrail in guardrails.GUARDRAILS:
+        if state.stage in guardrail.stages:
+            reasons = guardrail.judge(trial, guardrails.level(guardrail, policy, groups))
+            yield from (Judged(reason, guardrail.required(trial)) for reason in reasons)
 
 
 def _verdict(judged: tuple[Judged, ...]) -> Verdict:

@@ -51,8 +51,10 @@ def mean(average: float, variance: float, count: float, confidence: float = 0.95
     return Range(average - half, average + half)
 
 
-def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
+def rate_sequence(successes: float, trials: float, alpha: float) -> Range:
     """A rate's confidence sequence: with probability 1 - alpha it holds the true rate at every look, however many there are.
+
+    Rows that move together come as effective counts (`clusters.Clusters.effective`), which need not be whole.
 
     The rates that the beta-binomial mixture martingale does not refute by Ville's inequality: `M(p) = B(1 + s, 1 + n - s) /
     (p^s (1-p)^(n-s)) < 1 / alpha` (Robbins 1970, Statistical methods related to the law of the iterated logarithm, sec. 2;
@@ -72,7 +74,7 @@ def rate_sequence(successes: int, trials: int, alpha: float) -> Range:
     return Range(low, high)
 
 
-def mean_sequence(average: float, variance: float, count: int, alpha: float, tightest_at: int) -> Range:
+def mean_sequence(average: float, variance: float, count: float, alpha: float, tightest_at: int) -> Range:
     """A mean's asymptotic confidence sequence: covers the true mean at every look from the first large one on.
 
     Sequential normal mixture (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Time-uniform central limit theory and

@@ -23,7 +23,7 @@ def quantile(counts: Sequence[int], edges: npt.NDArray[np.float64], share: float
     return float(edges[bucket]) if bucket < len(edges) else math.inf
 
 
-def quantile_sequence(counts: Sequence[int], edges: npt.NDArray[np.float64], share: float, alpha: float) -> Range:
+def quantile_sequence(counts: Sequence[float], edges: npt.NDArray[np.float64], share: float, alpha: float) -> Range:
     """A quantile's confidence sequence: with probability 1 - alpha it holds the `share` quantile at every look.
 
     The values for which the share of rows at or under them is not refuted to be `share`, by the beta-binomial mixture martingale

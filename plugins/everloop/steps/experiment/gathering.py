@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from everloop.decide.experiment.measures import COLUMNS
 from everloop.decide.experiment.observed import Observed, observe
 from everloop.decide.policy import Covariate, ExperimentPlan
-from everloop.decide.release.evidence import Rows
+from everloop.decide.release.evidence import OwnViews, Rows
 from everloop.errors import ConfigurationError
 from everloop.interval import Interval
 from everloop.kinds import ARROW_TYPES
@@ -30,7 +30,8 @@ def gather(
     traffic: TrafficLog, registry: Registry, lake: Lake, use_case: UseCase, plan: ExperimentPlan, experiment: str
 ) -> Observed:
     """All rows of `experiment` with the outcomes that are known by now; each look reads them all, since labels ripen late."""
-    control = registry.get(plan.control).manifest
+    control, treatment = (registry.get(release).manifest for release in (plan.control, plan.treatment))
+    views = {plan.control: control.plan.reads, plan.treatment: treatment.plan.reads}
     fields = control.plan.request if plan.segments else {}
     rows = traffic.since(use_case.name, experiment, _BEGINNING, (*COLUMNS, "as_of"), tuple(fields))
     now, before = _with_past(traffic, use_case, plan, rows)
@@ -42,6 +43,7 @@ def gather(
         covariate=plan.covariate,
         before=before,
         segments=_segments(lake, use_case, plan.segments, rows, fields),
+        own_views=OwnViews.of(views, plan.treatment, plan.control),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.decide import fairness as fairly
-from everloop.decide.fairness import Gap
+from everloop.decide.fairness import RATES, Gap
 from everloop.interval import Interval
 from everloop.ports import Lake, Measurement, Measurements, Registry, TrafficLog
 from everloop.steps.monitor.measuring import write
@@ -22,7 +23,7 @@ from everloop.use_case import UseCase
 RIPENED = "monitor:fairness"
 """The cursor (the prediction log's clock) of the outcomes that the measured fairness knows of."""
 
-RATES = ("selection", "tpr", "fpr", "precision", "accuracy")
+WEEK = timedelta(days=7)
 
 Groups = Mapping[str, Mapping[str, Any]]
 """By column, the group of each key that is known."""
@@ -40,7 +41,7 @@ def fairness(
 
     A column that requests do not carry is taken from the use case's examples, once the row's label is in the lake; rows of which
     the group is not known yet are left out and counted. Earlier intervals of which labels came or were corrected since they were
-    measured are measured again.
+    measured are measured again. The units are entities: many requests of one are worth fewer.
     """
     again, looked = ripened(traffic, measurements, use_case, intervals, RIPENED)
     found: list[Measurement] = []
@@ -86,13 +87,14 @@ def _measured(rows: Scored, column: str, groups: Groups, use_case: UseCase) -> M
     else:
         known = np.array([key in groups[column] for key in rows.keys], dtype=bool)
         of = [groups[column][key] for key in rows.keys if key in groups[column]]
-    counts = fairly.count(of, rows.decisions[known], rows.labels[known])
-    verdict = fairly.judge(column, counts, use_case.fairness)
-    gaps = {rate: fairly.gaps(counts, rate, use_case.fairness.minimum) for rate in RATES}
+    counts = fairly.count(of, rows.decisions[known], rows.labels[known], np.array(rows.entities, dtype=str)[known])
+    verdict = fairly.judge(column, counts, use_case.fairness, weeks=(rows.interval.end - rows.interval.start) / WEEK)
+    compared = fairly.considered(counts, use_case.fairness)
+    gaps = {rate: fairly.gaps(compared, rate, use_case.fairness.minimum) for rate in RATES}
     detail = verdict.to_json() | {
         "groups": {name: asdict(group) for name, group in counts.items()},
         "gaps": {rate: [_numbers(gap) for gap in found] for rate, found in gaps.items()},
-        "summary": fairly.summary(counts, use_case.fairness.minimum),
+        "summary": fairly.summary(compared, use_case.fairness.minimum),
         "unknown": int((~known).sum()),
     }
     largest = max((abs(gap.difference) for gap in gaps["selection"]), default=None)

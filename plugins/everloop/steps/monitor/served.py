@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class Scored:
     """The rows (n) of `interval` that `release` gave a score, with the release's own threshold deciding.
 
-    `keys` (n,); `scores` (n,); `labels` (n,): 1, 0 or NaN where unknown; `features`: JSON text by row.
+    `keys`, `entities` (n,); `scores` (n,); `labels` (n,): 1, 0 or NaN where unknown; `features`: JSON text by row.
     """
 
     interval: Interval
     release: str
     bundle: Bundle
     keys: Sequence[str] = field(repr=False)
+    entities: Sequence[str] = field(repr=False)
     scores: Floats = field(repr=False)
     labels: Floats = field(repr=False)
     features: Sequence[str] = field(repr=False)
@@ -99,6 +100,7 @@ def scored(rows: pa.Table, interval: Interval, release: str, registry: Registry)
         release=release,
         bundle=registry.get(release),
         keys=[*own["key"].to_pylist(), *beside["key"].to_pylist()],
+        entities=[*own["entity"].to_pylist(), *beside["entity"].to_pylist()],
         scores=np.concatenate([numbers(own["score"]), numbers(beside["shadow_score"])]),
         labels=np.concatenate([numbers(own["label"]), numbers(beside["label"])]),
         features=[*own["features"].to_pylist(), *beside["features"].to_pylist()],

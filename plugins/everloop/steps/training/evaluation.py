@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 from everloop.decide import fairness
 from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
 from everloop.decide.statistics.clusters import Codes, blocks
+from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
@@ -26,7 +28,7 @@ from everloop.learn.split import HOLDOUT, LEARNT
 from everloop.ports import Lake, Ledger, Registry
 from everloop.release import MODEL as MODEL_FILE
 from everloop.release import REFERENCE
-from everloop.steps.training.examples import TRUE_LABEL, Definition
+from everloop.steps.training.examples import ALONE, TRUE_LABEL, Definition
 from everloop.steps.training.staging import (
     DEFINITION,
     EVALUATION,
@@ -47,7 +49,7 @@ EXPLAINED = 2_000
 """Held-out rows whose contributions make the importance: SHAP costs a hundred times a score."""
 
 SHOWN = 3
-"""Rows of the input example."""
+"""Rows of the input example, and inputs of which is told what they say alone."""
 
 Slices = Mapping[str, "npt.NDArray[np.str_]"]
 
@@ -71,7 +73,8 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     """
     began = time.monotonic()
     examples = staged_examples(lake, run)
-    definition = decode(staged_files(lake, run, DEFINITION)["definition.json"], Definition)
+    pinned = staged_files(lake, run, DEFINITION)
+    definition = decode(pinned["definition.json"], Definition)
     model = staged_files(lake, run, MODEL)
     trained = decode(model[TRAINED], Trained)
     candidate = Model(model[MODEL_FILE], Encoder(trained.columns, trained.categories), trained.calibrator)
@@ -81,6 +84,8 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     evidence = replace(
         _evidence(registry, ledger, use_case, holdout, scored, len(model[MODEL_FILE]) / 1e6, definition),
         behaviour=_behaviour(use_case, examples, candidate, holdout, definition),
+        alone=dict(islice(decode(pinned[ALONE], dict[str, Estimate]).items(), SHOWN)),
+        rows_per_week=holdout.rows_per_week,
     )
     groups = {column: _groups(holdout, column, scored) for column in use_case.fairness.columns}
     found = {"evidence": msgspec.to_builtins(evidence), "fairness": groups, "metrics": metrics}
@@ -103,6 +108,19 @@ class _Holdout:
         rows = examples.filter(_in(examples, (HOLDOUT,)))
         labels, asked = rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _asked(rows)
         return cls(rows, labels, asked, blocks(asked, use_case.gate.block), _slices(lake, rows, use_case))
+
+    @property
+    def rows_per_week(self) -> float | None:
+        """How many such rows come a week; `None` where they are all of one moment."""
+        if not len(self.asked):
+            return None
+        weeks = (self.asked.max() - self.asked.min()) / np.timedelta64(7, "D")
+        return float((len(self.asked) - 1) / weeks) if weeks else None
+
+    def after(self, moment: np.datetime64) -> npt.NDArray[np.bool_]:
+        """The mask of the rows that were asked for later than `moment` (UTC)."""
+        later: npt.NDArray[np.bool_] = self.asked > moment
+        return later
 
 
 def _asked(rows: pa.Table) -> npt.NDArray[np.datetime64]:
@@ -175,7 +193,7 @@ def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Ho
 
 
 def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:
-    later = holdout.asked > np.datetime64(champion.trained_through.replace(tzinfo=None), "us")
+    later = holdout.after(np.datetime64(champion.trained_through.replace(tzinfo=None), "us"))
     return compare(
         holdout.labels[later],
         holdout.blocks[later],
@@ -191,7 +209,8 @@ def _groups(holdout: _Holdout, column: str, scored: Scored) -> dict[str, Any]:
     """The sufficient statistics of fairness by group, as JSON."""
     if column not in holdout.rows.column_names:
         raise DataError(f'FairnessPolicy.columns names "{column}", which Examples.sql does not select: add it there')
-    counts = fairness.count(holdout.rows[column].to_pylist(), scored.scores >= scored.threshold, holdout.labels.astype(float))
+    labels = holdout.labels.astype(float)
+    counts = fairness.count(holdout.rows[column].to_pylist(), scored.scores >= scored.threshold, labels, holdout.blocks)
     found: dict[str, Any] = msgspec.to_builtins(counts)
     return found
 

@@ -53,7 +53,8 @@ def gate(
     champion = evidence.champion.release if evidence.champion else None
     parity = parity_verdict.for_gate(champion, standing(measurements, use_case, champion))
     serving = served(load_check(registry, scorer, lake, use_case, release), use_case.rollout, use_case.gate)
-    verdict = judge(evidence, use_case.gate, [*_fairness(evaluation["fairness"], use_case), *serving, *parity])
+    groups = _fairness(evaluation["fairness"], use_case, evidence)
+    verdict = judge(evidence, use_case.gate, [*groups, *serving, *parity])
     recorded = {**verdict.to_json(), "champion": champion}
     action = "gate_passed" if verdict.passed else "gate_failed"
     _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
@@ -77,14 +78,15 @@ def _words(verdict: Verdict) -> str:
     return verdict.because()[:4_000]
 
 
-def _fairness(groups: Mapping[str, Any], use_case: UseCase) -> Iterator[Reason]:
+def _fairness(groups: Mapping[str, Any], use_case: UseCase, evidence: Evidence) -> Iterator[Reason]:
     """The reasons of every group column; a policy without limits reports and does not judge."""
     policy = use_case.fairness
     if not policy.judges:
         return
+    weeks = evidence.candidate.rows / evidence.rows_per_week if evidence.rows_per_week else None
     for column, counts in groups.items():
         by_group = msgspec.convert(counts, dict[str, GroupCounts])
-        yield from fairness.judge(column, by_group, policy, alpha=1 - use_case.gate.confidence).reasons
+        yield from fairness.judge(column, by_group, policy, alpha=1 - use_case.gate.confidence, weeks=weeks).reasons
 
 
 def _write(

@@ -10,8 +10,9 @@ import pytest
 
 from decide.release.evidence.test_traffic import CANARY, COST, NOW, THRESHOLDS, columns, gather, row
 from everloop.decide.fairness import GroupCounts
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, from_traffic, trial
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, ByUnit, Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Clusters
 from everloop.errors import ConfigurationError
 
 MINUTE = timedelta(minutes=1)
@@ -85,9 +86,13 @@ def test_an_arm_is_counted_whole():
         row(request_id="c", latency_ms=70_000.0, **MINE),
     ]
     evidence = gather(CANARY, *rows, row())
-    assert evidence.candidate == Arm(requests=4, errors=1, incomplete=1, latency=latency(5.0, 70_000.0))
-    assert evidence.baseline == Arm(requests=1, latency=latency(4.0))
-    assert evidence.candidate + evidence.baseline == Arm(requests=5, errors=1, incomplete=1, latency=latency(4.0, 5.0, 70_000.0))
+    ours = ByUnit(errors=Clusters.of([4], [1]), missing=Clusters.of([4], [1]), slow=Clusters.of([2], [1]))
+    theirs = ByUnit(errors=Clusters.of([1], [0]), missing=Clusters.of([1], [0]), slow=Clusters.of([1], [0]))
+    assert evidence.candidate == Arm(requests=4, errors=1, incomplete=1, latency=latency(5.0, 70_000.0), by_entity=ours)
+    assert evidence.baseline == Arm(requests=1, latency=latency(4.0), by_entity=theirs)
+    assert evidence.candidate + evidence.baseline == Arm(
+        requests=5, errors=1, incomplete=1, latency=latency(4.0, 5.0, 70_000.0), by_entity=ours + theirs
+    )
 
 
 def test_an_entity_belongs_to_the_arm_that_answered_it_last_and_of_rows_at_once_to_the_later():
@@ -103,12 +108,12 @@ def test_an_entity_belongs_to_the_arm_that_answered_it_last_and_of_rows_at_once_
 def test_rows_pair_only_where_both_releases_scored_without_an_error():
     theirs, ours = {"shadow_release": "new", "shadow_score": 0.9}, {**MINE, "shadow_release": "old", "shadow_score": 0.9}
     sound = gather(CANARY, row(**theirs), row(**ours)).pairs
-    assert (sound.offered, sound.unscored, sound.count) == (1, 0, 2)
+    assert (sound.offered, sound.unscored.hits, sound.count) == (1, 0, 2)
     for broken in ({"error": "boom"}, {"score": None}):
         found = gather(CANARY, row(**theirs | broken), row(**ours | broken)).pairs
-        assert (found.offered, found.unscored, found.count) == (0, 0, 0)
+        assert (found.offered, found.unscored.hits, found.count) == (0, 0, 0)
     unscored = gather(CANARY, row(**theirs | {"shadow_score": None}), row(**ours | {"shadow_score": None})).pairs
-    assert (unscored.offered, unscored.unscored, unscored.count) == (1, 1, 0)
+    assert (unscored.offered, unscored.unscored.hits, unscored.count) == (1, 1, 0)
     beside = gather(CANARY, row(**theirs | {"shadow_release": "older"}), row(**ours | {"shadow_release": "older"})).pairs
     assert (beside.offered, beside.count) == (0, 0)
 

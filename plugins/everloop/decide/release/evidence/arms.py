@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.statistics.intervals import Range
 from everloop.decide.statistics.quantiles import quantile, quantile_sequence
 
@@ -36,22 +37,48 @@ class LoadCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByUnit:
+    """What `Clusters` sums of an arm's units: rows and their errors, rows and their missing features, requests and slow ones."""
+
+    errors: Clusters = field(default_factory=Clusters)
+    missing: Clusters = field(default_factory=Clusters)
+    slow: Clusters = field(default_factory=Clusters)
+
+    def __add__(self, other: ByUnit) -> ByUnit:
+        return ByUnit(
+            errors=self.errors + other.errors, missing=self.missing + other.missing, slow=self.slow + other.slow
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arm:
-    """Rows that a release answered: all, those with an error, and `incomplete` ones, for which some feature view gave nothing
-    fresh. `latency` counts requests by `LATENCY_EDGES`.
+    """Rows that a release answered: all, those with an error of its own, and `incomplete` ones, for which some feature view that
+    the other release does not read gave nothing fresh. `latency` counts requests by `LATENCY_EDGES`.
+
+    `shared_errors`: rows that the other release, asked in its place, could not answer either: these tell nothing of this one.
+    `by_entity`: sums over entities, so that rows of one entity count for what they are worth; `by_batch`: over batches of time,
+    where the other release answered at another time, so that a burst counts as one event. Without them rows are taken to be
+    independent.
     """
 
     requests: int = 0
     errors: int = 0
     incomplete: int = 0
     latency: tuple[int, ...] = (0,) * (len(LATENCY_EDGES) + 1)
+    shared_errors: int = 0
+    by_entity: ByUnit = field(default_factory=ByUnit)
+    by_batch: ByUnit = field(default_factory=ByUnit)
 
     def __add__(self, other: Arm) -> Arm:
+        """The rows of both, whose entities must not overlap."""
         return Arm(
             requests=self.requests + other.requests,
             errors=self.errors + other.errors,
             incomplete=self.incomplete + other.incomplete,
             latency=tuple(a + b for a, b in zip(self.latency, other.latency, strict=True)),
+            shared_errors=self.shared_errors + other.shared_errors,
+            by_entity=self.by_entity + other.by_entity,
+            by_batch=self.by_batch + other.by_batch,
         )
 
     @property
@@ -63,9 +90,9 @@ class Arm:
         """The latency (ms) that `share` of the requests stay at or under: the upper end of its bucket. NaN without requests."""
         return quantile(self.latency, LATENCY_EDGES, share)
 
-    def quantile_sequence(self, share: float, alpha: float) -> Range:
-        """That latency's confidence sequence (ms)."""
-        return quantile_sequence(self.latency, LATENCY_EDGES, share, alpha)
+    def quantile_sequence(self, share: float, alpha: float, effect: float = 1.0) -> Range:
+        """That latency's confidence sequence (ms), of so many times fewer requests as the design `effect` says."""
+        return quantile_sequence([count / effect for count in self.latency], LATENCY_EDGES, share, alpha)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,76 +1,86 @@
-"""Both releases on the same rows: their scores, what their decisions cost, and what they can be expected to cost."""
+"""Both releases on the same rows: what they decide, what that costs, and what it can be expected to cost."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from everloop.decide.release.evidence.units import UnitCosts, design_effect
+from everloop.decide.statistics.clusters import Clusters
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Codes = npt.NDArray[np.intp]
     Floats = npt.NDArray[np.float64]
-
-SCORE_EDGES = np.linspace(0, 1, 21)[1:-1]
-"""Inner cut points of twenty equal score bins."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScorePairs:
-    """Scores of both releases on the same rows, counted by `SCORE_EDGES`.
+class DecisionPairs:
+    """Rows that both releases scored, by entity, and those among them that they decide differently.
 
-    `offered`: rows that the release on trial had to score in the shadow of a good answer; `unscored`: those it could not.
+    `offered`: rows that the release on trial had to score in the shadow of a good answer, and those among them that it could not.
     """
 
-    candidate: tuple[int, ...] = (0,) * (len(SCORE_EDGES) + 1)
-    baseline: tuple[int, ...] = (0,) * (len(SCORE_EDGES) + 1)
-    offered: int = 0
-    unscored: int = 0
+    different: Clusters = field(default_factory=Clusters)
+    unscored: Clusters = field(default_factory=Clusters)
 
-    def __add__(self, other: ScorePairs) -> ScorePairs:
-        return ScorePairs(
-            candidate=tuple(a + b for a, b in zip(self.candidate, other.candidate, strict=True)),
-            baseline=tuple(a + b for a, b in zip(self.baseline, other.baseline, strict=True)),
-            offered=self.offered + other.offered,
-            unscored=self.unscored + other.unscored,
-        )
+    def __add__(self, other: DecisionPairs) -> DecisionPairs:
+        return DecisionPairs(different=self.different + other.different, unscored=self.unscored + other.unscored)
 
     @property
     def count(self) -> int:
         """Rows that both releases scored."""
-        return sum(self.candidate)
+        return int(self.different.trials)
 
-    @classmethod
-    def of(cls, candidate: Floats, baseline: Floats, *, offered: int = 0, unscored: int = 0) -> ScorePairs:
-        """From the scores of both releases on the same rows, shape (n,) each."""
-        return cls(candidate=_binned(candidate), baseline=_binned(baseline), offered=offered, unscored=unscored)
+    @property
+    def offered(self) -> int:
+        """Rows that the release on trial had to score in the shadow."""
+        return int(self.unscored.trials)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedCosts:
     """How often each pair of costs, `(candidate's, baseline's, rows)`, occurred on labelled rows; `largest`: the highest cost.
 
-    A cost matrix knows few costs, so these counts say all that the rows say.
+    A cost matrix knows few costs, so these counts say all that the rows say, but for how rows move together: that is in what
+    `entities` and `blocks` of time add up to. Without these rows are taken to be independent.
     """
 
     cells: tuple[tuple[float, float, int], ...] = ()
     largest: float = 1.0
+    entities: UnitCosts = field(default_factory=UnitCosts)
+    blocks: UnitCosts = field(default_factory=UnitCosts)
 
     def __add__(self, other: PairedCosts) -> PairedCosts:
         rows: dict[tuple[float, float], int] = {}
         for candidate, baseline, count in (*self.cells, *other.cells):
             rows[candidate, baseline] = rows.get((candidate, baseline), 0) + count
         cells = tuple((candidate, baseline, count) for (candidate, baseline), count in sorted(rows.items()))
-        return PairedCosts(cells=cells, largest=max(self.largest, other.largest))
+        units = {"entities": self.entities + other.entities, "blocks": self.blocks + other.blocks}
+        return PairedCosts(cells=cells, largest=max(self.largest, other.largest), **units)
 
     @classmethod
-    def of(cls, candidate: Floats, baseline: Floats, largest: float | None = None) -> PairedCosts:
-        """From the cost of each row under both decisions, shape (n,) each; `largest` is by default the largest of them."""
+    def of(
+        cls,
+        candidate: Floats,
+        baseline: Floats,
+        largest: float | None = None,
+        *,
+        entities: Codes | None = None,
+        blocks: Codes | None = None,
+    ) -> PairedCosts:
+        """From the cost of each row under both decisions, and the code of its entity and block of time, shape (n,) each.
+
+        `largest` is by default the largest of the costs.
+        """
         both, counts = np.unique(np.column_stack([candidate, baseline]), axis=0, return_counts=True)
         cells = tuple((new, old, int(count)) for new, old, count in np.column_stack([both, counts]).tolist())
-        return cls(cells=cells, largest=float(both.max(initial=0.0)) if largest is None else largest)
+        most = float(both.max(initial=0.0)) if largest is None else largest
+        return cls(cells=cells, largest=most, **_by_unit(candidate, baseline, entities, blocks))
 
     @property
     def count(self) -> int:
@@ -92,6 +102,14 @@ class PairedCosts:
         cells = np.array(self.cells, dtype=float).reshape(len(self.cells), 3)
         return cells[:, 0] - factor * cells[:, 1], cells[:, 2]
 
+    def design_effect(self, factor: float, alpha: float) -> float:
+        """How many times the variance of independent rows the mean of `excess` has (`units.design_effect`)."""
+        values, counts = self.excess(factor)
+        mean = float(values @ counts) / max(1, self.count)
+        return design_effect(
+            self.entities, self.blocks, self.count, float((values - mean) ** 2 @ counts), mean, factor, alpha
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedCosts:
@@ -107,6 +125,8 @@ class ExpectedCosts:
     candidate_variance: float = 0.0
     baseline_variance: float = 0.0
     covariance: float = 0.0
+    entities: UnitCosts = field(default_factory=UnitCosts)
+    blocks: UnitCosts = field(default_factory=UnitCosts)
 
     def __add__(self, other: ExpectedCosts) -> ExpectedCosts:
         """Of both sets of rows (Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, eq. 2.1)."""
@@ -126,14 +146,25 @@ class ExpectedCosts:
             candidate_variance=merged(self.candidate_variance, other.candidate_variance, apart[0], apart[0]),
             baseline_variance=merged(self.baseline_variance, other.baseline_variance, apart[1], apart[1]),
             covariance=merged(self.covariance, other.covariance, apart[0], apart[1]),
+            entities=self.entities + other.entities,
+            blocks=self.blocks + other.blocks,
         )
 
     @classmethod
-    def of(cls, candidate: Floats, baseline: Floats) -> ExpectedCosts:
-        """From the expected cost of each row under both decisions, shape (n,) each."""
+    def of(
+        cls, candidate: Floats, baseline: Floats, *, entities: Codes | None = None, blocks: Codes | None = None
+    ) -> ExpectedCosts:
+        """From the expected cost of each row under both decisions, and the code of its entity and block of time, shape (n,)
+        each.
+        """
         if not len(candidate):
             return cls()
-        means = cls(count=len(candidate), candidate=float(candidate.mean()), baseline=float(baseline.mean()))
+        means = cls(
+            count=len(candidate),
+            candidate=float(candidate.mean()),
+            baseline=float(baseline.mean()),
+            **_by_unit(candidate, baseline, entities, blocks),
+        )
         if len(candidate) == 1:
             return means
         moments = np.cov(candidate, baseline)
@@ -149,6 +180,13 @@ class ExpectedCosts:
         variance = self.candidate_variance + factor**2 * self.baseline_variance - 2 * factor * self.covariance
         return self.candidate - factor * self.baseline, max(0.0, variance)
 
+    def design_effect(self, factor: float, alpha: float) -> float:
+        """How many times the variance of independent rows the mean of `excess` has (`units.design_effect`)."""
+        mean, variance = self.excess(factor)
+        scatter = variance * (self.count - 1)
+        return design_effect(self.entities, self.blocks, self.count, scatter, mean, factor, alpha)
 
-def _binned(scores: Floats) -> tuple[int, ...]:
-    return tuple(np.bincount(np.searchsorted(SCORE_EDGES, scores), minlength=len(SCORE_EDGES) + 1).tolist())
+
+def _by_unit(candidate: Floats, baseline: Floats, entities: Codes | None, blocks: Codes | None) -> dict[str, Any]:
+    given = {"entities": entities, "blocks": blocks}
+    return {name: UnitCosts.of(units, candidate, baseline) for name, units in given.items() if units is not None}

@@ -10,7 +10,7 @@ Rows of one block of time (`GatePolicy.block`) may move together: intervals coun
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate minus champion on the same rows, in so many `blocks`: AUC, cost, and cost by slice (`{slice: {value: ...}}`)."""
+    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`).
+
+    `blocks`: of how many blocks of time these rows are.
+    """
 
     rows: int
     blocks: int
@@ -71,13 +74,19 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion."""
+    """All that the gate knows. `problem` says why there is no `comparison` although there is a champion.
+
+    `alone`: of the strongest inputs, the AUC of each by itself on the held-out rows.
+    `rows_per_week`: how many rows with a label come a week, where that is known.
+    """
 
     candidate: Candidate
     behaviour: Behaviour | None = None
     champion: Champion | None = None
     comparison: Comparison | None = None
     problem: str = ""
+    alone: Mapping[str, Estimate] = field(default_factory=dict)
+    rows_per_week: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.statistics.clusters import Clusters, clustered_rate
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.intervals import Range
+from everloop.decide.statistics.sufficiency import Sufficiency, in_weeks
 from everloop.decide.verdict import Outcome, Reason
 
 MEAN_NEEDS = "rows of two blocks of time are the least"
@@ -26,11 +30,13 @@ def share_within(found: Clusters, limit: float, confidence: float) -> Outcome:
     return within(clustered_rate(found, confidence), limit) if found.trials else Outcome.INCONCLUSIVE
 
 
-def rows_reason(check: str, rows: int, blocks: int, policy: GatePolicy) -> Reason:
+def rows_reason(check: str, rows: int, blocks: int, policy: GatePolicy, per_week: float | None = None) -> Reason:
     """Whether there are rows enough to judge on."""
-    outcome = Outcome.PASS if rows >= policy.minimum_rows else Outcome.INCONCLUSIVE
-    text = f"{measured_on(rows, blocks, policy)} to judge on, at least {policy.minimum_rows:,} wanted"
-    return Reason(check, outcome, text, {"rows": rows, "blocks": blocks, "minimum": policy.minimum_rows})
+    least = policy.least_rows
+    outcome = Outcome.PASS if rows >= least else Outcome.INCONCLUSIVE
+    weeks = least / per_week if per_week and outcome is Outcome.INCONCLUSIVE else None
+    text = f"{measured_on(rows, blocks, policy)} to judge on, at least {least:,} wanted{in_weeks(weeks)}"
+    return Reason(check, outcome, text, {"rows": rows, "blocks": blocks, "minimum": least})
 
 
 _NAMES = {timedelta(hours=1): "hour", timedelta(days=1): "day", timedelta(weeks=1): "week"}
@@ -41,3 +47,16 @@ def measured_on(rows: int, blocks: int, policy: GatePolicy) -> str:
     name = _NAMES.get(policy.block)
     many = "" if blocks == 1 else "s"
     return f"{rows:,} rows of {blocks:,} " + (f"{name}{many}" if name else f"block{many} of {policy.block}")
+
+
+def with_sufficiency(reason: Reason, found: Sufficiency, form: Callable[[float], str]) -> Reason:
+    """The reason, where it lacks evidence, with what its rows could show and how many it takes; `form` words a margin."""
+    if reason.outcome is not Outcome.INCONCLUSIVE:
+        return reason
+    if not math.isfinite(found.shows):
+        able = "rows of one block of time show nothing, have at least two"
+    elif found.enough:
+        able = f"{found.rows:,} rows can show {form(found.shows)}: this candidate lies too near {form(found.margin)}"
+    else:
+        able = f"{found.rows:,} rows can show {form(found.shows)}, {form(found.margin)} takes {found.takes}"
+    return replace(reason, text=f"{reason.text}; {able}", numbers=reason.numbers | found.numbers())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from everloop.decide.policy import RolloutPolicy
-from everloop.decide.release.evidence import Arm, LoadCheck, ScorePairs
-from everloop.decide.statistics.intervals import Range, rate_sequence
+from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
+from everloop.decide.statistics import excess
+from everloop.decide.statistics.clusters import Clusters, correlation
 from everloop.decide.verdict import Outcome, Reason
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -36,70 +39,130 @@ def load_check(check: LoadCheck | None, policy: RolloutPolicy) -> Reason:
 
 
 def error_rate(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of answers with an error, against the other release's."""
-    counts = (candidate.errors, baseline.errors)
-    return _rate("rollout.errors", "errors", counts, (candidate, baseline), policy.error_rate_margin, policy, alpha)
+    """Share of answers with an error of its own, against the other release's errors.
+
+    A row that the other release could not answer either says nothing of this one. Entities are the units.
+    """
+    counts = (candidate.errors, candidate.requests), (baseline.errors, baseline.requests)
+    units = [(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)]
+    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha)
 
 
-def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of answers for which some feature view gave nothing fresh, against the other release's."""
-    counts = (candidate.incomplete, baseline.incomplete)
-    return _rate("rollout.missing", "missing features", counts, (candidate, baseline), policy.missing_margin, policy, alpha)
+def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float, *, same_views: bool = False) -> Reason:
+    """Share of answers for which some feature view gave nothing fresh, against the other release's.
+
+    What both read is the same for both (`same_views`: all of it), so it is no evidence. Entities are the units.
+    """
+    if same_views:
+        text = "both releases read the same feature views, so what is missing is missing for both"
+        return Reason(_MISSING.check, PASS if candidate.requests else INCONCLUSIVE, text, {"requests": candidate.requests})
+    counts = (candidate.incomplete, candidate.requests), (baseline.incomplete, baseline.requests)
+    units = [(ours.missing, theirs.missing) for ours, theirs in _units(candidate, baseline)]
+    return _rate(_MISSING, counts, units, policy.missing_margin, policy.minimum_requests, policy, alpha)
+
+
+def shadow_errors(pairs: DecisionPairs, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
+    """Share of rows that the release on trial could not score although the answering one could, against that one's own errors."""
+    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.errors, baseline.requests)
+    units = [(pairs.unscored, baseline.by_entity.errors)]
+    return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha)
+
+
+class _Rate(NamedTuple):
+    """A rate that is judged: the name of its check, and how a sentence begins and goes on."""
+
+    check: str
+    what: str
+    of: str
+
+
+_ERRORS = _Rate("rollout.errors", "errors", "answers")
+_MISSING = _Rate("rollout.missing", "missing features", "answers")
+_SHADOW = _Rate("rollout.shadow_errors", "errors in the shadow", "rows")
 
 
 def _rate(
-    check: str, what: str, counts: tuple[int, int], arms: tuple[Arm, Arm], margin: float, policy: RolloutPolicy, alpha: float
+    rate: _Rate,
+    counts: tuple[tuple[int, int], tuple[int, int]],
+    units: Sequence[tuple[Clusters, Clusters]],
+    margin: float,
+    wanted: int,
+    policy: RolloutPolicy,
+    alpha: float,
 ) -> Reason:
-    """A rate of the candidate's answers against the baseline's; against none at all where that one never answered."""
-    (bad, other_bad), (candidate, baseline) = counts, arms
-    ours = rate_sequence(bad, candidate.requests, alpha / 2)
-    theirs = rate_sequence(other_bad, baseline.requests, alpha / 2) if baseline.requests else Range(0.0, 0.0)
-    rate, other = _share(bad, candidate.requests), _share(other_bad, baseline.requests)
+    """A rate of the candidate against the baseline's, each `(hits, trials)`; against none at all where that one has no trial.
+
+    Fails where both hold, at any look: it is shown to be higher (wrongly with chance `alpha` at most), and higher by more than
+    the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Passes with `wanted` trials
+    unless one look alone says more than the margin at that level.
+    """
+    ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
+    low = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted))
+    evidence = excess.log_evidence(ours, theirs) if theirs[1] else -math.log(alpha)
+    (bad, trials), (other_bad, other_trials) = counts
     numbers = {
-        "count": bad, "requests": candidate.requests, "baseline_count": other_bad, "baseline_requests": baseline.requests,
-        "difference": rate - other, "low": ours.low - theirs.high, "high": ours.high - theirs.low, "margin": margin,
+        "count": bad, "requests": trials, "baseline_count": other_bad, "baseline_requests": other_trials,
+        "difference": _share(*counts[0]) - _share(*counts[1]), "low": low, "margin": margin,
+        "log_evidence": evidence, "alpha": alpha, "effective_requests": ours[1],
+        "effective_baseline_requests": theirs[1],
     }  # fmt: skip
-    text = f"{what} in {rate:.2%} of {candidate.requests} answers against {other:.2%} of {baseline.requests}"
-    if numbers["low"] > margin:
-        return Reason(check, FAIL, f"{text}: at least {numbers['low']:.2%} more, {margin:.2%} allowed", numbers)
-    good = candidate.requests >= max(1, policy.minimum_requests) and rate - other <= margin
-    return Reason(check, PASS if good else INCONCLUSIVE, text, numbers)
-
-
-def shadow_errors(pairs: ScorePairs, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of rows that the release on trial could not score although the answering one could."""
-    rate, sequence = _share(pairs.unscored, pairs.offered), rate_sequence(pairs.unscored, pairs.offered, alpha)
-    numbers = {"unscored": pairs.unscored, "offered": pairs.offered, "low": sequence.low, "margin": policy.error_rate_margin}
-    text = f"{pairs.unscored} of {pairs.offered} rows could not be scored in the shadow"
-    if sequence.low > policy.error_rate_margin:
-        return Reason("rollout.shadow_errors", FAIL, f"{text}, {policy.error_rate_margin:.2%} allowed", numbers)
-    good = pairs.offered >= max(1, policy.shadow_requests) and rate <= policy.error_rate_margin
-    return Reason("rollout.shadow_errors", PASS if good else INCONCLUSIVE, text, numbers)
+    text = f"{rate.what} in {_share(*counts[0]):.2%} of {trials} {rate.of} against {_share(*counts[1]):.2%} of {other_trials}"
+    if evidence >= -math.log(alpha) and low > margin:
+        return Reason(rate.check, FAIL, f"{text}: at least {low:.2%} more, {margin:.2%} allowed", numbers)
+    doubted = excess.exceeds(ours, theirs, margin, policy.margin_alpha)
+    return Reason(rate.check, PASS if trials >= max(1, wanted) and not doubted else INCONCLUSIVE, text, numbers)
 
 
 def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """The p99 against `latency_factor` times the other release's p99, or the floor where that is higher.
+    """The p99 against `latency_factor` times the other release's p99, or the floor where that is higher. Entities are the units.
 
-    Fails when the least that it can be lies above the most that the limit can be, by the quantiles' confidence sequences.
+    Fails when the least that it can be lies above the most that the limit can be, by the quantiles' confidence sequences. Passes
+    with the required requests, unless that is so at `policy.margin_alpha`.
     """
     p99, other = candidate.quantile(SHARE), baseline.quantile(SHARE)
     if math.isnan(p99):
         return Reason("rollout.latency", INCONCLUSIVE, "no request was timed yet", {"timed": 0})
-    ours, theirs = (arm.quantile_sequence(SHARE, alpha / 2) for arm in (candidate, baseline))
-    limit, most = (
-        max(policy.latency_floor_ms, policy.latency_factor * value) if baseline.timed else policy.latency_floor_ms
-        for value in (other, theirs.high)
-    )
+    low, most = _p99_and_limit(candidate, baseline, policy, alpha)
+    limit = _latency_limit(other, baseline, policy)
     numbers = {
-        "p99_ms": p99, "low_ms": ours.low, "baseline_p99_ms": other if baseline.timed else None,
-        "baseline_high_ms": theirs.high if baseline.timed else None, "limit_ms": limit, "timed": candidate.timed,
+        "p99_ms": p99, "low_ms": low, "baseline_p99_ms": other if baseline.timed else None, "limit_ms": limit,
+        "limit_high_ms": most, "timed": candidate.timed,
     }  # fmt: skip
     against = f"against {other:.1f} ms" if baseline.timed else "with nothing to hold it against"
     text = f"p99 latency {p99:.1f} ms of {candidate.timed} requests {against}, limit {limit:.1f} ms"
-    if ours.low > most:
+    if low > most:
         return Reason("rollout.latency", FAIL, text, numbers)
-    good = p99 <= limit and candidate.requests >= max(1, policy.minimum_requests)
+    doubted_low, doubted_most = _p99_and_limit(candidate, baseline, policy, policy.margin_alpha)
+    good = doubted_low <= doubted_most and candidate.requests >= max(1, policy.minimum_requests)
     return Reason("rollout.latency", PASS if good else INCONCLUSIVE, text, numbers)
+
+
+def _p99_and_limit(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> tuple[float, float]:
+    """The least that the p99 can be, and the most that its limit can be, both at once but for `alpha`."""
+    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
+    ours, theirs = (
+        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
+    )
+    return ours.low, _latency_limit(theirs.high, baseline, policy)
+
+
+def _latency_limit(p99: float, baseline: Arm, policy: RolloutPolicy) -> float:
+    return max(policy.latency_floor_ms, policy.latency_factor * p99) if baseline.timed else policy.latency_floor_ms
+
+
+def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[ByUnit, ByUnit]]:
+    """The units of both arms: their entities, and their batches of time."""
+    return (candidate.by_entity, baseline.by_entity), (candidate.by_batch, baseline.by_batch)
+
+
+def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
+    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
+    found = [[one.design_effect(correlation(arms)) for one in arms] for arms in units]
+    return max(one for one, _ in found), max(one for _, one in found)
+
+
+def _fewer(counts: tuple[int, int], effect: float) -> tuple[float, float]:
+    return counts[0] / effect, counts[1] / effect
 
 
 def _share(part: int, whole: int) -> float:
