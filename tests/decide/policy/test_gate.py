@@ -23,7 +23,9 @@ def test_what_does_not_hold_together_is_told(policy, told):
     assert policy.problems() == told
 
 
-@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=1, auc_floor=0), GatePolicy(auc_ceiling=None)])
-@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=1, auc_floor=0, block=timedelta(microseconds=1))])
+@pytest.mark.parametrize(
+    "policy",
+    [GatePolicy(), GatePolicy(confidence=1, auc_floor=0, block=timedelta(microseconds=1)), GatePolicy(auc_ceiling=None)],
+)
 def test_a_sound_policy_has_no_problem(policy):
     assert policy.problems() == []
