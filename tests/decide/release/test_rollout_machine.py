@@ -186,8 +186,7 @@ SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL)
 SHADOWED = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=T0 - 10 * MINUTE)
 BEFORE = batch(SHADOWED, T0 - 5 * MINUTE, 300, first=1_000)
 BEFORE[7] = {**BEFORE[7], "error": "cannot score"}
-"""What the other release answered before the stage began, with an error: where it does not answer beside it is held against
-that."""
+"""What the other release answered before the stage began, with an error: all that there is where it does not answer beside."""
 
 
 def judged(state: ReleaseState, count: int, minutes: int = 10, **harm: float) -> Action:

@@ -12,6 +12,9 @@ from scipy.special import ndtri, stdtrit
 Codes = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Squared deviations below this share of the squared mean are what rounding leaves of rows that are all alike."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnitCosts:
@@ -53,7 +56,7 @@ def design_effect(
     """
     if blocks.units == 1:
         return math.inf
-    if rows < 2 or not scatter:
+    if rows < 2 or scatter <= ROUNDING * rows * mean**2:
         return 1.0
     found = [_ratio(units, rows, scatter, mean, factor) for units in (entities, blocks)]
     return max(1.0, found[0], found[1] * _student(blocks.units, alpha))
