@@ -53,11 +53,10 @@ class Clusters:
 
     @classmethod
     def counted(cls, units: Codes, hits: npt.NDArray[np.bool_]) -> Clusters:
-        """From rows: the code of each row's unit and whether it is a hit, shape (rows,)."""
-        if not len(units):
-            return cls()
-        found, place = np.unique(units, return_inverse=True)
-        return cls.of(np.bincount(place, minlength=len(found)), np.bincount(place, weights=hits, minlength=len(found)))
+        """From rows: the code (0 or more) of each row's unit and whether it is a hit, shape (rows,)."""
+        trials = np.bincount(units)
+        there = trials > 0
+        return cls.of(trials[there], np.bincount(units, weights=hits)[there])
 
     def __add__(self, other: Clusters) -> Clusters:
         return Clusters(
