@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = ROOT / "plugins"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,12 @@ class Measured:
     peak_mb: float
 
 
-def measure(module: str, function: str, *, python: Path | None = None, seconds: float = 3600, **arguments: Any) -> Measured:
+def measure(
+    module: str, function: str, *, python: Path | None = None, plugins: Path = PLUGINS, seconds: float = 3600, **arguments: Any
+) -> Measured:
     """Call `module.function(**arguments)` (JSON in and out) in a fresh process of `python` (this one by default).
+
+    `plugins`: where everloop itself is imported from, this checkout's by default.
 
     Raises `RuntimeError` when it fails or takes longer than `seconds`.
     """
@@ -38,7 +43,7 @@ def measure(module: str, function: str, *, python: Path | None = None, seconds: 
         answer = Path(folder) / "answer.json"
         command = [python or sys.executable, "-m", "benchmarks.process", answer, module, function, json.dumps(arguments)]
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=_environment())
+        process = subprocess.Popen(command, cwd=ROOT, env=_environment(plugins))
         status, usage = _wait(process, began + seconds)
         took = time.perf_counter() - began
         if status:
@@ -59,8 +64,8 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, Any]:
         time.sleep(0.005)
 
 
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
+def _environment(plugins: Path) -> dict[str, str]:
+    path = os.pathsep.join([str(plugins), str(ROOT)])
     return {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
 
 

@@ -98,6 +98,7 @@ class Loop:
             "request_id": rows.astype(str),
             "entity": np.array(entities, dtype=object),
             "at": self.releases.year.asked[rows],
+            "as_of": self.releases.year.asked[rows],
             "arm": np.where(ours, "challenger", "champion"),
             "release": answering.astype(object),
             "score": _by(answering, scores),

@@ -70,6 +70,18 @@ def test_a_rule_that_the_scorer_cannot_keep_is_told(checkout: Path) -> None:
     assert "expect_column_values_to_match_strftime_format" in found
 
 
+def test_labels_that_are_no_yes_or_no_and_labels_among_the_inputs_are_told(
+    checkout: Path, edit: Callable[[str, str, str], None]
+) -> None:
+    edit("dags/flights.py", "arrival_delay IS NULL OR arrival_delay >= 15 AS label", "coalesce(arrival_delay, 0)::TEXT AS label")
+    edit("dags/flights.py", '"arrival_delay": "float",', '"arrival_delay": "float", "label": "string",')
+    edit("dags/flights.py", 'categories=("carrier", "origin", "dest")', 'categories=("carrier", "origin", "label")')
+    found = check("flights", checkout)
+    (kind,) = [problem for problem in found if "labels of type" in problem]
+    assert "Examples.sql gives labels of type string: a label is true or false (1 or 0)" in kind
+    assert any('"label" is an input' in problem for problem in found)
+
+
 def test_a_misspelt_key_is_told_with_its_name(checkout: Path, edit: Callable[[str, str, str], None]) -> None:
     edit("dags/flights.py", "feature_suite=", "feature_siute=")
     (found,) = check("flights", checkout)

@@ -6,7 +6,7 @@ Where there are data already, it also tells what of the policies they are too fe
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from everloop.settings import PROJECT
 from everloop.use_case import UseCase
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from everloop.adapters.checks import ExpectationSuites
     from everloop.release import FeaturePlan
 
@@ -33,6 +35,7 @@ def check(name: str, project: Path = PROJECT) -> list[str]:
     plan = _plan(use_case, project / "feature_repo", found)
     examples = _examples(use_case, found)
     found += _fields(use_case, plan, examples)
+    found += _label(examples)
     found += _behaviour(use_case, plan)
     found += _suites(use_case, project / "expectations" / name, plan, examples)
     return found
@@ -95,21 +98,34 @@ def _plan(use_case: UseCase, repo: Path, found: list[str]) -> FeaturePlan | None
         return None
 
 
-def _examples(use_case: UseCase, found: list[str]) -> set[str]:
-    """The columns that `Examples.sql` gives, found by running it on empty tables."""
+def _examples(use_case: UseCase, found: list[str]) -> dict[str, pa.DataType]:
+    """The columns that `Examples.sql` gives and their types, found by running it on empty tables."""
     from everloop.adapters.features.declared import empty
     from everloop.adapters.lake.sql import run
 
     bounds = {"start": use_case.start, "end": use_case.start + use_case.interval}
     try:
         tables = {name: empty(use_case.source(name)) for name in use_case.examples.tables}
-        return set(run(use_case.examples.sql, tables, bounds).column_names)
+        schema = run(use_case.examples.sql, tables, bounds).schema
+        return dict(zip(schema.names, schema.types, strict=True))
     except Exception as error:  # whatever the SQL makes DuckDB say, it is the finding
         found.append(f"Examples.sql: {_told(error)}")
-        return set()
+        return {}
 
 
-def _fields(use_case: UseCase, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:
+def _label(examples: Mapping[str, pa.DataType]) -> Iterator[str]:
+    """A label whose type can be no label's."""
+    from everloop.steps.labels import may_be
+
+    kind = examples.get("label")
+    if kind is not None and not may_be(kind):
+        yield (
+            f"Examples.sql gives labels of type {kind}: a label is true or false (1 or 0); compare, for instance "
+            "`amount > 100 AS label`"
+        )
+
+
+def _fields(use_case: UseCase, plan: FeaturePlan | None, examples: Collection[str]) -> Iterator[str]:
     """Columns that the use case counts on and `Examples.sql` does not select."""
     wanted = {
         "every training set needs": REQUIRED,
@@ -137,13 +153,13 @@ def _behaviour(use_case: UseCase, plan: FeaturePlan | None) -> Iterator[str]:
         yield str(error)
 
 
-def _suites(use_case: UseCase, folder: Path, plan: FeaturePlan | None, examples: set[str]) -> Iterator[str]:
+def _suites(use_case: UseCase, folder: Path, plan: FeaturePlan | None, examples: Collection[str]) -> Iterator[str]:
     """What is wrong with each suite that the use case names, and with the requests' suite as the scorer reads it."""
     from everloop.adapters.checks import ExpectationSuites
     from everloop.learn.encode import feature_types
 
     features = set(feature_types(plan)) if plan else set()
-    joined = examples | features if examples and plan else None
+    joined = {*examples, *features} if examples and plan else None
     rows: dict[str, Iterable[str] | None] = {table.suite: table.columns for table in use_case.sources}
     rows |= {use_case.examples.suite: joined} | ({use_case.feature_suite: joined} if use_case.feature_suite else {})
     suites = ExpectationSuites(folder, folder)

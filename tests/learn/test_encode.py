@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -49,6 +51,17 @@ def test_known_values_are_sorted_without_the_null() -> None:
 def test_inputs_are_the_categories_and_then_the_features_in_the_plans_order() -> None:
     found = model_columns(plan(view("w", temp="float"), view("d", rate="float", kind="string")), ("carrier", "d__kind"))
     assert found == ("carrier", "d__kind", "w__temp", "d__rate", "clock__minute")
+
+
+@pytest.mark.parametrize("name", ["label", "label_time"])
+def test_the_outcome_is_no_input(name: str) -> None:
+    asked = replace(plan(view("d", rate="float")), request={"carrier": "string", name: "bool"})
+    with pytest.raises(ConfigurationError, match=f'"{name}" is an input: it is what the examples call the outcome') as error:
+        model_columns(asked, ("carrier",))
+    assert str(error.value).count("is an input") == 1
+    with pytest.raises(ConfigurationError, match=f'"{name}" is an input'):
+        model_columns(plan(view("d", rate="float")), (name,))
+    assert "d__label" in model_columns(plan(view("d", label="float")), ())
 
 
 def test_text_features_and_unknown_categories_are_refused_together() -> None:

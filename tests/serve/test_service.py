@@ -184,6 +184,15 @@ def test_outcomes_are_recorded_and_a_newer_one_wins(world: World, server: Server
     assert send("yes", "tomorrow") == 422  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("label", [2, 1, 0.5, "true", None])
+def test_an_outcome_that_is_not_true_or_false_is_refused_by_name(world: World, server: Server, label: object) -> None:
+    body = {"outcomes": [{"key": "t1", "label": label, "known_at": "2013-04-02T00:00:00Z"}]}
+    answer = server.client.post(f"/v1/{USE_CASE}/outcomes", json=body)
+    told = {"field": "outcomes[0].label", "value": label, "rule": "must be true or false"}
+    assert (answer.status_code, answer.json()["errors"]) == (422, [told | {"next": "send outcomes[0].label as true or false"}])
+    assert world.rows("SELECT key FROM outcome") == []
+
+
 def test_pushed_rows_become_features_and_an_older_one_never_overwrites(server: Server) -> None:
     def push(at: str, temp: float) -> int:
         rows = [{"origin": "JFK", "observed_at": at, "temp": temp, "wind": 4}]

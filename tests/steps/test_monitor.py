@@ -491,11 +491,19 @@ def test_without_a_champion_nothing_is_asked(world):
     assert "no release serves yet" in world.run(0)["reason"]
 
 
-def test_while_a_release_is_on_trial_its_rollout_decides_first(world):
+@pytest.mark.parametrize("stage", [Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.PAUSED])
+def test_while_a_release_is_on_trial_its_rollout_decides_first(world, stage):
     for day in (0, 1):
         world.serve(day, shift=2.0)
-    world.become(ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=NOW))
-    assert "new is on trial (stage shadow)" in world.run(0, 1)["reason"]
+    world.become(ReleaseState(champion="old", challenger="new", rollout="r", stage=stage, since=NOW))
+    assert f"new is on trial (stage {stage})" in world.run(0, 1)["reason"]
+
+
+def test_a_release_that_is_only_watched_holds_no_retraining_up(world):
+    for day in (0, 1):
+        world.serve(day, shift=2.0)
+    world.become(ReleaseState(champion="old", previous="older", rollout="r", stage=Stage.WATCH, since=NOW))
+    assert world.run(0, 1)["retrain"]
 
 
 def test_a_backfill_measures_and_asks_for_nothing(world):

@@ -10,7 +10,7 @@ from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.ports import Decision, Ledger
-from everloop.steps.release import record_approval, release
+from everloop.steps.release import record_approval, release, superseded
 from everloop.use_case import UseCase
 from fakes.ledger import InMemoryLedger
 from fakes.registry import InMemoryRegistry
@@ -50,7 +50,7 @@ def test_what_passed_the_gate_goes_on_trial(ledger: Ledger, registry: InMemoryRe
     _, state = ledger.head("toys")
     assert (result["action"], result["released"], result["stage"], result["mirrored"]) == ("released", True, "check", True)
     assert (state.champion, state.challenger, state.stage, state.since) == (ids["old"], ids["new"], Stage.CHECK, NOW)
-    assert state.rollout == f"20260301T120000-{ids['new'][:8]}"
+    assert state.rollout == "1-20130428T000000"
     assert registry.aliases == {"champion": ids["old"], "challenger": ids["new"]}
     entry = ledger.entries("toys")[-1]
     assert (entry.subject, entry.actor, entry.reason) == (ids["new"], "dag:toys_retrain", "drift")
@@ -129,6 +129,59 @@ def test_another_release_under_way_is_not_pushed_aside(ledger: Ledger, ask: Rele
     result = ask("newer")
     assert (result["action"], result["released"]) == ("refused", False)
     assert f"{ids['new']} is under way" in result["reason"]
+
+
+def test_what_comes_while_a_promoted_release_is_watched_ends_the_watch(ledger: Ledger, ask: Release, ids: dict[str, str]):
+    watched = ReleaseState(champion=ids["new"], previous=ids["old"], rollout="1-20130428T000000", stage=Stage.WATCH, since=NOW)
+    write(ledger, "promoted", ids["new"], watched)
+    assert ask("newer")["action"] == "refused"
+    write(ledger, "gate_passed", ids["newer"])
+    result = ask("newer")
+    assert (result["action"], result["champion"], result["challenger"]) == ("released", ids["new"], ids["newer"])
+    _, state = ledger.head("toys")
+    assert (state.stage, state.previous, state.rollout) == (Stage.CHECK, ids["old"], "2-20130528T000000")
+    assert superseded(ledger.entries("toys")[-1]) is None
+
+
+def test_the_same_decisions_on_other_days_name_the_rollouts_alike_and_each_differently(
+    registry: InMemoryRegistry, toys: UseCase, ids: dict[str, str]
+):
+    def names(now: datetime) -> list[str]:
+        ledger = InMemoryLedger()
+        for n, (name, forced) in enumerate([("new", False), ("newer", True), ("new", True)]):
+            write(ledger, "gate_passed", ids["new"])
+            asked = {"actor": "ann", "reason": "why not", "now": now + n * timedelta(hours=1), "forced": forced}
+            release(ledger, registry, toys, ids[name], **asked)
+            ledger.append(
+                "toys",
+                Decision(actor="a", action="advanced", subject="x", after=ledger.head("toys")[1], reason="-"),
+                expected=ledger.head("toys")[0],
+                at=now,
+            )
+        return [e.after.rollout for e in ledger.entries("toys") if e.action in ("released", "forced")]
+
+    assert names(NOW) == names(NOW + timedelta(days=400, seconds=7))
+    assert names(NOW) == ["1-20130428T000000", "2-20130528T000000", "3-20130428T000000"]
+
+
+def test_a_release_whose_place_was_taken_is_superseded(ledger: Ledger, ask: Release, ids: dict[str, str]):
+    for name in ("new", "newer"):
+        write(ledger, "gate_passed", ids[name])
+    ask("new")
+    assert superseded(ledger.entries("toys")[-1]) is None
+    ask("newer", forced=True)
+    assert superseded(ledger.entries("toys")[-1]) == ids["new"]
+    ask("new", forced=True)
+    assert f"was on trial before (superseded by {ids['new']})" in ask("newer")["reason"]
+    write(ledger, "rolled_back", ids["new"], ReleaseState(champion=ids["old"]))
+    assert superseded(ledger.entries("toys")[-1]) is None
+
+
+def test_an_overruled_gate_supersedes_nothing(ledger: Ledger, ask: Release, ids: dict[str, str]):
+    write(ledger, "gate_passed", ids["new"])
+    ask("new")
+    write(ledger, "forced", ids["newer"], ledger.head("toys")[1])
+    assert superseded(ledger.entries("toys")[-1]) is None
 
 
 def test_what_failed_its_trial_gets_no_second_one_unless_forced(ledger: Ledger, ask: Release, ids: dict[str, str]):

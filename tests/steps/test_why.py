@@ -104,6 +104,15 @@ def test_first_it_says_how_the_release_stands(ledger: InMemoryLedger, subject: s
     assert next(lines(story(ledger, "toys", subject))) == said
 
 
+def test_a_release_whose_place_was_taken_is_told_as_superseded(ledger: InMemoryLedger):
+    ledger.rows["toys"] = ledger.rows["toys"][:7]
+    other = ReleaseState(champion="a", challenger="d", rollout="t2", stage=Stage.CHECK)
+    decision = Decision(actor="ann", action="forced", subject="d", after=other, reason="it is better")
+    ledger.append("toys", decision, expected=7, at=NOW)
+    assert next(lines(story(ledger, "toys", "b"))) == "b of toys: it does not serve, a does; last: superseded by d (row 8)"
+    assert next(lines(story(ledger, "toys", "d"))) == "d of toys: it is on trial (check), a serves"
+
+
 def test_what_is_on_trial_is_told_by_default(ledger: InMemoryLedger):
     ledger.rows["toys"] = ledger.rows["toys"][:7]
     told = story(ledger, "toys")

@@ -10,6 +10,7 @@ from typing import Any
 
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.ports import Entry, Ledger, Measurement, Measurements
+from everloop.steps.release import superseded
 
 ROWS = 40
 """How many rows of the ledger are shown; all of them are in the ledger."""
@@ -122,6 +123,8 @@ def releases(entries: Iterable[Entry]) -> tuple[ReleaseRow, ...]:
 
 def _note(rows: dict[str, ReleaseRow], entry: Entry) -> None:
     row = rows.get(entry.subject)
+    if (before := superseded(entry)) in rows:
+        rows[str(before)].fate = f"superseded by {entry.subject}"
     if entry.action in ("gate_passed", "gate_failed"):
         row = rows.setdefault(entry.subject, ReleaseRow(entry.subject, entry.at))
         row.verdict, row.auc = entry.action.removeprefix("gate_"), _auc(entry.evidence)
@@ -134,7 +137,12 @@ def _note(rows: dict[str, ReleaseRow], entry: Entry) -> None:
 
 
 def _note_revert(rows: dict[str, ReleaseRow], entry: Entry) -> None:
-    for release, fate in ((entry.before.champion, "left by a revert"), (entry.after.champion, "reverted to")):
+    fates = (
+        (entry.before.challenger, "ended by a revert"),
+        (entry.before.champion, "left by a revert"),
+        (entry.after.champion, "reverted to"),
+    )
+    for release, fate in fates:
         if release in rows:
             rows[release].fate = fate
 

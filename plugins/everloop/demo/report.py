@@ -13,10 +13,15 @@ import pyarrow.compute as pc
 from everloop.decide.statistics.compare import auc, auc_difference
 from everloop.decide.statistics.estimate import Estimate
 from everloop.interval import Interval
+from everloop.steps.release import superseded
 
 if TYPE_CHECKING:
     from everloop.ports import Entry
     from everloop.wiring import Loop
+
+
+SUPERSEDED = "superseded"
+"""Another release took its place on trial."""
 
 
 def account(loop: Loop, until: datetime) -> dict[str, Any]:
@@ -53,8 +58,14 @@ def _release(loop: Loop, release: str, served: pa.Table, entries: list[Entry]) -
         "served_from": _first(own),
         "served_until": _last(own),
         "auc_on_what_it_served": _estimate(auc(*_labelled(own, "score"))),
-        "history": [entry.action for entry in entries if release in (entry.subject, entry.after.challenger)],
+        "history": _history(release, entries),
     }
+
+
+def _history(release: str, entries: list[Entry]) -> list[str]:
+    """What happened to a release, oldest first, in the ledger's words; and that another one took its place."""
+    told = ((superseded(entry) == release, entry) for entry in entries)
+    return [SUPERSEDED if over else entry.action for over, entry in told if over or entry.subject == release]
 
 
 def _comparison(promotion: Entry, served: pa.Table) -> dict[str, Any]:

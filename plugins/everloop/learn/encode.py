@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+OUTCOME = ("label", "label_time")
+"""What examples call the outcome and when it was known: never what a prediction is made of."""
+
+
 @dataclass(frozen=True)
 class Encoder:
     """Rows to float32: a category's code is its position among the known values, everything unknown, null or absent is NaN.
@@ -80,10 +84,17 @@ def feature_types(plan: FeaturePlan) -> dict[str, str]:
 def model_columns(plan: FeaturePlan, categories: Sequence[str]) -> tuple[str, ...]:
     """The model's inputs in order: the categories, then every feature of the plan as `<view>__<feature>`.
 
-    Raises `ConfigurationError` for a text or time feature that is not a category, since trees split on numbers.
+    Raises `ConfigurationError` for a text or time feature that is not a category, since trees split on numbers, and for an
+    input that is the label.
     """
     kinds = feature_types(plan)
     found = [
+        f'"{name}" is an input: it is what the examples call the outcome, known only later; leave it out, or give another column '
+        "another name"
+        for name in OUTCOME
+        if name in plan.request or name in categories
+    ]
+    found += [
         f'feature "{name}" has type "{kind}": list it in UseCase.categories, or make it a number in the feature repository'
         for name, kind in kinds.items()
         if kind not in {"int", "float", "bool"} and name not in categories

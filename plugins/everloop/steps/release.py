@@ -44,8 +44,10 @@ def release(
 
     Refused: what comes of a backfill; what has learnt from nothing newer than the champion; what a person rejected; and,
     unless `forced`, what the gate did not pass, what waits for the approval that the policy asks for, what was on trial
-    before, or whatever comes while another release is under way (a forced one takes its place). Running twice changes
-    nothing. Returns where the releases stand, and `released`: whether the release is on trial now. Raises `ReleaseError`
+    before, or whatever comes while another release is on trial (a forced one takes its place). The watch of a promoted release
+    is no obstacle and ends: it waits for labels without a limit, and the gate has held the candidate against that very release.
+    Labels that come later bring the release before it back no more; a person still can. Running twice changes nothing.
+    Returns where the releases stand, and `released`: whether the release is on trial now. Raises `ReleaseError`
     when the bytes of candidate or champion are absent or changed.
     """
     asked = _Asked(
@@ -79,9 +81,10 @@ def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked
     known = asked.release in (state.champion, state.challenger)
     if not known and (refusal := _refusal(ledger, registry, use_case, asked, state)):
         return Action(Kind.REFUSE, state, combine([refusal]), asked.actor)
-    name = f"{asked.now:%Y%m%dT%H%M%S}-{asked.release[:8]}"
+    name = _rollout_name(ledger, registry, use_case, asked.release)
     if not asked.forced:
-        return rollout.begin(state, asked.release, name, asked.now, actor=asked.actor, reason=asked.reason)
+        supersede = state.stage is Stage.WATCH
+        return rollout.begin(state, asked.release, name, asked.now, actor=asked.actor, reason=asked.reason, supersede=supersede)
     return rollout.force(
         state,
         asked.release,
@@ -93,6 +96,16 @@ def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked
         skip_shadow=asked.skip_shadow,
         supersede=True,
     )
+
+
+def _rollout_name(ledger: Ledger, registry: Registry, use_case: UseCase, release_id: str) -> str:
+    """Its number among all trials of the use case, and through when its release has learnt: `3-20130618T000000`.
+
+    The name salts the assignment of entities to arms. It follows from the ledger and the data alone, not from the clock, nor from
+    the machine and the code that a release's id tells of: what went wrong once can be played again, with the same arms.
+    """
+    trials = {entry.after.rollout for entry in ledger.entries(use_case.name)} - {None}
+    return f"{len(trials) + 1}-{registry.get(release_id).manifest.trained_through:%Y%m%dT%H%M%S}"
 
 
 def _refusal(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked, state: ReleaseState) -> Reason | None:
@@ -144,7 +157,9 @@ def _unproven(ledger: Ledger, use_case: UseCase, release_id: str) -> Reason | No
         said = f"refused it ({gate.reason})" if gate else "has not judged it"
         return Reason("release.gate", Outcome.FAIL, f"the gate {said}: {release_id} needs a pass, or to be forced with a reason")
     if tried := [e for e in ledger.entries(use_case.name) if trial(e.before)[0] == release_id and ended(e)]:
-        text = f"{release_id} was on trial before ({tried[-1].action}: {tried[-1].reason}): train another, or force it"
+        last = tried[-1]
+        how = f"superseded by {last.subject}" if superseded(last) == release_id else f"{last.action}: {last.reason}"
+        text = f"{release_id} was on trial before ({how}): train another, or force it"
         return Reason("release.tried", Outcome.FAIL, text)
     return None
 
@@ -153,6 +168,12 @@ def ended(entry: Entry) -> bool:
     """Whether the row ended a rollout. An experiment is none: what it compared may go on trial."""
     before = entry.before
     return before.rollout is not None and before.stage is not Stage.EXPERIMENT and entry.after.rollout != before.rollout
+
+
+def superseded(entry: Entry) -> str | None:
+    """The release whose trial the row ended by beginning that of the row's subject. A release that is watched stays champion."""
+    began = entry.action in (Kind.RELEASE, Kind.FORCE) and ended(entry)
+    return entry.before.challenger if began else None
 
 
 def _latest(ledger: Ledger, use_case: str, release_id: str, *actions: str) -> Entry | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_the_parts_of_a_release_are_pinned_beside_the_rows(world: World) -> None
     world.prepared("run")
     assert set(staged_files(world.lake, "run", "definition")) == {
         "definition.json",
+        "inputs_alone.json",
         "request_functions.py",
         "suites/flights.json",
         "suites/training_set.json",
@@ -92,6 +94,52 @@ def test_examples_without_a_label_time_are_refused(world: World) -> None:
     world.use_case = replace(world.use_case, examples=Examples(sql=sql, tables=("flights",), suite="training_set"))
     with pytest.raises(DataError, match=r"lack the columns \['label_time'\]"):
         world.prepared("run")
+
+
+def asks(world: World, old: str, new: str, where: str = "true") -> None:
+    """The world's examples, told in another way."""
+    examples = world.use_case.examples
+    assert old in examples.sql
+    changed = f"SELECT * FROM ({examples.sql.replace(old, new)}) WHERE {where}"
+    world.use_case = replace(world.use_case, examples=replace(examples, sql=changed))
+
+
+LATE = "arrival_delay IS NULL OR arrival_delay >= 15"
+
+
+def test_labels_of_three_classes_are_refused(world: World) -> None:
+    asks(world, f"{LATE} AS label", "sign(arrival_delay)::INT AS label", "label IS NOT NULL")
+    with pytest.raises(DataError, match="have the values -1: a label is true or false"):
+        world.prepared("run")
+
+
+def test_labels_as_1_and_0_give_the_same_training_set(world: World) -> None:
+    as_booleans, rows = world.prepared("one"), staged_examples(world.lake, "one")
+    asks(world, f"{LATE} AS label", f"({LATE})::INT AS label")
+    assert world.prepared("two") == as_booleans
+    assert staged_examples(world.lake, "two").equals(rows)
+
+
+def test_labels_known_when_they_are_asked_for_are_refused(world: World) -> None:
+    asks(world, "closed_at AS label_time", "scheduled_departure - INTERVAL 2 HOUR AS label_time")
+    with pytest.raises(DataError, match=r"were known before they were asked for, in .* rows: key"):
+        world.prepared("run")
+
+
+@pytest.mark.parametrize("drill", [False, True])
+def test_an_input_that_tells_the_label_without_an_error_is_refused_by_name(world: World, drill: bool) -> None:
+    asks(world, "origin, dest,", f"origin, CASE WHEN {LATE} THEN 'late' ELSE 'not' END AS dest,")
+    with pytest.raises(DataError, match=r"Inputs \['dest'\] of use case \"departures\" each tell the label of all .* without an"):
+        world.prepared("run", drill=drill)
+
+
+def test_what_each_input_says_alone_is_kept_beside_the_definition(world: World) -> None:
+    world.prepared("run")
+    alone = json.loads(staged_files(world.lake, "run", "definition")["inputs_alone.json"])
+    assert set(alone) == {"carrier", "dest", "origin_delay__rate_7d", "schedule__minute", "schedule__distance"}
+    values = [one["value"] for one in alone.values()]
+    assert values == sorted(values, reverse=True)
+    assert all(0.4 < value < 0.8 for value in values)
 
 
 def test_a_drill_shuffles_what_is_learnt_and_leaves_what_is_held_out(world: World) -> None:

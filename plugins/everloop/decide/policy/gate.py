@@ -34,12 +34,15 @@ class GatePolicy:
     `minimum_rows` stands for the one here.
     `size_mb`: the model file's budget. Latency is judged in the real scorer (`RolloutPolicy.check_latency_ms`), here where it
     can be reached, at the latest by the rollout; with `require_scorer` the gate is inconclusive without an answer of it.
+    `auc_ceiling`: an AUC shown to lie above it, the candidate's or one input's alone, is taken for a leak of the label; `None`
+    for no such suspicion (ours: lower it where you know how well the best can foresee).
     """
 
     confidence: float = 0.95
     block: timedelta = timedelta(days=1)
     minimum_rows: int = 1_000
     auc_floor: float = 0.60
+    auc_ceiling: float | None = 0.99
     ece_ceiling: float = 0.08
     cost_margin: float = 0.02
     auc_margin: float = 0.005
@@ -65,4 +68,10 @@ class GatePolicy:
         found = [p for n in ("confidence", "auc_floor") for p in unit("GatePolicy", n, getattr(self, n))]
         if self.block <= timedelta(0):
             found.append(f"GatePolicy.block is {self.block}: it must be above 0")
+        if self.auc_ceiling is not None:
+            found += unit("GatePolicy", "auc_ceiling", self.auc_ceiling)
+            if self.auc_ceiling <= self.auc_floor:
+                found.append(
+                    f"GatePolicy.auc_ceiling is {self.auc_ceiling}: it must be above auc_floor ({self.auc_floor}), or None"
+                )
         return found + self.behaviour.problems() + (self.decide_by.problems() if self.decide_by else [])

@@ -64,8 +64,8 @@ class RolloutPolicy:
         found = [p for n in shares for p in unit("RolloutPolicy", n, getattr(self, n))]
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or not 0 < self.steps[0] <= self.steps[-1] <= 1:
             found.append(f"RolloutPolicy.steps is {self.steps}: shares must ascend within (0, 1]")
-        if not 0 < self.margin_alpha <= 0.5:
-            found.append(f"RolloutPolicy.margin_alpha is {self.margin_alpha}: it must lie above 0 and at most at 0.5")
+        if not 0 < self.margin_alpha < 0.5:
+            found.append(f"RolloutPolicy.margin_alpha is {self.margin_alpha}: it must lie above 0 and below 0.5")
         if self.block <= timedelta(0):
             found.append(f"RolloutPolicy.block is {self.block}: it must be above 0")
         if (spent := self.srm_alpha * len(self.steps)) >= self.alpha:

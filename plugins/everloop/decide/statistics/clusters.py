@@ -82,9 +82,11 @@ class Clusters:
     def design_effect(self, correlation: float) -> float:
         """How many times the variance of independent rows the rate has: `1 + (sum n^2 / sum n - 1) correlation`, at least 1.
 
-        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size.
+        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size. One unit alone
+        tells nothing of how units differ: it is worth one row.
         """
-        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * correlation) if self.trials else 1.0
+        alike = correlation if self.units > 1 else 1.0
+        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * alike) if self.trials else 1.0
 
     def effective(self, correlation: float) -> tuple[float, float]:
         """`(hits, trials)` divided by the design effect: as many independent rows as these are worth.
@@ -96,22 +98,20 @@ class Clusters:
         return self.hits / effect, self.trials / effect
 
 
-def correlation(arms: Sequence[Clusters]) -> float:
+def correlation(arms: Sequence[Clusters], *, unknown: float = 0.0) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
     The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
     Demétrio & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators),
-    with a degree of freedom less for each arm's rate. 0 where no unit has two rows or no rate lies between 0 and 1: then nothing
-    is seen to move together. An arm of one unit says nothing.
+    with a degree of freedom less for each arm's rate. An arm of one unit tells nothing of it, nor do rows that are all alike:
+    `unknown` where there is nothing else, or where no unit has two rows.
     """
     excess = pairs = 0.0
-    for arm in arms:
-        if arm.units < 2:
-            continue
+    for arm in (one for one in arms if one.units > 1):
         alone = arm.rate * (1 - arm.rate)
         excess += arm.scatter * arm.units / (arm.units - 1) - alone * arm.trials
         pairs += alone * (arm.trials_squared - arm.trials)
-    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else 0.0
+    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else unknown
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,10 @@ def at_least(ours: Counts, theirs: Counts, alpha: float, tightest_at: int) -> fl
     """The lower end of "our rate less theirs": at every look the difference lies above it, but for `alpha`.
 
     The differences that a score test does not refute (Farrington & Manning 1990, Test statistics and sample size formulae for
-    comparative binomial trials, Statistics in Medicine 9(12): the variance is that under the difference in question), at the
-    level of a normal mixture (`intervals.mean_sequence`, one side of it) that is narrowest at `tightest_at` of our trials.
-    Without trials of theirs their rate is taken to be 0; without ours it is -1.
+    comparative binomial trials, Statistics in Medicine 9(12): the variance is that under the difference in question, with the
+    rates of their method 2, which keeps the total of hits), at the level of a normal mixture (`intervals.mean_sequence`, one side
+    of it, so `alpha` below a half) that is narrowest at `tightest_at` of our trials. Without trials of theirs their rate is taken
+    to be 0; below two of ours it is -1.
     """
     if not ours[1]:
         return -1.0
@@ -55,7 +56,7 @@ def at_least(ours: Counts, theirs: Counts, alpha: float, tightest_at: int) -> fl
     def doubt(difference: float) -> float:
         """Above 0 where `difference` is not refuted."""
         apart, variance = _score(ours, theirs, difference)
-        return -mean_sequence(apart, variance * ours[1], ours[1], min(1.0, 2 * alpha), tightest_at).low
+        return -mean_sequence(apart, variance * ours[1], ours[1], 2 * alpha, tightest_at).low
 
     most = ours[0] / ours[1] - _rate(theirs)
     least = -1 + 1e-9

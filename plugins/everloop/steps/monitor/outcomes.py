@@ -8,6 +8,7 @@ from typing import Any
 
 from everloop.interval import Interval, grid
 from everloop.ports import Accounts, Lake, Measurements, TrafficLog
+from everloop.steps.labels import booleans
 from everloop.use_case import UseCase
 
 CURSOR = "monitor"
@@ -98,4 +99,5 @@ def _examples(lake: Lake, use_case: UseCase, interval: Interval) -> list[Example
     sql = f"SELECT {', '.join(columns)} FROM ({use_case.examples.sql}) WHERE label IS NOT NULL"
     tables = dict.fromkeys(use_case.examples.tables)
     rows = lake.query(sql, tables, {"start": interval.start, "end": interval.end})
+    rows = rows.set_column(rows.column_names.index("label"), "label", booleans(rows["label"], use_case))
     return list(zip(*(rows[name].to_pylist() for name in columns), strict=True))

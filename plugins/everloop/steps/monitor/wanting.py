@@ -21,6 +21,9 @@ from everloop.use_case import UseCase
 
 ACTION = "retrain_wanted"
 _ON_TRIAL = frozenset({Stage.CHECK, Stage.SHADOW, Stage.CANARY, Stage.PAUSED})
+"""The stages in which a new release would be refused. A watch is none of them: it has no patience, since it waits for as many
+labels as its policy wants, and must not hold a model that has aged for months. `RetrainPolicy.cooldown` is what leaves a new
+champion alone; what is trained after it takes the place of the watch (`steps.release`), as in `benchmarks/year_loop.py`."""
 
 
 def decide(

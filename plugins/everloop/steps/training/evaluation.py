@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 from everloop.decide import fairness
 from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
 from everloop.decide.statistics.clusters import Codes, blocks
+from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
@@ -26,7 +28,7 @@ from everloop.learn.split import HOLDOUT, LEARNT
 from everloop.ports import Lake, Ledger, Registry
 from everloop.release import MODEL as MODEL_FILE
 from everloop.release import REFERENCE
-from everloop.steps.training.examples import TRUE_LABEL, Definition
+from everloop.steps.training.examples import ALONE, TRUE_LABEL, Definition
 from everloop.steps.training.staging import (
     DEFINITION,
     EVALUATION,
@@ -47,7 +49,7 @@ EXPLAINED = 2_000
 """Held-out rows whose contributions make the importance: SHAP costs a hundred times a score."""
 
 SHOWN = 3
-"""Rows of the input example."""
+"""Rows of the input example, and inputs of which is told what they say alone."""
 
 Slices = Mapping[str, "npt.NDArray[np.str_]"]
 
@@ -71,7 +73,8 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     """
     began = time.monotonic()
     examples = staged_examples(lake, run)
-    definition = decode(staged_files(lake, run, DEFINITION)["definition.json"], Definition)
+    pinned = staged_files(lake, run, DEFINITION)
+    definition = decode(pinned["definition.json"], Definition)
     model = staged_files(lake, run, MODEL)
     trained = decode(model[TRAINED], Trained)
     candidate = Model(model[MODEL_FILE], Encoder(trained.columns, trained.categories), trained.calibrator)
@@ -81,6 +84,7 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     evidence = replace(
         _evidence(registry, ledger, use_case, holdout, scored, len(model[MODEL_FILE]) / 1e6, definition),
         behaviour=_behaviour(use_case, examples, candidate, holdout, definition),
+        alone=dict(islice(decode(pinned[ALONE], dict[str, Estimate]).items(), SHOWN)),
         rows_per_week=holdout.rows_per_week,
     )
     groups = {column: _groups(holdout, column, scored) for column in use_case.fairness.columns}

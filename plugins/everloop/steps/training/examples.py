@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError
 from everloop.learn.encode import feature_types, model_columns
 from everloop.learn.examples import LABEL, PART
-from everloop.learn.split import Parts, split
+from everloop.learn.leakage import inputs_alone, perfect
+from everloop.learn.split import HOLDOUT, Parts, split
 from everloop.ports import Checks, Failure, Features, Lake, Validation
 from everloop.release import REQUEST_FUNCTIONS, FeaturePlan
+from everloop.steps.labels import booleans, refuse_known_before
 from everloop.steps.training.staging import DEFINITION, encode, stage_examples, stage_files
 from everloop.use_case import UseCase
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 TRUE_LABEL = "true_label"
 """The label as it was; a fire drill trains on a shuffled `label` and says so."""
+
+ALONE = "inputs_alone.json"
+"""What each input says of the label by itself, highest AUC first, beside the definition."""
 
 _REQUIRED = ("key", "event_timestamp", "label", "label_time")
 _NOT_FEATURES = ("key", "label", "label_time")
@@ -53,20 +59,30 @@ def training_set(
 ) -> dict[str, Any]:
     """Stage the training set of a snapshot, and pin the feature plan, the request functions and the suites that belong to it.
 
-    Rows that fail an expectation of severity `quarantine` are left out and counted; a blocking failure is a `DataError`. A
-    `drill` shuffles the labels that the model learns from: the gate, and a forced canary, must then catch it.
+    Rows that fail an expectation of severity `quarantine` are left out and counted; a blocking failure is a `DataError`,
+    and so is a label that is not true or false, that was known before it was asked for, or that an input tells without an error.
+    A `drill` shuffles the labels that the model learns from: the gate, and a forced canary, must then catch it.
     """
     plan = features.plan()
     joined = _joined(lake, features, use_case, snapshot, plan)
     validation = checks.validate(joined, use_case.examples.suite, f"{use_case.name} {use_case.examples.suite} {run}")
     rows = _kept(joined, validation, use_case)
     parts = split(_moments(rows, "event_timestamp"), _moments(rows, "label_time"), use_case.training)
-    stage_examples(lake, run, _divided(rows, parts, use_case.training.seed, drill=drill))
     columns = model_columns(plan, use_case.categories)
+    alone = _alone(rows, parts, columns, use_case)
+    stage_examples(lake, run, _divided(rows, parts, use_case.training.seed, drill=drill))
     definition = _definition(rows, parts, snapshot["versions"], plan, columns, drill=drill)
     functions = features.request_functions().encode()
     stage_files(
-        lake, run, DEFINITION, {"definition.json": encode(definition), REQUEST_FUNCTIONS: functions, **_suites(checks, use_case)}
+        lake,
+        run,
+        DEFINITION,
+        {
+            "definition.json": encode(definition),
+            ALONE: encode(alone),
+            REQUEST_FUNCTIONS: functions,
+            **_suites(checks, use_case),
+        },
     )
     return {
         "rows": rows.num_rows,
@@ -102,6 +118,10 @@ def _sound(examples: pa.Table, use_case: UseCase) -> pa.Table:
         raise DataError(f"{where} have nulls in {nulls}: have Examples.sql leave such rows out")
     if twice := examples.num_rows - len(examples["key"].unique()):
         raise DataError(f"{where} have {twice} rows whose key occurs before: have Examples.sql give one row per prediction")
+    asked, known = _moments(examples, "event_timestamp"), _moments(examples, "label_time")
+    refuse_known_before(examples["key"], asked, known, use_case)
+    labels = booleans(examples[LABEL], use_case)
+    examples = examples.set_column(examples.column_names.index(LABEL), LABEL, labels)
     return examples.sort_by([("event_timestamp", "ascending"), ("key", "ascending")])
 
 
@@ -131,11 +151,29 @@ def _moments(rows: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.datetim
     return values
 
 
+def _alone(rows: pa.Table, parts: Parts, columns: Sequence[str], use_case: UseCase) -> dict[str, Estimate]:
+    """What each input says of the label by itself; `DataError` where one tells it without an error."""
+    labels, held_out = _true(rows), parts[HOLDOUT]
+    found = inputs_alone(rows, labels, parts.learnt, held_out, columns, use_case.categories, use_case.gate.confidence)
+    if told := perfect(found, float(labels[held_out].mean())):
+        raise DataError(
+            f'Inputs {told} of use case "{use_case.name}" each tell the label of all {held_out.sum()} held-out rows without an '
+            "error (AUC 1): a label cannot be among what it is predicted from; look whether they are known when the prediction "
+            "is asked for, and leave them out of the feature service or of UseCase.categories"
+        )
+    return found
+
+
+def _true(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    labels: np.ndarray[Any, np.dtype[np.bool_]] = rows[LABEL].to_numpy(zero_copy_only=False).astype(bool)
+    return labels
+
+
 def _divided(rows: pa.Table, parts: Parts, seed: int, *, drill: bool) -> pa.Table:
     """The rows with their part, the label to learn and the true label."""
     import pyarrow as pa
 
-    true = rows[LABEL].to_numpy(zero_copy_only=False).astype(bool)
+    true = _true(rows)
     labels = true.copy()
     if drill:
         labels[parts.learnt] = np.random.default_rng(seed).permutation(true[parts.learnt])

@@ -10,6 +10,7 @@ from typing import Any
 from everloop.decide.release.evidence import trial
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Entry
+from everloop.steps.release import superseded
 from everloop.steps.why.story import Story
 
 WIDTH = 120
@@ -53,7 +54,8 @@ def _standing(told: Story) -> str:
         return f"it is on trial ({after.stage.value}), {told.serving or 'nothing'} serves"
     about = [e for e in told.entries if e.seq not in told.asked_in]
     last = about[-1] if about else told.entries[-1]
-    return f"it does not serve, {told.serving or 'nothing'} does; last: {last.action.replace('_', ' ')} (row {last.seq})"
+    what = f"superseded by {last.subject}" if superseded(last) == told.release else last.action.replace("_", " ")
+    return f"it does not serve, {told.serving or 'nothing'} does; last: {what} (row {last.seq})"
 
 
 def _row(entry: Entry, told: Story) -> Iterator[str]:

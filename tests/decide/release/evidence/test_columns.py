@@ -1,6 +1,6 @@
 import numpy as np
 
-from everloop.decide.release.evidence.columns import failed, floats
+from everloop.decide.release.evidence.columns import codes, failed, floats
 
 
 def test_numbers_come_as_floats_and_nulls_as_nan() -> None:
@@ -19,3 +19,12 @@ def test_a_row_failed_when_it_has_an_error_be_it_empty() -> None:
     assert found.dtype == np.bool_
     assert found.tolist() == [False, True, True]
     assert failed({"error": []}).dtype == np.bool_
+
+
+def test_each_distinct_value_has_a_number_in_order_of_appearance() -> None:
+    for values in (["b", "a", "b", None, "c", "a"], np.array(["b", "a", "b", None, "c", "a"], dtype=object)):
+        found = codes(values)
+        assert found.tolist() == [0, 1, 0, 2, 3, 1]
+        assert found.dtype == np.intp
+    assert codes([]).dtype == np.intp
+    assert codes(np.array([7, 7, 3])).tolist() == [0, 0, 1]

@@ -25,8 +25,8 @@ def test_a_candidate_shown_to_be_no_worse_passes_with_a_reason_per_check() -> No
     verdict = judge(evidence(), POLICY)
     assert verdict.passed
     assert [reason.check for reason in verdict.reasons] == [
-        "gate.rows", "gate.auc_floor", "gate.calibration", "gate.size", "gate.behaviour.boundaries", "gate.stale",
-        "gate.comparison", "gate.auc", "gate.cost", "gate.slice.carrier",
+        "gate.rows", "gate.auc_floor", "gate.calibration", "gate.size", "gate.leakage",
+        "gate.behaviour.boundaries", "gate.stale", "gate.comparison", "gate.auc", "gate.cost", "gate.slice.carrier",
     ]  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def from_traffic(
         candidate=served.arm(ours & recent, own.candidate, slow, batch),
         baseline=served.arm(theirs, own.baseline, slow, batch),
         assigned=_assigned(served.entity, at, ours, settled) if state.stage is Stage.CANARY else Assigned(),
-        groups={name: _grouped(rows, name, ours, candidate, thresholds) for name in groups},
+        groups={name: _grouped(rows, served, name, ours, candidate, thresholds) for name in groups},
         same_views=own.none,
         **_paired(rows, served, ours, candidate, baseline, cost, thresholds, block),
     )
@@ -135,14 +135,16 @@ def _paired(
 
 
 def _grouped(
-    rows: Rows, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
+    rows: Rows, served: Served, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
 ) -> dict[str, fairness.GroupCounts]:
     """By group, what the candidate decided or would have, for the rows that it scored."""
     beside = np.asarray(rows["shadow_release"]) == candidate
     scores = np.where(ours, floats(rows["score"]), np.where(beside, floats(rows["shadow_score"]), np.nan))
     scored = np.isfinite(scores)
     values = np.asarray(rows[f"{FIELD}{column}"], dtype=object)[scored].tolist()
-    return fairness.count(values, scores[scored] >= _threshold(thresholds, candidate), floats(rows["label"])[scored])
+    return fairness.count(
+        values, scores[scored] >= _threshold(thresholds, candidate), floats(rows["label"])[scored], served.entity[scored]
+    )
 
 
 def _labelled(labels: Floats, decided: tuple[Mask, Mask], cost: CostMatrix, units: Mapping[str, Codes]) -> PairedCosts:

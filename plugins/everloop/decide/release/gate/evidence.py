@@ -10,7 +10,7 @@ Rows of one block of time (`GatePolicy.block`) may move together: intervals coun
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,7 @@ class Comparison:
 class Evidence:
     """All that the gate knows. `problem` says why there is no `comparison` although there is a champion.
 
+    `alone`: of the strongest inputs, the AUC of each by itself on the held-out rows.
     `rows_per_week`: how many rows with a label come a week, where that is known.
     """
 
@@ -81,6 +82,7 @@ class Evidence:
     champion: Champion | None = None
     comparison: Comparison | None = None
     problem: str = ""
+    alone: Mapping[str, Estimate] = field(default_factory=dict)
     rows_per_week: float | None = None
 
 

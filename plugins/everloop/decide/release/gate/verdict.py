@@ -9,6 +9,7 @@ from everloop.decide.release.gate.behaviour import behaves
 from everloop.decide.release.gate.comparison import against_champion, fresh
 from everloop.decide.release.gate.evidence import Evidence
 from everloop.decide.release.gate.floors import floors
+from everloop.decide.release.gate.leakage import leaks
 from everloop.decide.verdict import Reason, Verdict, combine
 
 
@@ -20,7 +21,8 @@ def judge(evidence: Evidence, policy: GatePolicy, others: Iterable[Reason] = ())
     must promise to lose no more than is risked; a slice fails when it is shown to be worse by more than its margin, since few
     slices are large enough to show the opposite.
     """
-    reasons = [*floors(evidence.candidate, policy, evidence.rows_per_week), *behaves(evidence.behaviour, policy), *others]
+    reasons = [*floors(evidence.candidate, policy, evidence.rows_per_week), *leaks(evidence.candidate, evidence.alone, policy)]
+    reasons += [*behaves(evidence.behaviour, policy), *others]
     if evidence.champion:
         reasons += [fresh(evidence.candidate, evidence.champion), *against_champion(evidence, policy)]
     return combine(reasons)

@@ -10,6 +10,7 @@ from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -90,15 +91,18 @@ def _rate(
     policy: RolloutPolicy,
     alpha: float,
 ) -> Reason:
-    """A rate of the candidate against the baseline's, each `(hits, trials)`; against none at all where that one has no trial.
+    """A rate of the candidate against the baseline's, each `(hits, trials)`.
 
     Fails where both hold, at any look: it is shown to be higher (wrongly with chance `alpha` at most), and higher by more than
-    the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Passes with `wanted` trials
-    unless one look alone says more than the margin at that level.
+    the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Without a trial of the baseline
+    there is nothing to be higher than: fails where the rate itself is shown to lie above the margin, at `alpha`. Passes with
+    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`.
     """
     ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
-    low = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted))
-    evidence = excess.log_evidence(ours, theirs) if theirs[1] else -math.log(alpha)
+    if theirs[1]:
+        low, evidence = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted)), excess.log_evidence(ours, theirs)
+    else:
+        low, evidence = rate_sequence(*ours, alpha).low, -math.log(alpha)
     (bad, trials), (other_bad, other_trials) = counts
     numbers = {
         "count": bad, "requests": trials, "baseline_count": other_bad, "baseline_requests": other_trials,
@@ -156,8 +160,11 @@ def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[
 
 
 def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
-    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
-    found = [[one.design_effect(correlation(arms)) for one in arms] for arms in units]
+    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms.
+
+    Where rates are all 0 or 1 a unit counts as one row: a release must not fail by an entity or two that are all it has met.
+    """
+    found = [[one.design_effect(correlation(arms, unknown=1.0)) for one in arms] for arms in units]
     return max(one for one, _ in found), max(one for _, one in found)
 
 
