@@ -60,12 +60,12 @@ def _unlimited(use_case: UseCase) -> Iterator[str]:
 
 def _too_few(use_case: UseCase) -> Iterator[str]:
     from everloop.decide.release.gate import sample_size
-    from everloop.steps.training.labels import labels
+    from everloop.steps.training.label_count import label_count
     from everloop.wiring import connect
 
     try:
         loop = connect(use_case)
-        found = labels(loop.lake, loop.source, use_case)
+        found = label_count(loop.lake, loop.source, use_case)
     except (ConfigurationError, SourceError):  # no stack, no source yet: there is nothing to count
         return
     except Exception as error:  # an object store, a query: what it says is the finding

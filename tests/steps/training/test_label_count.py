@@ -9,7 +9,7 @@ import pytest
 
 from everloop.decide.policy import FairnessPolicy
 from everloop.errors import SourceError
-from everloop.steps.training.labels import labels
+from everloop.steps.training.label_count import label_count
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
 from fakes.departures import DEPARTURES, filled
 from fakes.lake import MemoryLake
@@ -48,7 +48,7 @@ def source(*weeks: list[dict[str, str | None]]) -> MemorySource:
 
 def test_the_lakes_latest_weeks_tell_how_many_labels_come_and_which_share_is_positive() -> None:
     lake, _ = filled(10)
-    found = labels(lake, MemorySource(), DEPARTURES)
+    found = label_count(lake, MemorySource(), DEPARTURES)
     assert found is not None
     bounds = {"start": START + 2 * WEEK, "end": START + 10 * WEEK}
     rows = lake.query(DEPARTURES.examples.sql, {"flights": None}, bounds)
@@ -63,14 +63,14 @@ def test_the_lakes_latest_weeks_tell_how_many_labels_come_and_which_share_is_pos
 
 def test_of_a_young_lake_all_weeks_count() -> None:
     lake, _ = filled(2)
-    found = labels(lake, MemorySource(), DEPARTURES)
+    found = label_count(lake, MemorySource(), DEPARTURES)
     assert found is not None
     bounds = {"start": START, "end": START + 2 * WEEK}
     assert found.per_week == lake.query(DEPARTURES.examples.sql, {"flights": None}, bounds).num_rows / 2
 
 
 def test_before_anything_is_ingested_the_sources_latest_interval_tells() -> None:
-    found = labels(
+    found = label_count(
         MemoryLake(), source(loans(0, ("f", True)), loans(1, ("f", False), ("m", True), ("m", False), (None, False))), LOANS
     )
     assert found is not None
@@ -80,23 +80,31 @@ def test_before_anything_is_ingested_the_sources_latest_interval_tells() -> None
 
 def test_rows_of_no_group_are_left_out_where_the_policy_does() -> None:
     left_out = replace(LOANS, fairness=FairnessPolicy(columns=("sex",), missing=False))
-    found = labels(MemoryLake(), source(loans(0, ("f", True), (None, False))), left_out)
+    found = label_count(MemoryLake(), source(loans(0, ("f", True), (None, False))), left_out)
     assert found is not None
     assert found.groups == {"sex": {"f": (1, 1)}}
 
 
+def test_numbers_count_as_labels_and_nulls_do_not() -> None:
+    sql = "SELECT id AS key, sex, CASE WHEN id = '0-2' THEN NULL WHEN late THEN 1 ELSE 0 END AS label FROM loans"
+    numbers = replace(LOANS, examples=replace(LOANS.examples, sql=sql))
+    found = label_count(MemoryLake(), source(loans(0, ("f", True), ("f", False), ("f", True))), numbers)
+    assert found is not None
+    assert (found.per_week, found.positive, found.groups) == (2, 0.5, {"sex": {"f": (2, 1)}})
+
+
 def test_where_there_is_nothing_nothing_is_told() -> None:
-    assert labels(MemoryLake(), MemorySource(), LOANS) is None
+    assert label_count(MemoryLake(), MemorySource(), LOANS) is None
     empty = source(loans(0))
-    assert labels(MemoryLake(), empty, LOANS) is None
+    assert label_count(MemoryLake(), empty, LOANS) is None
     young = MemorySource()
     young.put("loans", loans(0, ("f", True)), START + timedelta(days=2))
-    assert labels(MemoryLake(), young, LOANS) is None
+    assert label_count(MemoryLake(), young, LOANS) is None
 
 
 def test_a_world_that_has_ended_is_not_asked_for_more() -> None:
     ended = replace(LOANS, end=START + WEEK)
-    found = labels(MemoryLake(), source(loans(0, ("f", True)), loans(1, ("f", True), ("m", True))), ended)
+    found = label_count(MemoryLake(), source(loans(0, ("f", True)), loans(1, ("f", True), ("m", True))), ended)
     assert found is not None
     assert found.per_week == 1
 
@@ -105,4 +113,4 @@ def test_a_source_that_is_down_says_so() -> None:
     down = source(loans(0, ("f", True)))
     down.down = True
     with pytest.raises(SourceError):
-        labels(MemoryLake(), down, LOANS)
+        label_count(MemoryLake(), down, LOANS)
