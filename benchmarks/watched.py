@@ -10,7 +10,7 @@ from itertools import pairwise
 import pyarrow as pa
 
 from benchmarks.flights_year import Flags, Scores, Trained2013, Year
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 from everloop.decide.watch import concept, drift, performance, sketch
 from everloop.decide.watch.concept import Relation, Residuals

@@ -56,6 +56,14 @@ def test_at_full_weight_the_other_release_is_known_from_the_rollout_before():
     assert evidence.baseline.requests == 1
 
 
+def test_a_stage_that_has_just_begun_divides_a_year_before_it_into_no_more_batches_than_rows():
+    state = ReleaseState(champion="new", previous="old", rollout="r", stage=Stage.WATCH, since=NOW)
+    before = [row(at=NOW - timedelta(days=days), request_id=f"b{days}") for days in (360, 180, 1)]
+    evidence = gather(state, *before, row(at=NOW, request_id="a", release="new"))
+    assert evidence.baseline.by_batch.errors == Clusters.of([1, 1, 1], [0, 0, 0])
+    assert evidence.candidate.by_batch.errors == Clusters.of([1], [0])
+
+
 def test_a_request_of_many_rows_counts_its_latency_once():
     evidence = gather(CANARY, *[row(request_id="one", arm="challenger", release="new") for _ in range(5)])
     assert (evidence.candidate.requests, evidence.candidate.timed) == (5, 1)

@@ -28,10 +28,10 @@ class UnitCosts:
 
     @classmethod
     def of(cls, units: Codes, candidate: Floats, baseline: Floats) -> UnitCosts:
-        """From rows: the code of each row's unit and what it cost under both decisions, shape (rows,)."""
-        found, place = np.unique(units, return_inverse=True)
-        n, c, b = (np.bincount(place, weights=each, minlength=len(found)) for each in (np.ones(len(units)), candidate, baseline))
-        return cls(units=len(found), products=tuple(float(x @ y) for x, y in ((n, n), (n, c), (n, b), (c, c), (c, b), (b, b))))
+        """From rows: the code (0 or more) of each row's unit and what it cost under both decisions, shape (rows,)."""
+        n, c, b = (np.bincount(units, weights=each) for each in (None, candidate, baseline))
+        products = tuple(float(x @ y) for x, y in ((n, n), (n, c), (n, b), (c, c), (c, b), (b, b)))
+        return cls(units=int((n > 0).sum()), products=products)
 
     def __add__(self, other: UnitCosts) -> UnitCosts:
         summed = (a + b for a, b in zip(self.products, other.products, strict=True))
