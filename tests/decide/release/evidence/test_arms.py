@@ -44,6 +44,16 @@ def test_arms_of_batches_add_up():
     assert Arm() + first == first
 
 
+def test_requests_of_buckets_above_a_limit_are_slower():
+    edge = float(LATENCY_EDGES[100])
+    arm = timed(edge, np.nextafter(edge, 0), np.nextafter(edge, np.inf), 2 * edge, 70_000.0)
+    assert arm.slower(edge) == 3
+    # The bucket that holds the limit may lie on either side of it.
+    assert arm.slower(np.nextafter(edge, np.inf)) == 2
+    assert arm.slower(np.nextafter(edge, 0)) == 3
+    assert (arm.slower(0.0), arm.slower(float(LATENCY_EDGES[-1])), arm.slower(np.inf)) == (5, 1, 0)
+
+
 def test_the_latency_sequence_is_that_of_its_histogram():
     arm = timed(*np.linspace(1, 50, 400))
     assert arm.quantile_sequence(0.9, 0.05) == quantile_sequence(arm.latency, LATENCY_EDGES, 0.9, 0.05)

@@ -75,6 +75,26 @@ def test_latency_fails_when_many_requests_are_slower_than_the_limit():
     assert guardrails.latency(fast, fast, POLICY, 0.003).outcome is Outcome.PASS
 
 
+def test_latency_is_not_sure_of_a_few_requests():
+    slow = timed(*[5.0] * 196, *[80.0] * 4)
+    assert guardrails.latency(slow, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+
+
+def test_latency_passes_unless_one_look_says_that_more_than_one_in_a_hundred_requests_exceed_the_limit():
+    for slow in range(1, 40):
+        arm = timed(*[5.0] * (1_000 - slow), *[80.0] * slow)
+        passed = guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 1e-9).outcome is Outcome.PASS
+        assert passed is not excess.exceeds((slow, 1_000), (0, 0), 0.01, 0.2)
+        assert passed is (slow <= 12)
+
+
+def test_slow_requests_of_few_entities_raise_less_doubt():
+    arm = timed(*[5.0] * 980, *[80.0] * 20)
+    assert guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+    one = ByUnit(slow=Clusters.of(np.full(50, 20), np.where(np.arange(50) < 1, 20, 0)))
+    assert guardrails.latency(replace(arm, by_entity=one), timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.PASS
+
+
 def test_latency_under_the_floor_passes_whatever_the_factor():
     assert guardrails.latency(timed(*[15.0] * 200), timed(*[1.0] * 200), POLICY, 0.003).outcome is Outcome.PASS
 

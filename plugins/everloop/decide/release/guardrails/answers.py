@@ -121,13 +121,16 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     """The p99 against `latency_factor` times the other release's p99, or the floor where that is higher. Entities are the units.
 
     Fails when the least that it can be lies above the most that the limit can be, by the quantiles' confidence sequences. Passes
-    with the required requests, unless that is so at `policy.margin_alpha`.
+    with the required requests, unless one look alone says at `policy.margin_alpha` that more requests exceed the limit than may.
     """
     p99, other = candidate.quantile(SHARE), baseline.quantile(SHARE)
     if math.isnan(p99):
         return Reason("rollout.latency", INCONCLUSIVE, "no request was timed yet", {"timed": 0})
-    low, most = _p99_and_limit(candidate, baseline, policy, alpha)
-    limit = _latency_limit(other, baseline, policy)
+    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
+    ours, theirs = (
+        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
+    )
+    low, most, limit = ours.low, _latency_limit(theirs.high, baseline, policy), _latency_limit(other, baseline, policy)
     numbers = {
         "p99_ms": p99, "low_ms": low, "baseline_p99_ms": other if baseline.timed else None, "limit_ms": limit,
         "limit_high_ms": most, "timed": candidate.timed,
@@ -136,18 +139,10 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     text = f"p99 latency {p99:.1f} ms of {candidate.timed} requests {against}, limit {limit:.1f} ms"
     if low > most:
         return Reason("rollout.latency", FAIL, text, numbers)
-    doubted_low, doubted_most = _p99_and_limit(candidate, baseline, policy, policy.margin_alpha)
-    good = doubted_low <= doubted_most and candidate.requests >= max(1, policy.minimum_requests)
+    slower = _fewer((candidate.slower(limit), candidate.timed), effects[0])
+    doubted = excess.exceeds(slower, (0.0, 0.0), 1 - SHARE, policy.margin_alpha)
+    good = candidate.requests >= max(1, policy.minimum_requests) and not doubted
     return Reason("rollout.latency", PASS if good else INCONCLUSIVE, text, numbers)
-
-
-def _p99_and_limit(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> tuple[float, float]:
-    """The least that the p99 can be, and the most that its limit can be, both at once but for `alpha`."""
-    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
-    ours, theirs = (
-        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
-    )
-    return ours.low, _latency_limit(theirs.high, baseline, policy)
 
 
 def _latency_limit(p99: float, baseline: Arm, policy: RolloutPolicy) -> float:
