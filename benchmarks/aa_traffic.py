@@ -1,16 +1,14 @@
 """A/A on real traffic: how often a release as good as the champion is rolled back, or stuck, with the scorer's own hash.
 
-`--one WORLD SALT POLICY` tells one rollout look by look.
+`--one WORLD SALT POLICY` tells one rollout look by look; `--some WORLD POLICY SALTS` plays one case with this checkout's code.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import subprocess
-import tempfile
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,12 @@ from benchmarks.aa.flown import Flown
 from benchmarks.aa.prepared import prepared
 from benchmarks.aa.rollouts import play
 from benchmarks.aa.setups import setups
-from benchmarks.aa.sides import EXPERIMENT
+from benchmarks.aa.sides import EXPERIMENT, played
 from benchmarks.aa.worlds import WORLDS
-from benchmarks.process import ROOT, measure
+from benchmarks.before import COMMIT, checkout
+from benchmarks.process import PLUGINS, measure
 from benchmarks.record import RESULTS, Record
 
-BEFORE = "4a21e42"
-"""The code as it was when arms were drawn by entity and counted by row."""
 POLICIES = ("flights", "default")
 REAL = ("same", "seeds")
 CASES = tuple(
@@ -38,12 +35,16 @@ PROMISED, MARGIN, STUCK = 0.05, 0.02, 0.02
 
 
 def main() -> None:
-    """The whole benchmark, or one rollout."""
+    """The whole benchmark, or a part of it, which is told only."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--one", nargs=3, metavar=("WORLD", "SALT", "POLICY"))
+    asked.add_argument("--some", nargs=3, metavar=("WORLD", "POLICY", "SALTS"))
     told = asked.parse_args()
     if told.one:
         tell(told.one[0], int(told.one[1]), told.one[2])
+    elif told.some:
+        world, policy, salts = told.some
+        print(json.dumps(summary(played(str(prepared()), [(world, policy, int(salts))])), indent=2))
     else:
         run(CASES, SALTS, SALTS_BEFORE, RESULTS)
 
@@ -51,17 +52,16 @@ def main() -> None:
 def run(cases: Sequence[tuple[str, str]], salts: int, before: int, results: Path) -> None:
     """Play both sides, hold the shares against what is promised, and write the result to `results`."""
     record, flown = Record("aa_traffic", packages=("numpy", "scipy", "xgboost", "xxhash")), str(prepared())
-    _record(
-        record,
-        "now",
-        cases,
-        measure("benchmarks.aa.sides", "played", flown=flown, cases=[(*case, salts) for case in cases]).value,
-    )
-    with _checkout(BEFORE) as plugins:
-        wanted = [(*case, before) for case in cases]
-        found = measure("benchmarks.aa.sides", "played", plugins=plugins, flown=flown, cases=wanted).value
-    _record(record, f"before ({BEFORE})", cases, found)
+    _record(record, "now", cases, _measured(flown, cases, salts, PLUGINS))
+    with checkout() as earlier:
+        _record(record, f"before ({COMMIT})", cases, _measured(flown, cases, before, earlier / "plugins"))
     record.finish(results)
+
+
+def _measured(flown: str, cases: Sequence[tuple[str, str]], salts: int, plugins: Path) -> list[dict[str, Any]]:
+    wanted = [(*case, salts) for case in cases]
+    found: list[dict[str, Any]] = measure("benchmarks.aa.sides", "played", plugins=plugins, flown=flown, cases=wanted).value
+    return found
 
 
 def _record(record: Record, side: str, cases: Sequence[tuple[str, str]], found: Sequence[dict[str, Any]]) -> None:
@@ -71,7 +71,7 @@ def _record(record: Record, side: str, cases: Sequence[tuple[str, str]], found: 
         alarms, stuck = sum(map(false_alarm, ended)), sum(one["how"] in ("paused", "stuck") for one in ended)
         low, high = exact(alarms, len(ended))
         record.sample(f"{side}: {name}", false_alarms=alarms / len(ended), low=low, high=high, stuck=stuck / len(ended))
-        record.fact(f"{side}: {name}", _told(ended))
+        record.fact(f"{side}: {name}", summary(ended))
         if side == "now":
             what = "guardrails' false alarms" if policy == EXPERIMENT else "false rollbacks"
             record.ratio(f"{what}, upper end / promised: {name}", high / PROMISED, 1.0, "lower")
@@ -80,8 +80,10 @@ def _record(record: Record, side: str, cases: Sequence[tuple[str, str]], found: 
 
 
 def false_alarm(ended: dict[str, Any]) -> bool:
-    """Whether a release was stopped that costs no more than the margin allows, on all of its traffic."""
-    return ended["how"] == "stopped" or (ended["how"] == "rolled_back" and ended["excess"] <= MARGIN)
+    """Whether a release was stopped for nothing: not for a cost that on all of its traffic is more than the margin allows."""
+    if ended["how"] == "rolled_back":
+        return not (ended["excess"] > MARGIN and ended["checks"] == ["rollout.cost"])
+    return ended["how"] == "stopped"
 
 
 def exact(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -92,7 +94,7 @@ def exact(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, floa
     return low, high
 
 
-def _told(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many ended how, by which checks, and one of each as the code told it."""
     against = [one for one in ended if one["checks"] and one["how"] != "promoted"]
     reasons = {f"{one['how']}: {', '.join(one['checks'])}": one for one in reversed(against)}
@@ -104,20 +106,6 @@ def _told(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "costlier than the margin": sum(one["how"] == "rolled_back" and not false_alarm(one) for one in ended),
         "why": {why: {"count": count, "salt": reasons[why]["salt"], "as": reasons[why]["why"]} for why, count in counts.items()},
     }
-
-
-@contextlib.contextmanager
-def _checkout(commit: str) -> Iterator[Path]:
-    """The `plugins` of an earlier commit, beside what they read."""
-    with tempfile.TemporaryDirectory(prefix="everloop-before-") as folder:
-        archive = subprocess.run(
-            ["git", "archive", commit, "plugins", "dags", "feature_repo", "expectations"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        yield Path(folder) / "plugins"
 
 
 def tell(world: str, salt: int, policy: str) -> None:

@@ -1,40 +1,38 @@
-"""Drift as it was judged before releases kept what ordinary windows show: by effect sizes alone, with inputs left aside."""
+"""The code as an earlier commit had it, beside this one's: the other side of benchmarks that show what a change is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from everloop.decide.policy import DriftPolicy
-from everloop.decide.verdict import Verdict
-from everloop.decide.watch import drift
-from everloop.decide.watch.shift import Shift
+from benchmarks.process import ROOT
 
-IGNORED = (
-    "weather_hourly__temp",
-    "weather_hourly__dewp",
-    "origin_delay__rate_7d",
-    "origin_delay__rate_28d",
-    "carrier_delay__rate_7d",
-    "carrier_delay__rate_28d",
-    "carrier_delay__flights_28d",
-)
-"""What the shipped use case had to leave aside: what follows the season, and what has one value a week for each of a few."""
+COMMIT = "4a21e42"
+"""When arms were drawn by entity and counted by row, and two intervals judged a difference."""
+
+_FOLDERS = ("plugins", "benchmarks", "dags", "feature_repo", "expectations")
+_RUN = "import json, sys; given = json.loads(sys.argv[2]); exec(sys.argv[1], given); print(json.dumps(given['result']))"
 
 
-def before(*, listed: bool) -> DriftPolicy:
-    """The shipped use case's policy as it was, with its list or without."""
-    return DriftPolicy(share=0.4, outside_rate=None, ignore=IGNORED if listed else ())
+@contextlib.contextmanager
+def checkout(commit: str = COMMIT) -> Iterator[Path]:
+    """A folder that goes away, with the code of an earlier commit. Needs the repository's history."""
+    with tempfile.TemporaryDirectory(prefix="everloop-before-") as folder:
+        archive = subprocess.run(["git", "archive", commit, *_FOLDERS], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+        yield Path(folder)
 
 
-def as_it_was(shifts: Mapping[str, Shift], score: Shift, *, listed: bool) -> Verdict:
-    """The verdict on a window by that policy."""
-    columns = {name: replace(shift, ordinary=None) for name, shift in shifts.items()}
-    return drift.judge(columns, replace(score, ordinary=None), before(listed=listed))
-
-
-def held_out(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """The score of a reference as it was: the counts are those of the held-out rows alone."""
-    score = reference["score"]
-    return {"edges": score["edges"], "counts": score["residuals"]["rows"]}
+def executed(folder: Path, code: str, **given: Any) -> Any:
+    """What `code` calls `result` when it runs on the earlier code, in a process of its own; `given` are its variables."""
+    path = os.pathsep.join([str(folder / "plugins"), str(folder)])
+    command = [sys.executable, "-W", "ignore", "-c", _RUN, code, json.dumps(given)]
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path}
+    return json.loads(subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.before import as_it_was, before
+from benchmarks.effect_sizes import as_it_was, before
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import drift

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = ROOT / "plugins"
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,7 @@ class Measured:
 
 
 def measure(
-    module: str,
-    function: str,
-    *,
-    python: Path | None = None,
-    plugins: Path = ROOT / "plugins",
-    seconds: float = 3600,
-    **arguments: Any,
+    module: str, function: str, *, python: Path | None = None, plugins: Path = PLUGINS, seconds: float = 3600, **arguments: Any
 ) -> Measured:
     """Call `module.function(**arguments)` (JSON in and out) in a fresh process of `python` (this one by default).
 

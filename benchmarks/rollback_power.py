@@ -7,12 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks import flights_year
+from benchmarks.before import checkout, executed
 from benchmarks.interval_rule import IntervalRule
 from benchmarks.record import RESULTS, Record
 from benchmarks.streams import EQUAL, World, play
@@ -38,18 +40,41 @@ HARM = {
     "as good (0.5 % errors)": {},
     "as good, noisy (0.9 % errors on both sides)": {"errors": (0.009, 0.009)},
     "3 % errors instead of 0.5 %": {"errors": (0.03, 0.005)},
+    "5 % errors instead of 0.5 %": {"errors": (0.05, 0.005)},
     "10 % errors instead of 0.5 %": {"errors": (0.10, 0.005)},
     "3 times as slow": {"median_ms": (24.0, 8.0)},
     "a third costlier, no errors": {"cells": "costlier"},
 }
+EXPOSED = {
+    "3 % errors instead of 0.5 %": 1 / 1.5,
+    "5 % errors instead of 0.5 %": 1.0,
+    "10 % errors instead of 0.5 %": 1.0,
+    "3 times as slow": 1.0,
+    "a third costlier, no errors": 1.0,
+}
+"""What is to be stopped, and how many times as many requests the rule may expose to it, at least."""
+KEPT = 0.9
+"""The power that a change of the rules may not fall below, as a share of what it was."""
+HARM_BEFORE = """
+from benchmarks.rollback_power import COSTLIER, _everloop
+from benchmarks.streams import World
+made = [{"cells": COSTLIER} if "cells" in one else {name: tuple(two) for name, two in one.items()} for one in worlds]
+result = [[_everloop(World(requests=10_000, minutes=60, **one), number) for number in range(runs)] for one in made]
+"""
+LABELS_BEFORE = """
+from benchmarks.rollback_power import _table, costlier, paired, real_cells
+pairs, chances = _table(real_cells())
+result = [[paired(pairs, costlier(pairs, chances, one), number) for number in range(runs)] for one in worse]
+"""
 COSTLIER = tuple((new, old, share + {(3.0, 0.0): 0.07, (0.0, 0.0): -0.07}.get((new, old), 0.0)) for new, old, share in EQUAL)
 
 
 def main() -> None:
     """Both parts."""
     record = Record("rollback_power", packages=("numpy", "scipy", "xgboost"))
-    labels_needed(record, real_cells(), RUNS)
-    harm_done(record, RUNS)
+    with checkout() as earlier:
+        labels_needed(record, real_cells(), earlier, RUNS)
+        harm_done(record, earlier, RUNS)
     record.finish(RESULTS)
 
 
@@ -69,13 +94,14 @@ def _models(year: flights_year.Year, cut: datetime, other: Any) -> Iterator[flig
     yield flights_year.fit(year, cut)
 
 
-def labels_needed(record: Record, cells: PairedCosts, runs: int) -> None:
+def labels_needed(record: Record, cells: PairedCosts, earlier: Path, runs: int) -> None:
     """Labels until a challenger that is 1, 2 and 5 % costlier is stopped, both ways, on rows drawn from the real ones."""
     pairs, chances = _table(cells)
     record.fact("flights of April", cells.count)
     record.fact("cost a row of both real models", [round(cells.candidate, 4), round(cells.baseline, 4)])
     record.fact("flights that they decide differently", round(float(chances[pairs[:, 0] != pairs[:, 1]].sum()), 4))
-    for worse in WORSE:
+    before = executed(earlier, LABELS_BEFORE, worse=WORSE, runs=runs)
+    for worse, then in zip(WORSE, before, strict=True):
         shares = costlier(pairs, chances, worse)
         found = {}
         with ProcessPoolExecutor(WORKERS) as pool:
@@ -84,7 +110,11 @@ def labels_needed(record: Record, cells: PairedCosts, runs: int) -> None:
                 found[way] = float(np.median(needed))
                 for one in needed:
                     record.sample(f"{worse:.0%} costlier, {way}", labels=one)
+        for one in then:
+            record.sample(f"{worse:.0%} costlier, paired, before", labels=one)
         record.ratio(f"labels, unpaired / paired, {worse:.0%} costlier", found["unpaired"] / found["paired"], 1.0, "higher")
+        kept = float(np.median(then)) / found["paired"]
+        record.ratio(f"labels, before / now, {worse:.0%} costlier", kept, KEPT, "higher")
 
 
 def _table(cells: PairedCosts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -131,22 +161,21 @@ def unpaired(pairs: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], nu
     return MOST
 
 
-def harm_done(record: Record, runs: int) -> None:
-    """Requests that a challenger answered until it was rolled back, and how often it was, by the rollout and by the rule."""
-    rows = []
-    for name, changes in HARM.items():
+def harm_done(record: Record, earlier: Path, runs: int) -> None:
+    """Requests that a challenger answered until it was rolled back, and how often it was: now, before, and by the rule."""
+    before = executed(earlier, HARM_BEFORE, worlds=list(HARM.values()), runs=runs)
+    for (name, changes), then in zip(HARM.items(), before, strict=True):
         world = World(requests=10_000, minutes=60, **({"cells": COSTLIER} if "cells" in changes else changes))
         with ProcessPoolExecutor(WORKERS) as pool:
-            ours = list(pool.map(partial(_everloop, world), range(runs)))
-            theirs = list(pool.map(partial(_rule, world), range(runs)))
-        for side, found in (("everloop", ours), ("interval rule", theirs)):
+            now = list(pool.map(partial(_everloop, world), range(runs)))
+            rule = list(pool.map(partial(_rule, world), range(runs)))
+        for side, found in (("everloop", now), ("everloop before", then), ("interval rule", rule)):
             for stopped, answered, failed in found:
                 record.sample(f"{name}: {side}", rolled_back=stopped, answered=answered, failed=failed)
-        rows.append((name, ours, theirs))
-    for name, ours, theirs in rows:
-        if name.startswith(("3 ", "10 ")):
-            mine, other = (float(np.median([answered for _, answered, _ in found])) for found in (ours, theirs))
-            record.ratio(f"requests exposed, interval rule / everloop, {name}", other / mine, 1.0, "higher")
+        if name in EXPOSED:
+            exposed = [float(np.median([answered for _, answered, _ in found])) for found in (now, then, rule)]
+            record.ratio(f"requests exposed, interval rule / everloop, {name}", exposed[2] / exposed[0], EXPOSED[name], "higher")
+            record.ratio(f"requests exposed, before / now, {name}", exposed[1] / exposed[0], KEPT, "higher")
 
 
 def _everloop(world: World, number: int) -> tuple[bool, int, int]:

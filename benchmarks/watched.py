@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from benchmarks.before import as_it_was, held_out
+from benchmarks.effect_sizes import as_it_was, held_out
 from benchmarks.flights_year import Scores, Trained2013, Year
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 from everloop.decide.watch import concept, drift, performance, sketch
 from everloop.decide.watch.concept import Relation, Residuals

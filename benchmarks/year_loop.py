@@ -16,6 +16,7 @@ from everloop.decide.release import gate
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
@@ -99,6 +100,7 @@ class Loop:
             "request_id": rows.astype(str),
             "entity": np.array(entities, dtype=object),
             "at": self.releases.year.asked[rows],
+            "as_of": self.releases.year.asked[rows],
             "arm": np.where(ours, "challenger", "champion"),
             "release": answering.astype(object),
             "score": _by(answering, scores),
@@ -202,13 +204,15 @@ def judge(releases: Releases, at: datetime, champion: Trained2013, name: str) ->
     ours = gate.Scored(releases.scores(at)[held], candidate.threshold)
     theirs = gate.Scored(releases.scores(_cut(name))[held], champion.threshold)
     slices = {what: _slice(year.rows.filter(held), what) for what in ("carrier", "origin")}
-    on_all = gate.Scored(releases.scores(at)[candidate.holdout], candidate.threshold)
+    stands = candidate.holdout
+    on_all = gate.Scored(releases.scores(at)[stands], candidate.threshold)
+    days = blocks(year.asked, case.gate.block)
     evidence = gate.Evidence(
         candidate=gate.alone(
-            year.labels[candidate.holdout], on_all, candidate.size_mb, _time(candidate.trained_through), case.gate
+            year.labels[stands], days[stands], on_all, candidate.size_mb, _time(candidate.trained_through), case.gate
         ),
         champion=gate.Champion(release=name, trained_through=_time(champion.trained_through)),
-        comparison=gate.compare(year.labels[held], ours, theirs, slices, case.cost, case.gate),
+        comparison=gate.compare(year.labels[held], days[held], ours, theirs, slices, case.cost, case.gate),
         behaviour=_behaviour(releases, candidate),
     )
     return gate.judge(evidence, case.gate)
@@ -218,11 +222,13 @@ def _behaviour(releases: Releases, candidate: Trained2013) -> gate.Behaviour:
     """As evaluation tries it: held-out rows whose inputs are changed on purpose."""
     year, case = releases.year, releases.year.case
     policy, learnt = case.gate.behaviour, (year.known <= candidate.trained_through) & ~candidate.holdout
-    rows, labels = spread(year.rows.filter(candidate.holdout), year.labels[candidate.holdout], policy.rows)
+    held = np.flatnonzero(candidate.holdout)
+    chosen = held[spread(len(held), policy.rows)]
     trial = Trial(
         model=candidate.model,
-        rows=rows,
-        labels=labels,
+        rows=year.rows.take(chosen),
+        labels=year.labels[chosen],
+        blocks=blocks(year.asked[chosen], case.gate.block),
         threshold=candidate.threshold,
         cost=case.cost,
         of=extents(year.rows.filter(learnt), candidate.model.encoder),

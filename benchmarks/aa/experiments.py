@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from everloop.decide.experiment.course import begin
 from everloop.decide.experiment.observed import observe
 from everloop.decide.experiment.readout import Readout, read
 from everloop.decide.policy import CostMatrix, ExperimentPlan, Metric, RolloutPolicy
+from everloop.decide.release import evidence
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome
 
@@ -26,7 +28,7 @@ EFFECT = "experiment.effect"
 
 @dataclass(frozen=True, kw_only=True)
 class Concluded:
-    """How an experiment ended: `stopped` by a guardrail or a broken split, or what it shows at last; `checks`: what stopped it."""
+    """How an experiment ended: `stopped` by a guardrail or a broken split (`checks`), or what its last look shows."""
 
     salt: int
     how: str
@@ -37,33 +39,38 @@ class Concluded:
 
 
 def readouts(
-    traffic: Traffic, layer: str, cost: CostMatrix, policy: RolloutPolicy, views: tuple[str, ...]
+    traffic: Traffic, layer: str, cost: CostMatrix, policy: RolloutPolicy, views: Sequence[str]
 ) -> Iterator[tuple[int, Readout]]:
-    """Rows so far and what they show, every second day for as long as the plan lasts."""
+    """Rows so far and what they show, every second day until one is not trusted or the plan has lasted."""
     state = begin(ReleaseState(champion=OLD, since=START), PLAN, layer, START, actor="A/A", reason="no difference").after
     log = Log(traffic, str(state.rollout), policy.shadow_share, cost.threshold, speed=1.0)
-    options = taken(observe, views=dict.fromkeys((OLD, NEW), views))
+    options = taken(observe, own_views=_own_views(views))
     for number in range(1, PLAN.maximum_time // EVERY + 1):
         now = traffic.asked[0] + np.timedelta64(number * EVERY)
         log.serve(state, now)
         seen = observe(log.seen(now), PLAN.metric, cost=cost, threshold=cost.threshold, covariate=PLAN.covariate, **options)
-        yield log.rows, read(PLAN, seen, policy)
+        readout = read(PLAN, seen, policy)
+        yield log.rows, readout
+        if not readout.trusted:
+            return
+
+
+def _own_views(views: Sequence[str]) -> Any:
+    """Both releases read the same views; earlier code has no word for it."""
+    found = getattr(evidence, "OwnViews", None)
+    return found and found.of(dict.fromkeys((OLD, NEW), dict.fromkeys(views)), NEW, OLD)
 
 
 def concluded(flown: Flown, world: str, salt: int, cost: CostMatrix, policy: RolloutPolicy) -> Concluded:
     """How experiment `salt` ended: at the first look that does not trust it, else as its last look says."""
     traffic = worlds.traffic(world, flown, salt, PLAN.maximum_time + EVERY)
-    looks = 0
-    for rows, readout in readouts(traffic, f"aa/{world}/{salt}", cost, policy, tuple(flown.views.tolist())):
-        looks, last = looks + 1, readout
-        if not readout.trusted:
-            break
+    *before, (rows, last) = readouts(traffic, f"aa/{world}/{salt}", cost, policy, flown.views.tolist())
     against = [one for one in last.verdict.reasons if one.outcome in (Outcome.FAIL, Outcome.ERROR) and one.check != EFFECT]
     return Concluded(
         salt=salt,
         how=last.overall.conclusion.value if last.trusted else "stopped",
         checks=tuple(sorted({reason.check for reason in against})),
-        looks=looks,
+        looks=len(before) + 1,
         rows=rows,
         why="; ".join(reason.text for reason in against),
     )

@@ -43,14 +43,13 @@ class Flown:
 
     def window(self, start: datetime, length: timedelta) -> tuple[Codes, npt.NDArray[np.timedelta64]]:
         """The rows asked for in `[start, start + length)` of the year without end, and by how much each is later than in 2013."""
-        first, size = int(np.searchsorted(self.asked, _moment(start))), len(self)
-        end = _moment(start + length)
-        laps = int((start + length - BEGIN) / RING) + 1
-        count = (
-            int(np.searchsorted(np.concatenate([self.asked + lap * np.timedelta64(RING) for lap in range(laps)]), end)) - first
-        )
-        rows = first + np.arange(count)
-        return rows % size, (rows // size) * np.timedelta64(RING, "us")
+        rows = np.arange(self._place(start), self._place(start + length))
+        return rows % len(self), (rows // len(self)) * np.timedelta64(RING, "us")
+
+    def _place(self, at: datetime) -> int:
+        """How many rows are asked for before `at`, counted from the first begin of the year."""
+        lap, rest = divmod(at - BEGIN, RING)
+        return lap * len(self) + int(np.searchsorted(self.asked, np.datetime64((BEGIN + rest).replace(tzinfo=None), "us")))
 
     def keep(self, path: Path) -> None:
         """Write to `path`, whole or not at all."""
@@ -63,7 +62,3 @@ class Flown:
         """What `keep` wrote."""
         with np.load(path) as found:
             return cls(**{field.name: found[field.name] for field in fields(cls)})
-
-
-def _moment(at: datetime) -> np.datetime64:
-    return np.datetime64(at.replace(tzinfo=None), "us")

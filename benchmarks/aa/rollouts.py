@@ -82,7 +82,7 @@ def looks(traffic: Traffic, rollout: str, setup: Setup, views: Sequence[str]) ->
     state = begin(ReleaseState(champion=OLD, since=START), NEW, rollout, START, reason="the gate passed").after
     now, end = traffic.asked[0], traffic.asked[-1]
     options: dict[str, Any] = {"cost": setup.cost, "thresholds": {OLD: threshold, NEW: threshold}, "check": LoadCheck.of([0.5])}
-    options |= taken(from_traffic, views=dict.fromkeys((OLD, NEW), tuple(views)))
+    options |= taken(from_traffic, views=dict.fromkeys((OLD, NEW), dict.fromkeys(views)))
     columns = setup.groups.columns if setup.groups.judges else ()
     while True:
         evidence = from_traffic(log.seen(now), state, groups=columns, **options)
@@ -98,23 +98,22 @@ def looks(traffic: Traffic, rollout: str, setup: Setup, views: Sequence[str]) ->
 
 def ended(flown: Flown, world: str, salt: int, setup: Setup) -> Ended:
     """How rollout `salt` ended."""
-    traffic, last, count = worlds.traffic(world, flown, salt, setup.length), None, 0
-    for last in looks(traffic, f"aa/{world}/{salt}", setup, flown.views.tolist()):
-        count += 1
-    assert last is not None
+    traffic = worlds.traffic(world, flown, salt, setup.length)
+    *before, last = looks(traffic, f"aa/{world}/{salt}", setup, flown.views.tolist())
     how, outcome = _how(last)
-    reasons = [reason for reason in last.action.verdict.reasons if reason.outcome is outcome]
-    held = reasons if outcome is Outcome.FAIL else [reason for reason in reasons if reason.check not in ONLY_TOLD]
+    held = [reason for reason in last.action.verdict.reasons if reason.outcome is outcome]
+    if outcome is not Outcome.FAIL:
+        held = [reason for reason in held if how != "promoted" and reason.check not in ONLY_TOLD]
     return Ended(
         salt=salt,
         how=how,
         stage=f"{last.stage} {last.weight:g}",
-        checks=tuple(sorted({reason.check for reason in held})) if how != "promoted" else (),
-        looks=count,
+        checks=tuple(sorted({reason.check for reason in held})),
+        looks=len(before) + 1,
         rows=last.rows,
         weeks=round(last.week, 2),
         excess=_excess(traffic, setup.cost),
-        why="; ".join(reason.text for reason in held) if how != "promoted" else "",
+        why="; ".join(reason.text for reason in held),
     )
 
 

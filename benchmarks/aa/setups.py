@@ -11,7 +11,7 @@ from everloop.decide.policy import RolloutPolicy
 DEMO_SPEED = 50_000.0
 """As fast as `make demo` plays: a second is 14 hours of data, so that the minimum of 4 s is 55 hours."""
 DEFAULT_SPEED = 60.0
-"""A minute is an hour of data: at a share of 1 % this traffic needs seven weeks for 500 answers, and patience ends after two days."""
+"""A minute is an hour of data: a share of 1 % of this traffic needs seven weeks for 500 answers, and patience ends after 17."""
 
 
 def setups() -> dict[str, Setup]:

@@ -1,4 +1,4 @@
-"""Many rollouts and experiments of one side, this checkout's code or an earlier one's: JSON in and out, for a process of its own."""
+"""Many rollouts and experiments of one side, in a process of its own: this checkout's code or an earlier one's."""
 
 from __future__ import annotations
 

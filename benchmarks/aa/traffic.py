@@ -1,4 +1,4 @@
-"""The traffic of one rollout: what would happen to each row under either release; and the log of what did, as the scorer keeps it."""
+"""The traffic of one rollout: what would happen to each row under either release; and the log of what did happen."""
 
 from __future__ import annotations
 

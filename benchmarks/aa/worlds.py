@@ -49,12 +49,12 @@ def real(flown: Flown, chance: np.random.Generator, start: datetime, length: tim
     )
 
 
-def same(base: Traffic, chance: np.random.Generator) -> Traffic:
+def same(base: Traffic, _: np.random.Generator) -> Traffic:
     """The same release twice."""
     return replace(base, scores=base.scores[[1, 1]])
 
 
-def seeds(base: Traffic, chance: np.random.Generator) -> Traffic:
+def seeds(base: Traffic, _: np.random.Generator) -> Traffic:
     """Two releases that are equally good."""
     return base
 
@@ -75,7 +75,7 @@ def whale(base: Traffic, chance: np.random.Generator) -> Traffic:
 
 
 def zipf(base: Traffic, chance: np.random.Generator) -> Traffic:
-    """Entities of very different size (the n-th has 1/n of the first one's rows), each with a share of its own that lacks a view."""
+    """Entities of very different size (the n-th has 1/n of the rows of the first), each with its own chance to lack a view."""
     count = 5_000
     sizes = 1 / np.arange(1, count + 1)
     entity = chance.choice(count, len(base), p=sizes / sizes.sum())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from everloop.decide.policy import RolloutPolicy, ServicePolicy
-from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, sha256
+from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, ViewPlan, sha256
 from everloop.use_case import Examples, UseCase
 from fakes.registry import InMemoryRegistry
 
@@ -17,7 +17,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 APRIL = datetime(2013, 4, 1, tzinfo=UTC)
 
 
-def toy_bundle(trained_through: datetime, use_case: str = "toys", threshold: float = 0.5) -> Bundle:
+def toy_bundle(
+    trained_through: datetime, use_case: str = "toys", threshold: float = 0.5, views: tuple[ViewPlan, ...] = ()
+) -> Bundle:
     """A release that the ledger's steps can read; nothing in it can score."""
     model = f"model of {trained_through}".encode()
     manifest = Manifest(
@@ -26,7 +28,7 @@ def toy_bundle(trained_through: datetime, use_case: str = "toys", threshold: flo
         categories={},
         calibrator=Calibrator(x=(0.0, 1.0), y=(0.0, 1.0)),
         threshold=threshold,
-        plan=FeaturePlan(service="toys", request={"colour": "string", "size": "float"}, views=()),
+        plan=FeaturePlan(service="toys", request={"colour": "string", "size": "float"}, views=views),
         entity=("colour",),
         service=ServicePolicy(),
         request_suite="requests",

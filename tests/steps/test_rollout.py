@@ -1,5 +1,7 @@
 """A rollout, look by look: it goes on only on evidence, goes back at once on harm, and writes each step once."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +13,7 @@ from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import SourceError
 from everloop.interval import Interval
 from everloop.ports import Decision, Measurement
+from everloop.release import ViewPlan
 from everloop.steps import rollout
 from everloop.use_case import UseCase
 from fakes.lake import MemoryLake
@@ -19,6 +22,7 @@ from fakes.measurements import InMemoryMeasurements
 from fakes.registry import InMemoryRegistry
 from fakes.scorer import InMemoryScorer
 from fakes.traffic import InMemoryTraffic, prediction
+from steps.conftest import toy_bundle
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 APRIL = datetime(2013, 4, 1, tzinfo=UTC)
@@ -82,8 +86,12 @@ class World:
             "toys", pa.table(rows | {"made_at": times, "seen_at": times}), Interval(APRIL, APRIL + timedelta(days=7))
         )
 
-    def users(self, count: int = 400, *, wrong: float = 0.0, errors: float = 0.0, labels: bool = True) -> "World":
-        """Users ask, both arms score; the release on trial is `wrong` on a share of them and fails on another."""
+    def users(
+        self, count: int = 400, *, wrong: float = 0.0, errors: float = 0.0, labels: bool = True, flags: Sequence[str] = ()
+    ) -> "World":
+        """Users ask about twenty days in turn, both arms score; the release on trial is `wrong` on a share of them and fails on
+        another, and its answers earn `flags`.
+        """
         state, random = self.state, self._random
         new, old = (state.champion, state.previous) if state.stage is Stage.WATCH else (state.challenger, state.champion)
         for _ in range(count):
@@ -98,6 +106,8 @@ class World:
                 f"q{self._asked}",
                 entity=entity,
                 at=self.now + 5 * SECOND,
+                as_of=APRIL + timedelta(days=self._asked % 20),
+                flags=list(flags) if ours else [],
                 arm="challenger" if ours and state.stage is not Stage.WATCH else "champion",
                 rollout=state.rollout,
                 release=new if ours else old,
@@ -205,8 +215,31 @@ def test_each_step_rests_on_numbers_in_the_ledger(world: World, ids: dict[str, s
     world.users()
     world.wait().look()
     reasons = {r["check"]: r for r in world.ledger.entries("toys")[-1].evidence["reasons"]}
-    assert reasons["rollout.score_shift"]["numbers"]["pairs"] == 400
-    assert reasons["rollout.cost"]["numbers"]["labels"] == 400
+    assert reasons["rollout.decisions"]["numbers"]["pairs"] == 400
+    cost = reasons["rollout.cost"]["numbers"]
+    assert (cost["labels"], cost["entities"], cost["blocks"]) == (400, 400, 20)
+
+
+def test_labels_are_judged_by_the_blocks_of_the_use_case(world: World, ids: dict[str, str]):
+    weekly = replace(world.use_case.rollout, block=timedelta(days=7))
+    world.use_case = replace(world.use_case, rollout=weekly)
+    world.put(trial(ids, Stage.SHADOW))
+    world.users()
+    world.wait().look()
+    reasons = {r["check"]: r for r in world.ledger.entries("toys")[-1].evidence["reasons"]}
+    assert reasons["rollout.cost"]["numbers"]["blocks"] == 4
+
+
+@pytest.mark.parametrize(("own", "action"), [(False, "advanced"), (True, "rolled_back")])
+def test_features_that_both_releases_read_are_missing_for_both(world: World, own: bool, action: str):
+    shelf = ViewPlan(name="shelf", table="online.shelf", join_keys={"shop": "string"}, features={}, ttl_seconds=None)
+    price = replace(shelf, name="price", table="online.price")
+    old = toy_bundle(APRIL, views=(shelf,))
+    new = toy_bundle(APRIL + timedelta(days=7), views=(shelf, price) if own else (shelf,))
+    world.registry = InMemoryRegistry(old, new)
+    world.put(trial({"old": old.id, "new": new.id}, Stage.CANARY, weight=0.5))
+    world.users(flags=["missing:shelf", "stale:price"])
+    assert world.wait().look()["action"] == action
 
 
 def test_errors_in_the_canary_send_all_traffic_back(world: World, ids: dict[str, str]):

@@ -11,7 +11,8 @@ import pytest
 from decide.experiment.worlds import COST, THRESHOLD, rows
 from everloop.decide.experiment.observed import Observed, observe
 from everloop.decide.policy import Covariate, Metric
-from everloop.decide.release.evidence import LATENCY_EDGES
+from everloop.decide.release.evidence import LATENCY_EDGES, ByUnit, OwnViews
+from everloop.decide.statistics.clusters import Clusters
 
 
 def seen(given: Mapping[str, Any], **changes: Any) -> Observed:
@@ -154,6 +155,39 @@ def test_answers_count_rows_whose_features_were_not_all_fresh_and_latencies_by_t
     expected[sum(edge < 1.0 for edge in LATENCY_EDGES)] += 1
     assert control.latency == tuple(expected.tolist())
     assert (treatment.latency[-1], sum(treatment.latency)) == (1, 5)
+
+
+def test_entities_are_the_units_of_what_the_guardrails_count() -> None:
+    found = seen(several())
+    # "bob" has one row, without a fresh feature; "dan" four, of which one; the slowest row of all is one of his.
+    assert found.treatment.answers.by_entity == ByUnit(
+        errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]), slow=Clusters.of([1, 4], [0, 1])
+    )
+    assert found.control.answers.by_entity.missing == Clusters.of([2, 2], [1, 0])
+
+
+def test_only_views_that_one_of_both_releases_reads_count_as_missing() -> None:
+    own = OwnViews(candidate=frozenset({"weather"}), baseline=frozenset())
+    found = seen(several(), own_views=own)
+    # The store that was away for one row of the treatment was away for both releases.
+    assert (found.control.answers.incomplete, found.treatment.answers.incomplete, found.same_views) == (0, 1, False)
+    found = seen(several(), own_views=OwnViews(candidate=frozenset(), baseline=frozenset({"weather"})))
+    assert (found.control.answers.incomplete, found.treatment.answers.incomplete, found.same_views) == (1, 0, False)
+    same = seen(several(), own_views=OwnViews(candidate=frozenset(), baseline=frozenset()))
+    assert (same.control.answers.incomplete, same.treatment.answers.incomplete, same.same_views) == (0, 0, True)
+    assert not seen(several()).same_views
+
+
+def test_batches_read_the_same_views_where_each_of_them_does() -> None:
+    same, other = Observed(same_views=True), Observed(same_views=False)
+    assert (same + same).same_views
+    assert not (same + other).same_views
+    assert not (other + same).same_views
+
+
+def test_an_error_that_the_control_shares_is_not_the_treatments() -> None:
+    shared = seen(rows(error=[None, None, None, "down"], score=[0.1, 0.6, 0.4, None], shadow_score=[None, 0.7, None, None]))
+    assert (shared.treatment.answers.errors, shared.treatment.answers.shared_errors) == (0, 1)
 
 
 def test_a_segment_has_the_same_sums_as_its_rows_alone() -> None:

@@ -109,10 +109,20 @@ def test_what_is_watched_is_judged_by_the_guardrails_of_a_rollout() -> None:
     assert (split.numbers, split.text, split.check) == (expected.numbers, expected.text, "experiment.sample_ratio")
     assert (crossed.check, crossed.outcome, crossed.numbers) == ("experiment.assignment", Outcome.ERROR, {"crossed": 2})
     assert crossed.text == "2 entities met both arms: the assignment does not hold, so nothing can be compared"
-    rules = (guardrails.error_rate, guardrails.missing_features, guardrails.latency)
-    judged = [rule(*arms, POLICY, 0.02) for rule in rules]
+    rules = ((guardrails.error_rate, 0.024), (guardrails.missing_features, 0.012), (guardrails.latency, 0.024))
+    judged = [rule(*arms, POLICY, level) for rule, level in rules]
+    assert [one.numbers.get("alpha") for one in judged[:2]] == pytest.approx([0.024, 0.012])
     assert others == [replace(one, check=one.check.replace("rollout.", "experiment.")) for one in judged]
     assert [one.check for one in others] == ["experiment.errors", "experiment.missing", "experiment.latency"]
+
+
+def test_what_both_releases_read_is_missing_for_both() -> None:
+    given = observed(OLD, NEW)
+    given = replace(given, treatment=replace(given.treatment, answers=replace(given.treatment.answers, incomplete=900)))
+    assert read(plan(), given, POLICY).verdict.outcome is Outcome.FAIL
+    found = read(plan(), replace(given, same_views=True), POLICY)
+    assert found.verdict.passed
+    assert found.verdict.reasons[-2].text == "both releases read the same feature views, so what is missing is missing for both"
 
 
 def segments(control: dict[str, int], treatment: dict[str, int]) -> Observed:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from everloop.decide.fairness import GroupCounts
 from everloop.decide.parity_verdict import Standing, Standings
 from everloop.decide.policy import FairnessPolicy, RolloutPolicy
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, Evidence, LoadCheck, PairedCosts, ScorePairs
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, Assigned, DecisionPairs, Evidence, LoadCheck, PairedCosts
 from everloop.decide.release.rollout import UNDER_TRIAL, Kind, abort, advance, begin, force, pause, resume, revert, skip
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,14 +35,15 @@ def latency(milliseconds, count):
     return tuple(buckets)
 
 
-def evidence(requests=400, errors=0, ms=5.0, new=0.3, old=0.3, cost=0.5, labels=600, pairs=300):
-    spread = np.linspace(-0.1, 0.1, pairs)
+def evidence(requests=400, errors=0, ms=5.0, differ=0.05, cost=0.5, labels=600, pairs=300):
     return Evidence(
         check=LoadCheck.of([0.2, 0.3]),
         traffic=requests * 10,
         candidate=Arm(requests=requests, errors=errors, latency=latency(ms, requests)),
         baseline=Arm(requests=requests * 9, latency=latency(5.0, requests * 9)),
-        pairs=ScorePairs.of(new + spread, old + spread, offered=pairs),
+        pairs=DecisionPairs(
+            different=Clusters.independent(pairs, round(differ * pairs)), unscored=Clusters.independent(pairs, 0)
+        ),
         costs=PairedCosts.of(*(np.arange(labels) < round(share * labels) for share in (cost, 0.5)), largest=3),
         assigned=Assigned(candidate=requests // 2, baseline=requests // 2 * 9),
     )
@@ -148,8 +150,8 @@ def test_the_shadow_does_not_judge_errors_that_users_would_see():
 
 @pytest.mark.parametrize(
     "harm",
-    [{"errors": 200}, {"ms": 500.0}, {"new": 0.8}, {"cost": 0.9}],
-    ids=["errors", "latency", "score shift", "labelled cost"],
+    [{"errors": 200}, {"ms": 500.0}, {"differ": 0.8}, {"cost": 0.9}],
+    ids=["errors", "latency", "other decisions", "labelled cost"],
 )
 def test_shown_harm_in_the_canary_gives_all_traffic_back_at_once(harm):
     action = advance(CANARY, evidence(**harm), POLICY, T0)
@@ -246,7 +248,6 @@ def some_evidence(draw):
         requests,
         int(draw(share) ** 4 * requests),
         draw(st.floats(0.2, 900)),
-        draw(share),
         draw(share),
         draw(share),
         labels,

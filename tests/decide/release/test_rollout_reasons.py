@@ -10,17 +10,17 @@ from decide.release.test_rollout import CANARY, CHECK, GOOD, IDLE, LATER, PAUSED
 from everloop.decide import fairness, parity_verdict
 from everloop.decide.policy import FairnessPolicy
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import Evidence, ExpectedCosts, ScorePairs
+from everloop.decide.release.evidence import DecisionPairs, Evidence, ExpectedCosts
 from everloop.decide.release.rollout import Action, Kind, advance
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome, Reason, Verdict
 
 EXPERIMENT = replace(CHECK, stage=Stage.EXPERIMENT)
 SEEN = replace(GOOD, expected=ExpectedCosts.of(np.linspace(0.2, 0.4, 300), np.linspace(0.2, 0.4, 300)))
-ALPHA = 0.05 / 6
-"""Six guardrails share what the policy allows a whole rollout."""
-ANEW = ALPHA / 4
-"""Those that begin anew with each stage share it over the shadow, two canaries and the watch."""
+REST = 0.05 - 2 * 0.001
+"""What the test of the split leaves in two steps of the canary: eleven shares of the guardrails, and one of groups."""
+ALPHA = REST / 11
 ARMS = SEEN.candidate, SEEN.baseline
 FOUR_FIFTHS = FairnessPolicy.four_fifths("sex")
 
@@ -34,19 +34,20 @@ def at_time(stage: str, seconds: int, least: int) -> Reason:
 def of_rows(labels: int) -> tuple[Reason, ...]:
     """What is judged of the rows that both releases scored, in any stage with traffic."""
     return (
-        guardrails.score_shift(SEEN.pairs, POLICY),
+        guardrails.decision_shift(SEEN.pairs, POLICY, ALPHA),
         parity_verdict.for_rollout(SEEN.parity),
         guardrails.estimated_cost(SEEN.expected, POLICY, ALPHA),
-        guardrails.labelled_cost(SEEN.costs, POLICY, ALPHA, labels),
+        guardrails.labelled_cost(SEEN.costs, POLICY, 4 * ALPHA, labels),
     )
 
 
 TRAFFIC = Reason("rollout.traffic", Outcome.PASS, "4000 rows answered in this stage", {"rows": 4000})
 ANSWERS = (
-    guardrails.error_rate(*ARMS, POLICY, ANEW),
-    guardrails.missing_features(*ARMS, POLICY, ANEW),
-    guardrails.latency(*ARMS, POLICY, ANEW),
+    guardrails.error_rate(*ARMS, POLICY, 2 * ALPHA / 3),
+    guardrails.missing_features(*ARMS, POLICY, ALPHA / 3),
+    guardrails.latency(*ARMS, POLICY, 2 * ALPHA / 3),
 )
+"""They begin anew with each of two steps of the canary and with the watch."""
 
 
 def test_the_check_looks_at_the_scorers_word_alone() -> None:
@@ -56,7 +57,7 @@ def test_the_check_looks_at_the_scorers_word_alone() -> None:
 
 
 def test_the_shadow_looks_at_what_could_not_be_scored_and_at_the_rows_that_both_scored() -> None:
-    errors = guardrails.shadow_errors(SEEN.pairs, POLICY, ANEW)
+    errors = guardrails.shadow_errors(SEEN.pairs, SEEN.baseline, POLICY, ALPHA)
     reasons = advance(SHADOW, SEEN, POLICY, LATER).verdict.reasons
     assert reasons == (at_time("shadow", 3600, 60), TRAFFIC, errors, *of_rows(500))
 
@@ -84,14 +85,14 @@ def test_groups_are_judged_by_intervals_that_hold_at_every_look_and_share_their_
     expected = [
         reason
         for column, counts in two.items()
-        for reason in fairness.judge(column, counts, rule, alpha=ALPHA / 2, intervals=fairness.ALWAYS_VALID).reasons
+        for reason in fairness.judge(column, counts, rule, alpha=REST / 12 / 2, intervals=fairness.ALWAYS_VALID).reasons
     ]
     assert expected
     assert list(verdict.reasons[-len(expected) :]) == expected
 
 
 def test_few_rows_that_both_scored_hold_the_canary_and_not_the_watch() -> None:
-    few = replace(SEEN, pairs=ScorePairs.of(*[np.full(20, 0.3)] * 2, offered=300))
+    few = replace(SEEN, pairs=DecisionPairs(different=Clusters.independent(20, 0), unscored=Clusters.independent(300, 0)))
     assert advance(CANARY, few, POLICY, LATER).kind is Kind.WAIT
     assert advance(WATCH, few, POLICY, LATER).kind is Kind.CONCLUDE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,11 +86,18 @@ class World:
         return self
 
     def users(
-        self, count: int = 800, *, wrong: float = 0.3, better: float = 0.0, errors: float = 0.0, slow: bool = False
+        self,
+        count: int = 800,
+        *,
+        wrong: float = 0.3,
+        better: float = 0.0,
+        errors: float = 0.0,
+        slow: bool = False,
+        flags: Sequence[str] = (),
     ) -> World:
         """Users ask twice each. The control is wrong about the share `wrong`, the treatment about `better` less.
 
-        With `slow` every user has a latency of their own.
+        With `slow` every user has a latency of their own. The treatment's answers earn `flags`.
         """
         state, rows, outcomes = self.state, [], []
         for _ in range(count):
@@ -98,7 +105,8 @@ class World:
             for turn in range(2):
                 row, truth = self._row(state, f"user{self._asked}", turn, wrong, better, errors)
                 own = 1.0 + self._asked % 10
-                rows.append(row | {"latency_ms": own + self._random.random()} if slow else row)
+                earned = {"flags": list(flags) if row["arm"] == CHALLENGER else []}
+                rows.append(row | earned | ({"latency_ms": own + self._random.random()} if slow else {}))
                 outcomes.append((row["key"], truth, APRIL))
         self.log(rows)
         self.traffic.record_outcomes("toys", outcomes)

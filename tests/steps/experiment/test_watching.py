@@ -8,9 +8,12 @@ import pytest
 
 from everloop.decide.experiment.readout import Conclusion
 from everloop.decide.policy import Covariate, Metric
-from everloop.decide.release.state import Stage
+from everloop.decide.release.state import ReleaseState, Stage
+from everloop.release import ViewPlan
 from everloop.steps import experiment
-from steps.experiment.conftest import World
+from fakes.registry import InMemoryRegistry
+from steps.conftest import toy_bundle
+from steps.experiment.conftest import APRIL, NOW, World
 
 
 def test_without_an_experiment_nothing_is_read_or_written(world: World) -> None:
@@ -96,6 +99,21 @@ def test_what_the_same_entities_did_before_narrows_the_interval(world: World) ->
     explained, plain = (experiment.read_again(*ports, replace(standing, plan=plan)).overall for plan in plans)
     assert explained.explained > 0.5
     assert explained.high - explained.low < 0.8 * (plain.high - plain.low)
+
+
+@pytest.mark.parametrize(("own", "trusted"), [(False, True), (True, False)])
+def test_features_that_both_releases_read_are_missing_for_both(world: World, own: bool, trusted: bool) -> None:
+    shelf = ViewPlan(name="shelf", table="online.shelf", join_keys={"shop": "string"}, features={}, ttl_seconds=None)
+    price = replace(shelf, name="price", table="online.price")
+    old, new = toy_bundle(APRIL, views=(shelf,)), toy_bundle(NOW, views=(shelf, price) if own else (shelf,))
+    world.registry, world.ids = InMemoryRegistry(old, new), {"old": old.id, "new": new.id}
+    world.put(ReleaseState(champion=old.id))
+    world.start()
+    world.users(count=300, flags=["missing:shelf", "missing:price"])
+    standing = experiment.latest(world.ledger, "toys")
+    assert standing is not None
+    found = experiment.read_again(world.traffic, world.registry, world.lake, world.use_case, standing)
+    assert found.trusted is trusted
 
 
 def test_labels_that_ripen_after_the_end_still_count(world: World) -> None:

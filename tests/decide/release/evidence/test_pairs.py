@@ -5,12 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ExpectedCosts, PairedCosts, ScorePairs
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, DecisionPairs, ExpectedCosts, PairedCosts
+from everloop.decide.release.evidence.units import UnitCosts, design_effect
+from everloop.decide.statistics.clusters import Clusters
 
 
 def timed(*milliseconds, errors=0):
     buckets = np.bincount(np.searchsorted(LATENCY_EDGES, milliseconds), minlength=len(LATENCY_EDGES) + 1)
     return Arm(requests=len(milliseconds), errors=errors, latency=tuple(buckets.tolist()))
+
+
+def decided(new, old):
+    """Rows of an entity each, decided differently where they cost something else, and not scored where they cost 3."""
+    rows = len(new)
+    return DecisionPairs(
+        different=Clusters.independent(rows, int((new != old).sum())), unscored=Clusters.independent(rows, int((new == 3).sum()))
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 3.0]), st.sampled_from([0.0, 1.0, 3.0])), max_size=30), st.integers(0, 30))
@@ -21,19 +31,51 @@ def test_evidence_of_batches_adds_up_to_that_of_all_rows(rows, cut):
         pairs = [PairedCosts.of(*part, largest=3.0) for part in order]
         assert pairs[0] + pairs[1] == PairedCosts.of(new, old, largest=3.0)
         expected = [ExpectedCosts.of(*part) for part in order]
-        assert astuple(expected[0] + expected[1]) == pytest.approx(astuple(ExpectedCosts.of(new, old)))
-        scores = [ScorePairs.of(part[0] / 3, part[1] / 3, offered=len(part[0])) for part in order]
-        assert scores[0] + scores[1] == ScorePairs.of(new / 3, old / 3, offered=len(new))
+        assert astuple(expected[0] + expected[1])[:6] == pytest.approx(astuple(ExpectedCosts.of(new, old))[:6])
+        decisions = [decided(*part) for part in order]
+        assert decisions[0] + decisions[1] == decided(new, old)
         timings = [timed(*part[0] * 10 + 1) for part in order]
         assert timings[0] + timings[1] == timed(*new * 10 + 1)
 
 
-def test_scores_are_counted_in_twenty_bins_up_to_their_upper_ends():
-    pairs = ScorePairs.of(np.array([0.0, 0.05, 0.051, 1.0]), np.full(4, 0.5), offered=5, unscored=1)
-    assert pairs.candidate == (2, 1, *[0] * 17, 1)
-    assert pairs.baseline[9] == 4
-    assert (pairs.count, pairs.offered, pairs.unscored) == (4, 5, 1)
-    assert ScorePairs().count == 0
+def test_decisions_count_the_rows_that_both_scored_and_those_that_were_offered():
+    pairs = DecisionPairs(different=Clusters.of([2, 1, 1], [1, 0, 1]), unscored=Clusters.of([3, 2], [0, 1]))
+    assert (pairs.count, pairs.offered) == (4, 5)
+    assert (DecisionPairs().count, DecisionPairs().offered) == (0, 0)
+    whole = pairs + DecisionPairs(different=Clusters.independent(9, 2), unscored=Clusters.independent(7, 3))
+    assert (whole.count, whole.different.hits, whole.offered, whole.unscored.hits) == (13, 4, 12, 4)
+
+
+def test_batches_of_other_units_add_up_to_the_units_of_all():
+    rng = np.random.default_rng(3)
+    new, old = rng.choice([0.0, 1.0, 3.0], size=(2, 60))
+    user, day = np.repeat(np.arange(20), 3), np.repeat(np.arange(6), 10)
+    parts = [slice(0, 30), slice(30, 60)]
+    for order in (parts, parts[::-1]):
+        for kind, atol in ((PairedCosts, 0), (ExpectedCosts, 1e-12)):
+            first, second = (kind.of(new[part], old[part], entities=user[part], blocks=day[part]) for part in order)
+            both, whole = first + second, kind.of(new, old, entities=user, blocks=day)
+            for name in ("entities", "blocks"):
+                assert getattr(both, name).units == getattr(whole, name).units
+                assert getattr(both, name).products == pytest.approx(getattr(whole, name).products, abs=atol)
+    assert PairedCosts.of(new, old, entities=user).blocks == UnitCosts()
+    assert ExpectedCosts.of(new, old, blocks=day).entities == UnitCosts()
+    assert ExpectedCosts.of(new[:1], old[:1], entities=user[:1], blocks=day[:1]).blocks.units == 1
+
+
+def test_a_design_effect_is_that_of_the_rows_and_their_units():
+    rng = np.random.default_rng(5)
+    day, user = np.repeat(np.arange(8), 25), rng.integers(0, 50, 200)
+    new, old = rng.choice([0.0, 1.0, 3.0], size=(2, 200)) * np.where(day % 2, 1.0, 0.0)
+    excess, units = new - 1.1 * old, {"entities": user, "blocks": day}
+    scatter = ((excess - excess.mean()) ** 2).sum()
+    sums = UnitCosts.of(user, new, old), UnitCosts.of(day, new, old)
+    expected = design_effect(*sums, 200, scatter, excess.mean(), 1.1, 0.01)
+    assert expected > 1
+    assert PairedCosts.of(new, old, **units).design_effect(1.1, 0.01) == pytest.approx(expected)
+    assert ExpectedCosts.of(new, old, **units).design_effect(1.1, 0.01) == pytest.approx(expected)
+    assert PairedCosts.of(new, old).design_effect(1.1, 0.01) == ExpectedCosts.of(new, old).design_effect(1.1, 0.01) == 1
+    assert PairedCosts().design_effect(1.1, 0.01) == ExpectedCosts().design_effect(1.1, 0.01) == 1
 
 
 def test_pairs_of_costs_are_counted_and_averaged():
@@ -60,19 +102,12 @@ def test_expected_costs_have_the_moments_of_their_rows():
     new, old = np.random.default_rng(2).random((2, 50))
     found = ExpectedCosts.of(new, old)
     moments = np.cov(new, old)
-    assert astuple(found) == pytest.approx((50, new.mean(), old.mean(), moments[0, 0], moments[1, 1], moments[0, 1]))
+    assert astuple(found)[:6] == pytest.approx((50, new.mean(), old.mean(), moments[0, 0], moments[1, 1], moments[0, 1]))
     excess = new - 1.2 * old
     assert found.excess(1.2) == pytest.approx((excess.mean(), excess.var(ddof=1)))
     assert ExpectedCosts.of(new[:1], old[:1]) == ExpectedCosts(count=1, candidate=new[0], baseline=old[0])
     assert ExpectedCosts.of(new[:0], old[:0]) == ExpectedCosts()
     assert ExpectedCosts.of(np.array([0.1, 0.2, 0.7]), np.array([0.1, 0.2, 0.7])).excess(1.0)[1] == 0.0
-
-
-def test_counts_of_other_bins_do_not_add_up():
-    short = (1, 2)
-    for other in (ScorePairs(candidate=short), ScorePairs(baseline=short)):
-        with pytest.raises(ValueError, match="zip"):
-            ScorePairs() + other
 
 
 def test_costs_given_as_whole_numbers_are_numbers_like_others():
@@ -91,13 +126,6 @@ def test_costs_of_two_batches_keep_their_order_and_the_first_ones_highest():
 def test_the_variance_of_an_excess_is_never_below_zero():
     twice = ExpectedCosts(count=9, candidate=0.2, baseline=0.1, candidate_variance=0.4, baseline_variance=0.1, covariance=0.21)
     assert twice.excess(2.0) == (0.0, 0.0)
-
-
-def test_what_could_not_be_scored_adds_up_and_is_nothing_unless_said():
-    two = np.full(2, 0.3)
-    whole = ScorePairs.of(two, two, offered=5, unscored=2) + ScorePairs.of(two, two, offered=4, unscored=1)
-    assert (whole.count, whole.offered, whole.unscored) == (4, 9, 3)
-    assert (ScorePairs.of(two, two).offered, ScorePairs.of(two, two).unscored) == (0, 0)
 
 
 def test_the_highest_cost_is_the_one_that_is_given_or_else_seen():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 
 from everloop.decide.fairness import GroupCounts
 from everloop.decide.policy import CostMatrix
-from everloop.decide.release.evidence import COLUMNS, Assigned, Evidence, from_traffic
+from everloop.decide.release.evidence import COLUMNS, Assigned, ByUnit, DecisionPairs, Evidence, from_traffic
+from everloop.decide.release.evidence.units import UnitCosts
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Clusters
 from everloop.errors import ConfigurationError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -17,8 +20,8 @@ CANARY = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage
 
 def row(**changes):
     return {
-        "request_id": "q", "entity": "e", "at": NOW + timedelta(seconds=5), "arm": "champion", "release": "old", "score": 0.3,
-        "flags": [], "shadow_release": None, "shadow_score": None, "error": None, "latency_ms": 4.0, "label": None,
+        "request_id": "q", "entity": "e", "at": NOW + timedelta(seconds=5), "as_of": NOW, "arm": "champion", "release": "old",
+        "score": 0.3, "flags": [], "shadow_release": None, "shadow_score": None, "error": None, "latency_ms": 4.0, "label": None,
     } | changes  # fmt: skip
 
 
@@ -53,20 +56,28 @@ def test_at_full_weight_the_other_release_is_known_from_the_rollout_before():
     assert evidence.baseline.requests == 1
 
 
+def test_a_stage_that_has_just_begun_divides_a_year_before_it_into_no_more_batches_than_rows():
+    state = ReleaseState(champion="new", previous="old", rollout="r", stage=Stage.WATCH, since=NOW)
+    before = [row(at=NOW - timedelta(days=days), request_id=f"b{days}") for days in (360, 180, 1)]
+    evidence = gather(state, *before, row(at=NOW, request_id="a", release="new"))
+    assert evidence.baseline.by_batch.errors == Clusters.of([1, 1, 1], [0, 0, 0])
+    assert evidence.candidate.by_batch.errors == Clusters.of([1], [0])
+
+
 def test_a_request_of_many_rows_counts_its_latency_once():
     evidence = gather(CANARY, *[row(request_id="one", arm="challenger", release="new") for _ in range(5)])
     assert (evidence.candidate.requests, evidence.candidate.timed) == (5, 1)
 
 
-def test_scores_pair_by_row_whoever_answered():
+def test_decisions_pair_by_row_whoever_answered():
     evidence = gather(
         CANARY,
         row(score=0.1, shadow_release="new", shadow_score=0.9),
         row(arm="challenger", release="new", score=0.9, shadow_release="old", shadow_score=0.1),
+        row(arm="challenger", release="new", score=0.9, shadow_release="old", shadow_score=0.6),
         row(score=0.1),
     )
-    assert evidence.pairs.count == 2
-    assert evidence.pairs.candidate[17] == evidence.pairs.baseline[1] == 2
+    assert (evidence.pairs.count, evidence.pairs.different.hits) == (3, 2)
 
 
 def test_a_shadow_without_a_score_counts_against_the_release_on_trial_only():
@@ -77,7 +88,7 @@ def test_a_shadow_without_a_score_counts_against_the_release_on_trial_only():
         row(shadow_release="new"),
         row(shadow_release="new", score=None, error="both failed"),
     )
-    assert (evidence.pairs.offered, evidence.pairs.unscored, evidence.pairs.count) == (2, 1, 1)
+    assert (evidence.pairs.offered, evidence.pairs.unscored.hits, evidence.pairs.count) == (2, 1, 1)
 
 
 def test_costs_use_each_release_s_own_threshold():
@@ -95,6 +106,76 @@ def test_costs_are_expected_of_all_pairs_by_the_mean_of_both_scores():
     assert evidence.expected.count == 2
     assert evidence.expected.candidate == pytest.approx((0.6 * 1 + 0.2 * 3) / 2)  # an alarm at 0.4, none at 0.2
     assert evidence.expected.baseline == pytest.approx((0.4 * 3 + 0.2 * 3) / 2)
+
+
+def test_entities_are_the_units_of_what_is_counted():
+    evidence = gather(
+        CANARY,
+        row(entity="x", request_id="a", flags=["missing:aircraft"]),
+        row(entity="x", request_id="b", flags=["missing:aircraft"]),
+        row(entity="y", request_id="c", error="boom"),
+        row(entity="z", request_id="d", arm="challenger", release="new"),
+    )
+    assert evidence.baseline.by_entity == ByUnit(
+        errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0])
+    )
+    assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])
+
+
+def test_pairs_know_their_entities_and_the_days_of_data_time():
+    shadowed, day = {"shadow_release": "new", "shadow_score": 0.45, "score": 0.45, "label": True}, timedelta(days=1)
+    rows = [
+        row(**shadowed, entity="x"),
+        row(**shadowed, entity="x", as_of=NOW + day),
+        row(**shadowed, entity="y", as_of=NOW + day),
+        row(**shadowed | {"label": None}, entity="z", as_of=NOW + 2 * day),
+        row(shadow_release="new", entity="x"),
+        row(entity="w", as_of=NOW + 3 * day),
+    ]
+    evidence = gather(CANARY, *rows)
+    assert evidence.pairs == DecisionPairs(
+        different=Clusters.of([2, 1, 1], [2, 1, 1]), unscored=Clusters.of([3, 1, 1], [1, 0, 0])
+    )  # fmt: skip
+    by_entity, by_day = (UnitCosts.of(np.array(codes), np.zeros(3), np.full(3, 3.0)) for codes in ([0, 0, 1], [0, 1, 1]))
+    assert (evidence.costs.entities, evidence.costs.blocks) == (by_entity, by_day)
+    assert (evidence.expected.entities.units, evidence.expected.blocks.units) == (3, 3)
+    weeks = from_traffic(columns(*rows), CANARY, cost=COST, thresholds=THRESHOLDS, block=timedelta(days=7))
+    assert (weeks.costs.blocks.units, weeks.expected.blocks.units) == (1, 1)
+    assert weeks.costs.entities == by_entity
+
+
+def test_an_error_that_the_other_release_shares_is_told_apart():
+    failed = {"arm": "challenger", "release": "new", "score": None, "error": "boom"}
+    evidence = gather(
+        CANARY,
+        row(**failed, entity="x", shadow_release="old"),
+        row(**failed, entity="x", shadow_release="old", shadow_score=0.3),
+        row(**failed, entity="y"),
+        row(error="boom", score=None, shadow_release="new"),
+    )
+    assert (evidence.candidate.requests, evidence.candidate.errors, evidence.candidate.shared_errors) == (3, 2, 1)
+    assert evidence.candidate.by_entity.errors == Clusters.of([2, 1], [1, 1])
+    assert (evidence.baseline.errors, evidence.baseline.shared_errors) == (1, 0)
+
+
+def test_a_view_that_both_read_does_not_count_as_missing():
+    flags = ["missing:weather", "stale:aircraft"]
+    rows = columns(row(flags=flags), row(flags=flags, arm="challenger", release="new"), row(flags=["features_unavailable"]))
+
+    def found(new, old):
+        return from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, views={"new": new, "old": old})
+
+    both, more = {"weather": 1}, {"weather": 1, "aircraft": 1}
+    same = found(both, both)
+    assert (same.same_views, same.candidate.incomplete, same.baseline.incomplete) == (True, 0, 0)
+    wider = found(more, both)
+    assert (wider.same_views, wider.candidate.incomplete, wider.baseline.incomplete) == (False, 1, 0)
+    narrower = found(both, more)
+    assert (narrower.same_views, narrower.candidate.incomplete, narrower.baseline.incomplete) == (False, 0, 1)
+    other = found({"weather": 2}, both)
+    assert (other.same_views, other.candidate.incomplete, other.baseline.incomplete) == (False, 1, 1)
+    unknown = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS)
+    assert (unknown.same_views, unknown.candidate.incomplete, unknown.baseline.incomplete) == (False, 1, 2)
 
 
 def test_rows_without_a_fresh_feature_are_incomplete():
@@ -126,7 +207,8 @@ def test_arrays_give_the_same_evidence_as_lists():
     rows = [row(score=0.1, shadow_release="new", shadow_score=0.9, label=True), row(arm="challenger", release="new")]
     lists = columns(*rows)
     arrays = {name: np.array(values, dtype=object) for name, values in lists.items()}
-    arrays["at"] = np.array([at.replace(tzinfo=None) for at in lists["at"]], dtype="datetime64[us]")
+    for name in ("at", "as_of"):
+        arrays[name] = np.array([moment.replace(tzinfo=None) for moment in lists[name]], dtype="datetime64[us]")
     arrays["latency_ms"] = np.array(lists["latency_ms"])
     assert from_traffic(arrays, CANARY, cost=COST, thresholds=THRESHOLDS) == gather(CANARY, *rows)
 
@@ -140,9 +222,11 @@ def test_groups_are_counted_by_what_the_release_on_trial_decides():
     rows = columns(
         row(shadow_release="new", shadow_score=0.45, label=True),
         row(arm="challenger", release="new", score=0.3, label=False),
-        row(arm="challenger", release="new", score=0.9),
+        row(arm="challenger", release="new", score=0.9, entity="m"),
         row(),
     ) | {"request.sex": ["f", "f", "m", "m"]}
     found = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["sex"]).groups["sex"]
-    assert found["f"] == GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
-    assert found["m"] == GroupCounts(rows=1, selected=1)
+    counts = GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
+    assert replace(found["f"], units={}) == counts
+    assert replace(found["m"], units={}) == GroupCounts(rows=1, selected=1)
+    assert found["f"].clusters("selection") == Clusters.of([2], [1])

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,11 @@ from hypothesis import strategies as st
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import LATENCY_EDGES, Arm, LoadCheck, ScorePairs
+from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, DecisionPairs, LoadCheck
+from everloop.decide.statistics import excess
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.statistics.intervals import rate_sequence
-from everloop.decide.verdict import Outcome
+from everloop.decide.verdict import Outcome, Reason
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
 RANK = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]
@@ -52,8 +55,8 @@ def test_no_request_is_no_pass_even_with_a_minimum_of_zero():
     free = RolloutPolicy(minimum_requests=0, shadow_requests=0)
     assert guardrails.error_rate(Arm(), Arm(), free, 0.01).outcome is Outcome.INCONCLUSIVE
     assert guardrails.latency(Arm(), Arm(), free, 0.01).outcome is Outcome.INCONCLUSIVE
-    assert guardrails.shadow_errors(ScorePairs(), free, 0.01).outcome is Outcome.INCONCLUSIVE
-    assert guardrails.score_shift(ScorePairs(), free).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.shadow_errors(DecisionPairs(), Arm(), free, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.decision_shift(DecisionPairs(), free, 0.01).outcome is Outcome.INCONCLUSIVE
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(0, 20), st.data())
@@ -75,6 +78,21 @@ def test_latency_fails_when_many_requests_are_slower_than_the_limit():
 def test_latency_is_not_sure_of_a_few_requests():
     slow = timed(*[5.0] * 196, *[80.0] * 4)
     assert guardrails.latency(slow, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+
+
+def test_latency_passes_unless_one_look_says_that_more_than_one_in_a_hundred_requests_exceed_the_limit():
+    for slow in range(1, 40):
+        arm = timed(*[5.0] * (1_000 - slow), *[80.0] * slow)
+        passed = guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 1e-9).outcome is Outcome.PASS
+        assert passed is not excess.exceeds((slow, 1_000), (0, 0), 0.01, 0.2)
+        assert passed is (slow <= 12)
+
+
+def test_slow_requests_of_few_entities_raise_less_doubt():
+    arm = timed(*[5.0] * 980, *[80.0] * 20)
+    assert guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+    one = ByUnit(slow=Clusters.of(np.full(50, 20), np.where(np.arange(50) < 1, 20, 0)))
+    assert guardrails.latency(replace(arm, by_entity=one), timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.PASS
 
 
 def test_latency_under_the_floor_passes_whatever_the_factor():
@@ -115,56 +133,178 @@ def test_the_load_check_tells_what_the_scorer_said(check, text):
         (guardrails.missing_features, "rollout.missing", "missing features", 0.05, "incomplete"),
     ],
 )
-def test_a_rate_is_told_with_its_sequence_and_margin(judge, name, what, margin, field):
+def test_a_rate_is_told_with_its_evidence_and_margin(judge, name, what, margin, field):
     reason = judge(Arm(requests=100, **{field: 50}), Arm(requests=200, **{field: 2}), POLICY, 0.01)
-    ours, theirs = rate_sequence(50, 100, 0.005), rate_sequence(2, 200, 0.005)
-    assert reason.check == name
-    assert reason.text == (
-        f"{what} in 50.00% of 100 answers against 1.00% of 200: at least {ours.low - theirs.high:.2%} more, {margin:.2%} allowed"
-    )
-    assert reason.numbers == {
+    low = excess.at_least((50, 100), (2, 200), 0.2, 100)
+    text = f"{what} in 50.00% of 100 answers against 1.00% of 200: at least {low:.2%} more, {margin:.2%} allowed"
+    numbers = {
         "count": 50, "requests": 100, "baseline_count": 2, "baseline_requests": 200, "difference": pytest.approx(0.49),
-        "low": ours.low - theirs.high, "high": ours.high - theirs.low, "margin": margin,
+        "low": low, "margin": margin, "log_evidence": excess.log_evidence((50, 100), (2, 200)), "alpha": 0.01,
+        "effective_requests": 100, "effective_baseline_requests": 200,
     }  # fmt: skip
+    assert reason == Reason(name, Outcome.FAIL, text, numbers)
     alone = judge(Arm(requests=100, **{field: 1}), Arm(), POLICY, 0.01)
     assert (alone.outcome, alone.text) == (Outcome.PASS, f"{what} in 1.00% of 100 answers against 0.00% of 0")
-    assert alone.numbers["low"] == rate_sequence(1, 100, 0.005).low
-    assert alone.numbers["high"] == rate_sequence(1, 100, 0.005).high
+    assert alone.numbers["low"] == rate_sequence(1, 100, 0.01).low
+    assert (alone.numbers["difference"], alone.numbers["log_evidence"]) == (0.01, -math.log(0.01))
     at_the_margin = judge(Arm(requests=100, **{field: int(100 * margin)}), Arm(requests=50), POLICY, 0.01)
     assert at_the_margin.outcome is Outcome.PASS
     assert judge(Arm(requests=99), Arm(requests=50), POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
     assert judge(Arm(requests=1), Arm(), replace(POLICY, minimum_requests=0), 0.01).outcome is Outcome.PASS
 
 
-def test_rows_that_fail_in_the_shadow_are_told():
-    failing = guardrails.shadow_errors(ScorePairs(offered=100, unscored=50), POLICY, 0.01)
+def test_a_rate_that_is_surely_higher_but_within_the_margin_passes():
+    """Both tests must speak: half a per cent more is shown beyond doubt, and is allowed."""
+    ours, theirs = Arm(requests=40_000, errors=600), Arm(requests=40_000, errors=400)
+    reason = guardrails.error_rate(ours, theirs, POLICY, 0.01)
+    assert reason.numbers["log_evidence"] > -math.log(0.01)
+    assert 0 < reason.numbers["low"] < 0.01
+    assert reason.outcome is Outcome.PASS
+    assert guardrails.error_rate(ours, theirs, replace(POLICY, error_rate_margin=0.0), 0.01).outcome is Outcome.FAIL
+
+
+def test_a_rate_that_lies_beyond_the_margin_but_may_be_no_higher_waits():
+    ours, theirs = Arm(requests=110, errors=24), Arm(requests=20)
+    reason = guardrails.error_rate(ours, theirs, POLICY, 0.01)
+    assert reason.numbers["low"] > 0.01
+    assert reason.numbers["log_evidence"] < -math.log(0.01)
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    unsure = replace(POLICY, margin_alpha=0.01)
+    assert guardrails.error_rate(ours, theirs, unsure, 0.01).outcome is Outcome.PASS
+
+
+def test_rows_of_one_entity_count_for_what_they_are_worth():
+    """The same counts, but all errors are those of two entities that fail whenever they ask."""
+    ours, theirs = Arm(requests=400, errors=40), Arm(requests=4_000, errors=40)
+    assert guardrails.error_rate(ours, theirs, POLICY, 0.003).outcome is Outcome.FAIL
+    each = np.full(20, 20)
+    few = ByUnit(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
+    others = ByUnit(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
+    reason = guardrails.error_rate(replace(ours, by_entity=few), replace(theirs, by_entity=others), POLICY, 0.003)
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason.numbers["effective_requests"] == pytest.approx(20)
+    assert reason.numbers["effective_baseline_requests"] == pytest.approx(200)
+    assert reason.numbers["log_evidence"] == pytest.approx(excess.log_evidence((2, 20), (2, 200)))
+    assert reason.numbers["low"] == pytest.approx(excess.at_least((2, 20), (2, 200), 0.2, 100))
+    assert (reason.numbers["count"], reason.numbers["requests"]) == (40, 400)
+    missing = guardrails.missing_features(
+        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.errors)),
+        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.errors)),
+        POLICY,
+        0.003,
+    )
+    assert missing.numbers["effective_requests"] == pytest.approx(20)
+
+
+def test_with_nothing_to_hold_it_against_a_rate_fails_only_where_it_is_itself_shown_to_lie_above_the_margin():
+    """One error of two answers, before the other release has answered any, is no reason to go back; six of six are."""
+    quick = replace(POLICY, minimum_requests=40)
+    assert guardrails.error_rate(Arm(requests=2, errors=1), Arm(), quick, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.error_rate(Arm(requests=6, errors=6), Arm(), quick, 0.001).outcome is Outcome.FAIL
+    for errors in range(2, 40):
+        failed = guardrails.error_rate(Arm(requests=400, errors=errors), Arm(), quick, 0.01).outcome is Outcome.FAIL
+        assert failed is (rate_sequence(errors, 400, 0.01).low > 0.01)
+
+
+@pytest.mark.parametrize("units", ["by_entity", "by_batch"])
+def test_a_single_entity_or_burst_that_always_fails_is_no_more_than_one_failure(units):
+    """Nothing else has been seen of the release: twenty errors in twenty answers, all of one unit."""
+    ours, theirs = Arm(requests=20, errors=20), Arm(requests=1_000)
+    assert guardrails.error_rate(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
+    some = {units: ByUnit(errors=Clusters.of(np.full(50, 20), np.zeros(50)))}
+    one = {units: ByUnit(errors=Clusters.of([20], [20]))}
+    reason = guardrails.error_rate(replace(ours, **one), replace(theirs, **some), POLICY, 0.01)
+    assert (reason.outcome, reason.numbers["effective_requests"]) == (Outcome.INCONCLUSIVE, 1)
+    five = {units: ByUnit(errors=Clusters.of([4] * 5, [4] * 5))}
+    assert guardrails.error_rate(replace(ours, **five), replace(theirs, **some), POLICY, 0.01).outcome is Outcome.FAIL
+    slow = {units: ByUnit(slow=Clusters.of([20], [20]))}
+    assert guardrails.latency(replace(timed(*[90.0] * 20), **slow), timed(*[5.0] * 900), POLICY, 0.01).outcome is not Outcome.FAIL
+
+
+def test_the_kind_of_unit_counts_in_which_rows_move_together_most():
+    """All errors of each arm lie in a tenth of its entities and in a fifth of its batches of time; batches are larger."""
+    each = {"entity": Clusters.of(np.full(40, 10), np.where(np.arange(40) < 4, 10, 0)),
+            "batch": Clusters.of(np.full(10, 40), np.where(np.arange(10) < 1, 40, 0))}  # fmt: skip
+    ours = Arm(requests=400, errors=40)
+    alone, by_entity, by_batch, both = (
+        guardrails.error_rate(replace(ours, **units), replace(ours, **units), POLICY, 0.01).numbers["effective_requests"]
+        for units in (
+            {},
+            {"by_entity": ByUnit(errors=each["entity"])},
+            {"by_batch": ByUnit(errors=each["batch"])},
+            {"by_entity": ByUnit(errors=each["entity"]), "by_batch": ByUnit(errors=each["batch"])},
+        )
+    )
+    assert (alone, by_entity, by_batch, both) == pytest.approx((400, 40, 10, 10))
+    slow = replace(timed(*[5.0] * 360, *[500.0] * 40), by_batch=ByUnit(slow=each["batch"]))
+    assert guardrails.latency(slow, Arm(), POLICY, 0.01).numbers["low_ms"] == slow.quantile_sequence(0.99, 0.005, 40.0).low
+
+
+def test_what_both_releases_read_is_no_evidence_of_missing_features():
+    half, full = Arm(requests=600, incomplete=300), Arm(requests=2_000)
+    text = "both releases read the same feature views, so what is missing is missing for both"
+    same = guardrails.missing_features(half, full, POLICY, 0.01, same_views=True)
+    assert same == Reason("rollout.missing", Outcome.PASS, text, {"requests": 600})
+    none = guardrails.missing_features(Arm(), full, POLICY, 0.01, same_views=True)
+    assert none == Reason("rollout.missing", Outcome.INCONCLUSIVE, text, {"requests": 0})
+
+
+def shadow(offered, unscored=0):
+    return DecisionPairs(unscored=Clusters.independent(offered, unscored))
+
+
+def test_rows_that_fail_in_the_shadow_are_held_against_the_errors_of_the_answering_release():
+    baseline = Arm(requests=1_000, errors=5)
+    failing = guardrails.shadow_errors(shadow(100, 50), baseline, POLICY, 0.01)
     assert (failing.check, failing.outcome) == ("rollout.shadow_errors", Outcome.FAIL)
-    assert failing.text == "50 of 100 rows could not be scored in the shadow, 1.00% allowed"
-    low = rate_sequence(50, 100, 0.01).low
-    assert failing.numbers == {"unscored": 50, "offered": 100, "low": low, "margin": 0.01}
-    fine = guardrails.shadow_errors(ScorePairs(offered=200, unscored=2), POLICY, 0.01)
-    assert (fine.outcome, fine.text) == (Outcome.PASS, "2 of 200 rows could not be scored in the shadow")
-    assert guardrails.shadow_errors(ScorePairs(offered=199), POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
-    assert guardrails.shadow_errors(ScorePairs(offered=200, unscored=4), POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
-    free = replace(POLICY, shadow_requests=0)
-    assert guardrails.shadow_errors(ScorePairs(offered=1), free, 0.01).outcome is Outcome.PASS
+    low = excess.at_least((50, 100), (5, 1_000), 0.2, 200)
+    assert failing.text == (
+        f"errors in the shadow in 50.00% of 100 rows against 0.50% of 1000: at least {low:.2%} more, 1.00% allowed"
+    )
+    assert (failing.numbers["count"], failing.numbers["requests"], failing.numbers["low"]) == (50, 100, low)
+    fine = guardrails.shadow_errors(shadow(200, 2), baseline, POLICY, 0.01)
+    assert (fine.outcome, fine.text) == (Outcome.PASS, "errors in the shadow in 1.00% of 200 rows against 0.50% of 1000")
+    assert guardrails.shadow_errors(shadow(199), baseline, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.shadow_errors(shadow(200, 7), baseline, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.shadow_errors(shadow(200, 7), Arm(requests=1_000, errors=35), POLICY, 0.01).outcome is Outcome.PASS
+    assert guardrails.shadow_errors(shadow(1), baseline, replace(POLICY, shadow_requests=0), 0.01).outcome is Outcome.PASS
+
+
+def test_errors_in_the_shadow_are_counted_by_entity():
+    unscored = Clusters.of(np.full(10, 20), np.where(np.arange(10) < 1, 20, 0))
+    errors = Clusters.of(np.full(100, 20), np.where(np.arange(100) < 1, 20, 0))
+    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(errors=errors))
+    numbers = guardrails.shadow_errors(DecisionPairs(unscored=unscored), baseline, POLICY, 0.01).numbers
+    assert (numbers["effective_requests"], numbers["effective_baseline_requests"]) == (pytest.approx(10), pytest.approx(100))
 
 
 def test_latency_is_told_with_its_sequence_and_limit():
     untimed = guardrails.latency(Arm(), Arm(), POLICY, 0.01)
-    assert (untimed.check, untimed.text, untimed.numbers) == ("rollout.latency", "no request was timed yet", {"timed": 0})
+    assert untimed == Reason("rollout.latency", Outcome.INCONCLUSIVE, "no request was timed yet", {"timed": 0})
     slow, fast = timed(*[500.0] * 100), timed(*[40.0] * 3000)
     reason = guardrails.latency(slow, fast, POLICY, 0.01)
     p99, other = slow.quantile(0.99), fast.quantile(0.99)
     assert (reason.check, reason.outcome) == ("rollout.latency", Outcome.FAIL)
     assert reason.text == f"p99 latency {p99:.1f} ms of 100 requests against {other:.1f} ms, limit {2 * other:.1f} ms"
     assert reason.numbers == {
-        "p99_ms": p99, "low_ms": slow.quantile_sequence(0.99, 0.005).low, "baseline_p99_ms": other,
-        "baseline_high_ms": fast.quantile_sequence(0.99, 0.005).high, "limit_ms": 2 * other, "timed": 100,
+        "p99_ms": p99, "low_ms": slow.quantile_sequence(0.99, 0.005).low, "baseline_p99_ms": other, "limit_ms": 2 * other,
+        "limit_high_ms": 2 * fast.quantile_sequence(0.99, 0.005).high, "timed": 100,
     }  # fmt: skip
     alone = guardrails.latency(timed(*[5.0] * 100), Arm(), POLICY, 0.01)
-    assert (alone.outcome, alone.numbers["baseline_p99_ms"], alone.numbers["baseline_high_ms"]) == (Outcome.PASS, None, None)
+    assert (alone.outcome, alone.numbers["baseline_p99_ms"], alone.numbers["limit_high_ms"]) == (Outcome.PASS, None, 20.0)
     assert alone.text == "p99 latency 5.0 ms of 100 requests with nothing to hold it against, limit 20.0 ms"
     assert guardrails.latency(timed(*[5.0] * 99), Arm(), POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
     assert guardrails.latency(timed(5.0), Arm(), replace(POLICY, minimum_requests=0), 0.01).outcome is Outcome.PASS
     assert guardrails.latency(slow, Arm(), POLICY, 0.01).outcome is Outcome.FAIL
+
+
+def test_slow_requests_of_a_few_entities_count_for_what_they_are_worth():
+    """48 slow requests of 1,200: of as many entities they fail, of two that are always slow they do not."""
+    ours, theirs = timed(*[5.0] * 1_152, *[500.0] * 48), timed(*[30.0] * 12_000)
+    assert guardrails.latency(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
+    two = ByUnit(slow=Clusters.of(np.full(50, 24), np.where(np.arange(50) < 2, 24, 0)))
+    none = ByUnit(slow=Clusters.of(np.full(500, 24), np.zeros(500)))
+    reason = guardrails.latency(replace(ours, by_entity=two), replace(theirs, by_entity=none), POLICY, 0.01)
+    assert reason.outcome is not Outcome.FAIL
+    assert reason.numbers["low_ms"] == ours.quantile_sequence(0.99, 0.005, 24.0).low
+    assert reason.numbers["limit_high_ms"] == 2 * theirs.quantile_sequence(0.99, 0.005, 24.0).high

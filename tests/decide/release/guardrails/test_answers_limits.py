@@ -1,5 +1,6 @@
 """What lies exactly at its limit has not passed it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from decide.release.guardrails.test_answers import POLICY, timed
 from everloop.decide.release import guardrails
-from everloop.decide.release.evidence import Arm, LoadCheck, ScorePairs
-from everloop.decide.statistics.intervals import rate_sequence
+from everloop.decide.release.evidence import Arm, DecisionPairs, LoadCheck
+from everloop.decide.statistics import excess
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome, Reason
 
 BUDGET = POLICY.check_latency_ms
@@ -25,11 +27,27 @@ def test_a_rate_fails_only_beyond_its_margin(judge, field, margin):
     assert outcomes == [Outcome.INCONCLUSIVE, Outcome.FAIL]
 
 
+def test_a_rate_fails_only_on_evidence_enough():
+    ours, theirs = Arm(requests=100, errors=50), Arm(requests=100, errors=1)
+    evidence = guardrails.error_rate(ours, theirs, POLICY, 0.01).numbers["log_evidence"]
+    outcomes = [guardrails.error_rate(ours, theirs, POLICY, math.exp(-evidence) * f).outcome for f in (1 - 1e-9, 1 + 1e-9)]
+    assert outcomes == [Outcome.INCONCLUSIVE, Outcome.FAIL]
+
+
+def test_a_rate_passes_only_where_one_look_does_not_exceed_the_margin():
+    ours, theirs = (5, 200), (2, 200)
+    arms = Arm(requests=200, errors=5), Arm(requests=200, errors=2)
+    for margin in np.linspace(0.0, 0.02, 41):
+        passed = guardrails.error_rate(*arms, replace(POLICY, error_rate_margin=margin), 0.01).outcome is Outcome.PASS
+        assert passed is not excess.exceeds(ours, theirs, margin, 0.2)
+
+
 def test_shadow_errors_fail_only_beyond_their_margin():
-    pairs = ScorePairs(offered=100, unscored=50)
-    low = guardrails.shadow_errors(pairs, POLICY, 0.01).numbers["low"]
+    pairs, baseline = DecisionPairs(unscored=Clusters.independent(100, 50)), Arm(requests=400, errors=1)
+    low = guardrails.shadow_errors(pairs, baseline, POLICY, 0.01).numbers["low"]
     outcomes = [
-        guardrails.shadow_errors(pairs, replace(POLICY, error_rate_margin=limit), 0.01).outcome for limit in (low, low - 1e-9)
+        guardrails.shadow_errors(pairs, baseline, replace(POLICY, error_rate_margin=limit), 0.01).outcome
+        for limit in (low, low - 1e-9)
     ]
     assert outcomes == [Outcome.INCONCLUSIVE, Outcome.FAIL]
 
@@ -38,11 +56,11 @@ def test_a_latency_fails_only_beyond_its_limit_and_passes_up_to_it():
     arm = timed(*[50.0] * 3000)
     numbers = guardrails.latency(arm, Arm(), POLICY, 0.01).numbers
     assert numbers["low_ms"] < numbers["p99_ms"]
-    at_low, at_p99 = (
-        guardrails.latency(arm, Arm(), replace(POLICY, latency_floor_ms=numbers[name]), 0.01).outcome
-        for name in ("low_ms", "p99_ms")
+    below, at_low, at_p99 = (
+        guardrails.latency(arm, Arm(), replace(POLICY, latency_floor_ms=limit), 0.01).outcome
+        for limit in (numbers["low_ms"] - 1e-9, numbers["low_ms"], numbers["p99_ms"])
     )
-    assert (at_low, at_p99) == (Outcome.INCONCLUSIVE, Outcome.PASS)
+    assert (below, at_low, at_p99) == (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 def test_what_the_scorer_said_is_told_whole():
@@ -72,10 +90,15 @@ def test_a_rate_is_held_against_the_other_releases():
 
 
 def test_a_sound_shadow_is_told_whole():
-    low = rate_sequence(2, 200, 0.01).low
-    numbers = {"unscored": 2, "offered": 200, "low": low, "margin": 0.01}
-    assert guardrails.shadow_errors(ScorePairs(offered=200, unscored=2), POLICY, 0.01) == Reason(
-        "rollout.shadow_errors", Outcome.PASS, "2 of 200 rows could not be scored in the shadow", numbers
+    pairs = DecisionPairs(unscored=Clusters.independent(200, 2))
+    numbers = {
+        "count": 2, "requests": 200, "baseline_count": 0, "baseline_requests": 400, "difference": 0.01,
+        "low": excess.at_least((2, 200), (0, 400), 0.2, 200), "margin": 0.01,
+        "log_evidence": excess.log_evidence((2, 200), (0, 400)), "alpha": 0.01, "effective_requests": 200,
+        "effective_baseline_requests": 400,
+    }  # fmt: skip
+    assert guardrails.shadow_errors(pairs, Arm(requests=400), POLICY, 0.01) == Reason(
+        "rollout.shadow_errors", Outcome.PASS, "errors in the shadow in 1.00% of 200 rows against 0.00% of 400", numbers
     )
 
 
@@ -89,6 +112,6 @@ def test_a_latency_that_passes_is_told_whole_with_sequences_at_half_of_alpha():
     p99, other = ours.quantile(0.99), theirs.quantile(0.99)
     text = f"p99 latency {p99:.1f} ms of 3000 requests against {other:.1f} ms, limit {2 * other:.1f} ms"
     numbers = {
-        "p99_ms": p99, "low_ms": low, "baseline_p99_ms": other, "baseline_high_ms": high, "limit_ms": 2 * other, "timed": 3000,
+        "p99_ms": p99, "low_ms": low, "baseline_p99_ms": other, "limit_ms": 2 * other, "limit_high_ms": 2 * high, "timed": 3000,
     }  # fmt: skip
     assert reason == Reason("rollout.latency", Outcome.PASS, text, numbers)

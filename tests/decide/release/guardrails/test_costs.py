@@ -61,8 +61,8 @@ def test_the_labelled_cost_is_told_whole():
     high = -mean_at_least(np.array([-1.0]), np.array([400.0]), -3.0, 0.01)
     assert (worse.check, worse.outcome) == ("rollout.cost", Outcome.FAIL)
     assert worse.numbers == {
-        "labels": 400, "required": 500, "cost": 1.0, "baseline_cost": 0.0, "excess": 1.0, "low": low, "high": high,
-        "margin": 0.02, "cells": ((1.0, 0.0, 400),),
+        "labels": 400, "effective_labels": 400, "entities": 0, "blocks": 0, "required": 500, "cost": 1.0, "baseline_cost": 0.0,
+        "excess": 1.0, "low": low, "high": high, "margin": 0.02, "cells": ((1.0, 0.0, 400),),
     }  # fmt: skip
     assert worse.text == (
         f"cost 1.0000 a row against 0.0000 on 400 same labelled rows (2% more allowed; beyond that {low:+.4f} to {high:+.4f})"
@@ -76,6 +76,38 @@ def test_the_labelled_cost_is_told_whole():
     two, one = (PairedCosts.of(np.ones(n), np.ones(n), 3.0) for n in (2, 1))
     assert guardrails.labelled_cost(two, undemanding, 0.01, 2).outcome is Outcome.PASS
     assert guardrails.labelled_cost(one, undemanding, 0.01, 1).text.endswith("2 wanted to judge cost")
+
+
+def test_labels_of_one_entity_and_of_one_day_count_for_what_they_are_worth():
+    """Ten days of forty labels, dearer on every other day: of as many independent rows that is beyond doubt, of ten days not."""
+    day, user = np.repeat(np.arange(10), 40), np.repeat(np.arange(20), 20)
+    new, old = np.where(day % 2, 1.0, 0.0), np.where(np.arange(400) % 5, 0.0, 1.0)
+    alone = PairedCosts.of(new, old, 3.0)
+    assert guardrails.labelled_cost(alone, POLICY, 0.01, 500).outcome is Outcome.FAIL
+    for units in ({"blocks": day}, {"entities": user, "blocks": day}):
+        together = PairedCosts.of(new, old, 3.0, **units)
+        reason = guardrails.labelled_cost(together, POLICY, 0.01, 500)
+        assert reason.outcome is Outcome.INCONCLUSIVE
+        values, counts = together.excess(1.02)
+        effective = counts / together.design_effect(1.02, 0.01)
+        assert reason.numbers["effective_labels"] == pytest.approx(effective.sum())
+        assert reason.numbers["low"] == mean_at_least(values, effective, -1.02 * 3, 0.01)
+        assert reason.numbers["high"] == -mean_at_least(-values, effective, -3.0, 0.01)
+    assert (reason.numbers["labels"], reason.numbers["entities"], reason.numbers["blocks"]) == (400, 20, 10)
+
+
+@pytest.mark.parametrize("new", [0.0, 1.0, 3.0])
+def test_labels_of_one_day_are_no_evidence_of_another(new):
+    day = np.zeros(900, dtype=int)
+    one_day = PairedCosts.of(np.full(900, new), np.ones(900), 3.0, entities=np.arange(900), blocks=day)
+    reason = guardrails.labelled_cost(one_day, POLICY, 0.01, 500)
+    assert (reason.outcome, reason.numbers["effective_labels"]) == (Outcome.INCONCLUSIVE, 0)
+    assert (reason.numbers["low"], reason.numbers["high"]) == (-1.02 * 3, 3.0)
+    assert reason.text.endswith(
+        "(2% more allowed; beyond that -3.0600 to +3.0000): all of one block of time, which tells nothing of another"
+    )
+    two_days = PairedCosts.of(np.full(900, 1.0), np.ones(900), 3.0, entities=np.arange(900), blocks=np.arange(900) // 450)
+    assert guardrails.labelled_cost(two_days, POLICY, 0.01, 500).outcome is Outcome.PASS
 
 
 def test_decisions_that_cost_nothing_do_no_harm():
@@ -111,6 +143,28 @@ def test_the_expected_cost_is_told_whole():
     assert (lax.numbers["rows"], lax.numbers["margin"]) == (300, 1.0)
 
 
+def test_expected_costs_of_days_that_move_together_are_less_sure():
+    rng, day = np.random.default_rng(3), np.repeat(np.arange(20), 20)
+    new = 0.5 + 0.4 * rng.normal(size=20)[day] + 0.1 * rng.normal(size=400)
+    old = np.full(400, 0.25)
+    judging = replace(POLICY, estimated_cost_margin=0.0)
+    assert guardrails.estimated_cost(ExpectedCosts.of(new, old), judging, 0.01).outcome is Outcome.FAIL
+    together = ExpectedCosts.of(new, old, entities=np.arange(400), blocks=day)
+    reason = guardrails.estimated_cost(together, judging, 0.01)
+    mean, variance = together.excess(1.0)
+    spread = variance * together.design_effect(1.0, 0.01)
+    assert reason.outcome is not Outcome.FAIL
+    assert (reason.numbers["low"], reason.numbers["high"]) == mean_sequence(mean, spread, 400, 0.01, 200)
+
+
+def test_expected_costs_of_one_day_are_not_known_to_hold_on_another():
+    old = np.linspace(0.2, 0.4, 300)
+    for new in (old, old + 0.5):
+        one_day = ExpectedCosts.of(new, old, blocks=np.zeros(300, dtype=int))
+        reason = guardrails.estimated_cost(one_day, replace(POLICY, estimated_cost_margin=0.1), 0.01)
+        assert (reason.outcome, reason.numbers["low"], reason.numbers["high"]) == (Outcome.INCONCLUSIVE, -np.inf, np.inf)
+
+
 def test_the_expected_cost_passes_only_with_enough_rows_and_within_the_margin():
     lax = replace(POLICY, estimated_cost_margin=0.5)
     alike = np.linspace(0.2, 0.4, 199)
@@ -118,7 +172,7 @@ def test_the_expected_cost_passes_only_with_enough_rows_and_within_the_margin():
     one_more = np.linspace(0.2, 0.4, 200)
     assert guardrails.estimated_cost(ExpectedCosts.of(one_more, one_more), lax, 0.01).outcome is Outcome.PASS
     rng = np.random.default_rng(1)
-    noisy = ExpectedCosts.of(rng.random(300) * 3, np.full(300, 0.97))
+    noisy = ExpectedCosts.of(rng.random(300) * 3, np.full(300, 0.95))
     assert guardrails.estimated_cost(noisy, lax, 0.01).outcome is Outcome.INCONCLUSIVE
     free = replace(lax, shadow_requests=0)
     assert guardrails.estimated_cost(ExpectedCosts.of(alike[:2], alike[:2]), free, 0.01).outcome is Outcome.PASS

@@ -86,6 +86,10 @@ class Arm:
         """Requests whose latency is known."""
         return sum(self.latency)
 
+    def slower(self, limit: float) -> int:
+        """Requests that surely took longer than `limit` (ms): those of the buckets that lie wholly above it."""
+        return sum(self.latency[int(np.searchsorted(LATENCY_EDGES, limit)) + 1 :])
+
     def quantile(self, share: float) -> float:
         """The latency (ms) that `share` of the requests stay at or under: the upper end of its bucket. NaN without requests."""
         return quantile(self.latency, LATENCY_EDGES, share)

@@ -20,7 +20,8 @@ def decision_shift(pairs: DecisionPairs, policy: RolloutPolicy, alpha: float) ->
     """
     if not pairs.count:
         return Reason(NAME, Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"pairs": 0})
-    hits, trials = pairs.different.effective(correlation([pairs.different]))
+    # Where all of few entities are decided differently, each of them is one case, however often it asked.
+    hits, trials = pairs.different.effective(correlation([pairs.different], unknown=1.0))
     low, limit = rate_sequence(hits, trials, 2 * alpha).low, policy.decision_shift
     numbers = {
         "different": int(pairs.different.hits), "pairs": pairs.count, "share": pairs.different.rate, "low": low, "limit": limit,

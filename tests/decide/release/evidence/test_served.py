@@ -1,0 +1,123 @@
+"""Whose fault an error is, which views count as missing, and what entities show of each."""
+
+import numpy as np
+import pytest
+
+from everloop.decide.release.evidence import LATENCY_EDGES
+from everloop.decide.release.evidence.served import Served
+from everloop.decide.statistics.clusters import Clusters
+
+
+def rows(**columns):
+    """Rows of the challenger's arm, one entity and request each, answered in 5 ms without a flag."""
+    count = len(next(iter(columns.values())))
+    plain = {
+        "entity": [f"e{i}" for i in range(count)], "request_id": [f"q{i}" for i in range(count)], "arm": ["challenger"] * count,
+        "error": [None] * count, "shadow_release": [None] * count, "shadow_score": [None] * count, "latency_ms": [5.0] * count,
+        "flags": [()] * count,
+    }  # fmt: skip
+    return plain | columns
+
+
+def arm(served, mask=None, views=None, slow=np.inf):
+    return served.arm(np.ones(len(served.entity), dtype=bool) if mask is None else np.array(mask), views, slow)
+
+
+def test_entities_and_requests_are_told_apart_by_numbers():
+    served = Served.of(rows(entity=["ann", "bob", "ann"], request_id=["q", "q", "r"]))
+    assert served.entity.tolist() == [0, 1, 0]
+    assert served.request.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("row", "shared"),
+    [
+        ({}, True),
+        ({"error": None}, False),
+        ({"arm": "champion"}, False),
+        ({"shadow_release": None}, False),
+        ({"shadow_score": 0.0}, False),
+        ({"shadow_score": 0.7}, False),
+        ({"error": ""}, True),
+    ],
+)
+def test_an_error_is_shared_where_the_other_release_was_asked_and_had_no_score_either(row, shared):
+    one = {"error": "boom", "shadow_release": "old", "shadow_score": None, "arm": "challenger"} | row
+    served = Served.of(rows(**{name: [value] for name, value in one.items()}))
+    assert served.also_failed.tolist() == [shared]
+    assert served.failed.tolist() == [one["error"] is not None]
+    found = arm(served)
+    assert (found.shared_errors, found.errors) == (int(shared), int(one["error"] is not None and not shared))
+
+
+def test_an_arm_counts_its_own_rows_alone():
+    served = Served.of(
+        rows(
+            entity=["a", "a", "b", "c"], error=["boom", None, "boom", "boom"], flags=[("missing:w",), (), ("missing:w",), ()],
+            shadow_release=["old", None, "old", None],
+        )
+    )  # fmt: skip
+    found = arm(served, [True, True, False, True], slow=4.0)
+    assert (found.requests, found.errors, found.shared_errors, found.incomplete, found.timed) == (3, 1, 1, 1, 3)
+    assert found.by_entity.errors == Clusters.of([2, 1], [0, 1])
+    assert found.by_entity.missing == Clusters.of([2, 1], [1, 0])
+    assert found.by_entity.slow == Clusters.of([2, 1], [2, 1])
+    nothing = arm(served, [False] * 4)
+    assert (nothing.requests, nothing.errors, nothing.timed, nothing.by_entity.errors) == (0, 0, 0, Clusters())
+
+
+@pytest.mark.parametrize(
+    ("flags", "views", "missing"),
+    [
+        (("missing:w",), None, True),
+        (("features_unavailable",), None, True),
+        (("challenger_failed",), None, False),
+        ((), None, False),
+        (None, None, False),
+        (("missing:w",), {"w"}, True),
+        (("stale:w", "late"), {"w", "x"}, True),
+        (("early:w",), {"w"}, True),
+        (("missing:w",), {"x"}, False),
+        (("missing:w",), set(), False),
+        (("features_unavailable",), {"w"}, False),
+        ((), {"w"}, False),
+        (None, {"w"}, False),
+    ],
+)
+def test_a_row_lacks_a_feature_where_a_view_that_counts_gave_nothing_fresh(flags, views, missing):
+    for held in (flags, None if flags is None else np.array(flags, dtype=object)):
+        assert arm(Served.of(rows(flags=[held])), views=views).incomplete == int(missing)
+
+
+def test_the_first_timed_row_of_a_request_stands_for_its_latency():
+    served = Served.of(
+        rows(
+            request_id=["q", "q", "q", "r", "s"], entity=["a", "b", "b", "c", "c"], latency_ms=[None, 3.0, 900.0, 7.0, None],
+        )
+    )  # fmt: skip
+    found = arm(served, slow=3.0)
+    expected = np.bincount(np.searchsorted(LATENCY_EDGES, [3.0, 7.0]), minlength=len(LATENCY_EDGES) + 1)
+    assert found.latency == tuple(expected.tolist())
+    # The entity is that of the timed row, and what takes exactly the limit is not slow.
+    assert found.by_entity.slow == Clusters.of([1, 1], [0, 1])
+
+
+def test_slow_is_what_one_in_a_hundred_rows_exceeds():
+    served = Served.of(rows(latency_ms=[*np.arange(1.0, 202.0), None, np.inf]))
+    mask = np.ones(203, dtype=bool)
+    assert served.slow(mask) == pytest.approx(199.0)
+    assert served.slow(np.arange(203) < 101) == pytest.approx(100.0)
+    assert np.isnan(served.slow(np.arange(203) == 201))
+    assert np.isnan(served.slow(~mask))
+
+
+def test_without_a_timed_row_nothing_is_slow():
+    served = Served.of(rows(latency_ms=[None, None]))
+    found = arm(served, slow=served.slow(np.ones(2, dtype=bool)))
+    assert (found.timed, found.by_entity.slow) == (0, Clusters())
+
+
+def test_no_rows_are_no_evidence():
+    found = arm(Served.of(rows(entity=[])))
+    assert (found.requests, found.errors, found.incomplete, found.timed) == (0, 0, 0, 0)
+    assert found.by_entity.missing == Clusters()
