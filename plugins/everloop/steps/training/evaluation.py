@@ -18,6 +18,7 @@ from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
+from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
 from everloop.learn.perturb import extents
@@ -227,7 +228,8 @@ def _stage(
     learnt = examples.filter(_in(examples, LEARNT))
     labels = learnt["label"].to_numpy(zero_copy_only=False).astype(bool)
     held_out = (holdout.labels, scored.scores, metrics)
-    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out)
+    history = History.of(examples, model, use_case.interval)
+    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history)
     report = Report(
         metrics=metrics,
         slices=by_slice(holdout.slices, holdout.labels, scored.scores, scored.threshold, use_case.cost),
