@@ -84,8 +84,7 @@ class Clusters:
         Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size. One unit alone
         tells nothing of how units differ: it is worth one row.
         """
-        alike = correlation if self.units > 1 else 1.0
-        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * alike) if self.trials else 1.0
+        return _kish(self, correlation if self.units > 1 else 1.0)
 
     def effective(self, correlation: float) -> tuple[float, float]:
         """`(hits, trials)` divided by the design effect: as many independent rows as these are worth.
@@ -172,9 +171,8 @@ def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING
     together = Likeness(correlation([found]), max(0, found.units - 1)) + known
     if not together.freedom:
         return Range(0.0, 1.0)
-    hits, trials = found.effective(together.correlation)
-    worth = (quantile(confidence) / quantile(confidence, together.freedom)) ** 2
-    return wilson(hits * worth, trials * worth, confidence)
+    worth = (quantile(confidence) / quantile(confidence, together.freedom)) ** 2 / _kish(found, together.correlation)
+    return wilson(found.hits * worth, found.trials * worth, confidence)
 
 
 def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes:
@@ -184,6 +182,10 @@ def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes
     since = moments.astype("datetime64[us]").astype(np.int64) // int(width / timedelta(microseconds=1))
     codes: Codes = np.unique(since, return_inverse=True)[1].astype(np.intp)
     return codes
+
+
+def _kish(found: Clusters, correlation: float) -> float:
+    return max(1.0, 1 + (found.trials_squared / found.trials - 1) * correlation) if found.trials else 1.0
 
 
 def _sums(influence: Floats, units: Codes) -> tuple[Floats, Floats]:
