@@ -81,10 +81,9 @@ class Clusters:
     def design_effect(self, correlation: float) -> float:
         """How many times the variance of independent rows the rate has: `1 + (sum n^2 / sum n - 1) correlation`, at least 1.
 
-        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size. One unit alone
-        tells nothing of how units differ: it is worth one row.
+        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size.
         """
-        return _kish(self, correlation if self.units > 1 else 1.0)
+        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * correlation) if self.trials else 1.0
 
     def effective(self, correlation: float) -> tuple[float, float]:
         """`(hits, trials)` divided by the design effect: as many independent rows as these are worth.
@@ -96,7 +95,7 @@ class Clusters:
         return self.hits / effect, self.trials / effect
 
 
-def correlation(arms: Sequence[Clusters], *, unknown: float = 0.0) -> float:
+def correlation(arms: Sequence[Clusters], unknown: float = 0.0) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
     The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
@@ -110,6 +109,16 @@ def correlation(arms: Sequence[Clusters], *, unknown: float = 0.0) -> float:
         excess += arm.scatter * arm.units / (arm.units - 1) - alone * arm.trials
         pairs += alone * (arm.trials_squared - arm.trials)
     return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else unknown
+
+
+def cautious_effects(arms: Sequence[Clusters]) -> list[float]:
+    """Each arm's design effect, where units that tell nothing of how units differ are worth one row each.
+
+    So is the only unit of an arm, and all units where no rate lies between 0 and 1: a verdict must not rest on one entity that
+    asked twenty times.
+    """
+    alike = correlation(arms, unknown=1.0)
+    return [arm.design_effect(alike if arm.units > 1 else 1.0) for arm in arms]
 
 
 @dataclass(frozen=True)
@@ -171,8 +180,9 @@ def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING
     together = Likeness(correlation([found]), max(0, found.units - 1)) + known
     if not together.freedom:
         return Range(0.0, 1.0)
-    worth = (quantile(confidence) / quantile(confidence, together.freedom)) ** 2 / _kish(found, together.correlation)
-    return wilson(found.hits * worth, found.trials * worth, confidence)
+    hits, trials = found.effective(together.correlation)
+    worth = (quantile(confidence) / quantile(confidence, together.freedom)) ** 2
+    return wilson(hits * worth, trials * worth, confidence)
 
 
 def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes:
@@ -182,10 +192,6 @@ def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes
     since = moments.astype("datetime64[us]").astype(np.int64) // int(width / timedelta(microseconds=1))
     codes: Codes = np.unique(since, return_inverse=True)[1].astype(np.intp)
     return codes
-
-
-def _kish(found: Clusters, correlation: float) -> float:
-    return max(1.0, 1 + (found.trials_squared / found.trials - 1) * correlation) if found.trials else 1.0
 
 
 def _sums(influence: Floats, units: Codes) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
-from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.clusters import Clusters, cautious_effects
 from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
@@ -171,11 +171,8 @@ def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[
 
 
 def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
-    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms.
-
-    Where rates are all 0 or 1 a unit counts as one row: a release must not fail by an entity or two that are all it has met.
-    """
-    found = [[one.design_effect(correlation(arms, unknown=1.0)) for one in arms] for arms in units]
+    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
+    found = [cautious_effects(arms) for arms in units]
     return max(one for one, _ in found), max(one for _, one in found)
 
 
