@@ -82,7 +82,11 @@ def test_the_reference_is_of_the_rows_learnt_from(story: Story) -> None:
     parts = staged_examples(story.world.lake, "second")["part"].to_pylist()
     assert reference["rows"] == sum(part not in ("holdout", "purged") for part in parts)
     assert list(reference["columns"]) == list(bundle.manifest.columns)
-    assert sum(reference["score"]["counts"]) == parts.count("holdout")
+    later = sum(parts.count(part) for part in ("validation", "calibration", "holdout"))
+    assert sum(reference["score"]["counts"]) == later
+    assert sum(reference["score"]["residuals"]["rows"]) == parts.count("holdout")
+    days = {name: column["periods"][0] for name, column in reference["columns"].items()}
+    assert {period["seconds"] for period in days.values()} == {86_400}
     assert reference["metrics"]["auc"] == bundle.manifest.metrics["auc"]
 
 
