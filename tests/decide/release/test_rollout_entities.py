@@ -26,8 +26,8 @@ SAME = {"weather": ("w", 60.0), "aircraft": ("a", None)}
 
 @dataclass(frozen=True)
 class World:
-    """Rows (n,) of Zipf entities: a fifth of the entities lacks a view nearly always, nobody can answer one in thirty, and one request
-    in three hundred fails once. Days have a share of positives of their own.
+    """Rows (n,) of Zipf entities: a fifth of the entities lacks a view nearly always, nobody can answer one in thirty, and one
+    request in three hundred fails once. Days have a share of positives of their own.
     """
 
     entity: np.ndarray
