@@ -26,8 +26,8 @@ SAME = {"weather": ("w", 60.0), "aircraft": ("a", None)}
 
 @dataclass(frozen=True)
 class World:
-    """Rows (n,) of Zipf entities: a fifth of the entities lacks a view nearly always, nobody can answer one in thirty, and one
-    request in three hundred fails once. Days have a share of positives of their own.
+    """Rows (n,) of Zipf entities: a fifth of the entities lacks a view nearly always, no release can answer some of them, and one
+    request in three hundred fails by chance. Days have a share of positives of their own.
     """
 
     entity: np.ndarray
@@ -40,12 +40,12 @@ class World:
     label: np.ndarray
 
 
-def world(seed: int, worse: float = 0.0) -> World:
-    """`worse`: the share of requests that the challenger alone fails on, beyond what both fail on."""
+def world(seed: int, worse: float = 0.0, never: float = 1 / 30) -> World:
+    """`worse`: the share of requests that the challenger alone fails on; `never`: that of entities which none can answer."""
     rng, entities = np.random.default_rng(seed), 400
     size = 1 / np.arange(1, entities + 1)
     entity = rng.choice(rng.permutation(entities), ROWS, p=size / size.sum())
-    lacks, hopeless = rng.random(entities) < 0.2, rng.random(entities) < 1 / 30
+    lacks, hopeless = rng.random(entities) < 0.2, rng.random(entities) < never
     day = np.arange(ROWS) * 40 // ROWS
     chance = np.clip(rng.beta(2, 4, ROWS) + 0.1 * rng.normal(size=40)[day], 0.01, 0.99)
     return World(
@@ -122,8 +122,6 @@ def test_where_nobody_says_which_views_releases_read_it_is_not_rolled_back_eithe
     assert ended.count(ALL_THE_WAY) >= 16
 
 
-def test_a_release_that_fails_on_more_requests_than_the_margin_is_never_promoted():
-    """Entities that nobody can answer hide it for a while; it waits then, or goes back."""
-    ended = [play(world(seed, worse=0.15), f"salt{seed}", {"new": SAME, "old": SAME}) for seed in range(10)]
-    assert not any(Kind.PROMOTE in kinds for kinds in ended)
-    assert sum(kinds[-1] is Kind.ROLL_BACK for kinds in ended) >= 6
+def test_a_release_that_fails_on_more_requests_than_the_margin_goes_back():
+    ended = [play(world(seed, worse=0.06, never=0.0), f"salt{seed}", {"new": SAME, "old": SAME}) for seed in range(10)]
+    assert ended == [[Kind.ADVANCE, Kind.ROLL_BACK]] * 10
