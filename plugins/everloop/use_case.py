@@ -14,6 +14,7 @@ from everloop.decide.policy import (
     FairnessPolicy,
     GatePolicy,
     ParityPolicy,
+    RecalibrationPolicy,
     RetrainPolicy,
     RolloutPolicy,
     ServicePolicy,
@@ -119,6 +120,7 @@ class UseCase:
     `feature_service`: the Feast feature service of the model. `categories`: request fields that the model takes as categories.
     `entity`: the request fields whose hash decides the arm. `slices`: name to SQL expression over request fields.
     `write_back`: where batch scores go: a `WriteBack`, `Files`, or a tuple of any number of them; `None` for the lake alone.
+    `recalibration`: when scores are brought back to chances without a new model; `None` for never.
     `retention`: how long PostgreSQL keeps predictions and outcomes; `lake_retention`: how long the lake keeps the prediction log.
     """
 
@@ -144,6 +146,7 @@ class UseCase:
     rollout: RolloutPolicy = RolloutPolicy()
     drift: DriftPolicy = DriftPolicy()
     retrain: RetrainPolicy = RetrainPolicy()
+    recalibration: RecalibrationPolicy | None = None
     parity: ParityPolicy = ParityPolicy()
     service: ServicePolicy = ServicePolicy()
     retention: timedelta = timedelta(days=400)
@@ -204,6 +207,7 @@ class UseCase:
             found += _source_problems(table)
         policies = (
             self.cost, self.training, self.gate, self.fairness, self.rollout, self.drift, self.retrain, self.service, self.batch,
+            *([self.recalibration] if self.recalibration else []),
         )  # fmt: skip
         for policy in policies:
             found += policy.problems()

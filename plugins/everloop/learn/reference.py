@@ -60,6 +60,22 @@ def describe(
     }
 
 
+def renewed(
+    reference: Mapping[str, Any],
+    labels: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float64],
+    forecasts: npt.NDArray[np.float64],
+) -> dict[str, Any]:
+    """The reference of a recalibration: that of the release it comes of, but for the scores, which are now others.
+
+    `scores` (n,): what the new calibrator gives the rows that it was fitted on. `forecasts` (n,): what it would have forecast before
+    their labels were known, whose residuals tell what scores may be off by. Inputs, label rate and measures stay, so that drift and
+    performance go on being held against what the booster was when it was trained.
+    """
+    edges = _scores(labels, scores)["edges"]
+    return {**reference, "score": {**_scores(labels, scores), "residuals": residuals(edges, labels, forecasts)}}
+
+
 def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """At most `BINS - 1` distinct inner cut points at equal shares of `values` (finite, may be empty)."""
     if not values.size:
