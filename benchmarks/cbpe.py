@@ -16,7 +16,7 @@ from benchmarks.flights_year import Scores, Trained2013, Year
 from benchmarks.record import RESULTS, Record
 from benchmarks.watched import Watched, months, spans, watch
 from everloop.decide.policy import RetrainPolicy
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch import assumptions, concept
 from everloop.decide.watch.concept import Residuals

@@ -22,6 +22,7 @@ from benchmarks.flights import training_rows
 from everloop.decide.policy import TrainingPolicy
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import LABEL, PART
+from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Job, Trained, ask, digest, give, put, read
 from everloop.learn.metrics import measure
 from everloop.learn.reference import describe
@@ -126,7 +127,8 @@ def fit(year: Year, cut: datetime, policy: TrainingPolicy | None = None, *, shuf
     metrics = measure(year.labels[holdout], scores, threshold, year.case.cost)
     learnt_rows = divided.filter(pa.array(np.isin(parts.names, LEARNT)))
     held_out = (year.labels[holdout], scores, metrics)
-    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out)
+    history = History.of(divided, model, year.case.interval)
+    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out, history)
     through = _moments(rows, "label_time")[parts.learnt].max()
     return Trained2013(name, model, threshold, through, metrics, reference, holdout, len(content) / 1e6)
 

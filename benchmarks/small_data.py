@@ -22,7 +22,7 @@ from benchmarks.flights_year import Year, fit, load
 from benchmarks.record import RESULTS, Record
 from everloop.decide.policy import ExpectedLoss, GatePolicy
 from everloop.decide.release import gate
-from everloop.decide.statistics.clusters import blocks, clustered
+from everloop.decide.statistics.clusters import Clusters, blocks
 from everloop.decide.statistics.compare import auc, auc_difference, costs
 from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome
@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 
 FINE = gate.Behaviour(
     tests={}, boundaries=gate.Boundaries(rows=1), absent={},
-    noise=gate.Disturbance(rows=0, changed=0, cost=None, undisturbed=None),
+    noise=gate.Disturbance(changed=Clusters(), cost=None, undisturbed=None),
 )  # fmt: skip
 """How models behave on changed rows is not what is asked here."""
 
@@ -166,15 +166,11 @@ def _outcomes(pair: Pair, rows: Rows, units: Rows) -> dict[str, Outcome]:
     labels, cost = pair.labels[rows], _year().case.cost
     ours, theirs = (gate.Scored(scores[rows], cost.threshold) for scores in (pair.candidate, pair.champion))
     policy = GatePolicy()
-    new, old = ours.costs(labels, cost), theirs.costs(labels, cost)
-    apart = new - old
-    found = gate.compare(labels, ours, theirs, {}, cost, policy)
-    difference = clustered(float(apart.mean()), (apart - apart.mean()) / len(apart), units, policy.confidence)
     evidence = gate.Evidence(
-        candidate=gate.alone(labels, ours, 1.0, MONTHS[1], policy),
+        candidate=gate.alone(labels, units, ours, 1.0, MONTHS[1], policy),
         behaviour=FINE,
         champion=gate.Champion(release="champion", trained_through=MONTHS[0]),
-        comparison=replace(found, overall=replace(found.overall, cost=difference), blocks=len(np.unique(units))),
+        comparison=gate.compare(labels, units, ours, theirs, {}, cost, policy),
         rows_per_week=PER_WEEK,
     )
     return {side: gate.judge(evidence, one).outcome for side, one in policies().items()}

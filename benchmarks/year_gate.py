@@ -11,6 +11,7 @@ from benchmarks.flights_year import Flags, Scores, Trained2013
 from benchmarks.year_releases import Forecast, Served, labelled, time_of
 from benchmarks.year_served import Releases
 from everloop.decide.release import gate
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Verdict
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.perturb import extents
@@ -24,19 +25,21 @@ def judge(releases: Releases, candidate: Forecast, old: Served, name: str) -> Ve
     calibrator have learnt from.
     """
     year, case = releases.year, releases.year.case
-    new = candidate.served
+    new, days = candidate.served, blocks(year.asked, case.gate.block)
     held = np.flatnonzero(new.model.holdout)
     later = year.asked[held] > max(old.model.trained_through, old.calibrated_through)
     rows = held[later]
     slices = {what: _slice(year.rows.take(rows), what) for what in ("carrier", "origin")}
-    on_all = gate.Scored(candidate.scores, new.model.threshold)
+    on_all, through = gate.Scored(candidate.scores, new.model.threshold), time_of(new.model.trained_through)
+    theirs = gate.Scored(forecast_of(releases, old, new.model.holdout)[later], old.model.threshold)
     evidence = gate.Evidence(
-        candidate=gate.alone(year.labels[held], on_all, new.model.size_mb, time_of(new.model.trained_through), case.gate),
+        candidate=gate.alone(year.labels[held], days[held], on_all, new.model.size_mb, through, case.gate),
         champion=gate.Champion(release=name, trained_through=time_of(old.model.trained_through)),
         comparison=gate.compare(
             year.labels[rows],
+            days[rows],
             gate.Scored(candidate.scores[later], new.model.threshold),
-            gate.Scored(forecast_of(releases, old, new.model.holdout)[later], old.model.threshold),
+            theirs,
             slices,
             case.cost,
             case.gate,
@@ -56,11 +59,13 @@ def _behaviour(releases: Releases, candidate: Trained2013) -> gate.Behaviour:
     """As evaluation tries it: held-out rows whose inputs are changed on purpose."""
     year, case = releases.year, releases.year.case
     policy, learnt = case.gate.behaviour, (year.known <= candidate.trained_through) & ~candidate.holdout
-    rows, labels = spread(year.rows.filter(candidate.holdout), year.labels[candidate.holdout], policy.rows)
+    held = np.flatnonzero(candidate.holdout)
+    chosen = held[spread(len(held), policy.rows)]
     trial = Trial(
         model=candidate.model,
-        rows=rows,
-        labels=labels,
+        rows=year.rows.take(chosen),
+        labels=year.labels[chosen],
+        blocks=blocks(year.asked[chosen], case.gate.block),
         threshold=candidate.threshold,
         cost=case.cost,
         of=extents(year.rows.filter(learnt), candidate.model.encoder),

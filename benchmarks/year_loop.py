@@ -14,13 +14,14 @@ from benchmarks.year_gate import judge
 from benchmarks.year_recalibration import LOOKED_AT, Scored, look
 from benchmarks.year_releases import Served, mask, name_of, time_of, trained
 from benchmarks.year_served import BEGIN, Releases, Strategy, weeks
-from everloop.decide.policy import RolloutPolicy
+from everloop.decide.policy import DriftPolicy, RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
+from everloop.decide.watch.shift import compare
 from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
 from everloop.serve.answering.arms import CHALLENGER, assign
@@ -225,7 +226,7 @@ class Loop:
         year, case = self.releases.year, self._case
         rows = year.between(week.start, week.end)
         scores = np.where(self.made.cuts[rows] == release.cut, self.made.scores[rows], release.scores[rows])
-        drifted = drifting(year.rows.filter(rows), release.scores[rows], release.reference, case.drift)
+        drifted = drifting(year.rows.filter(rows), release.scores[rows], release.reference, case.drift, week)
         known = year.known[rows] <= moment(week.end)
         labels, sure = year.labels[rows][known], scores[known]
         found = performance.measure(labels, sure, sure >= release.model.threshold, case.cost)
@@ -236,14 +237,14 @@ class Loop:
         )
 
 
-def drifting(rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, Any], policy: Any) -> Verdict:
+def drifting(
+    rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, Any], policy: DriftPolicy, week: Interval
+) -> Verdict:
     """The verdict on a window's inputs and scores."""
-    columns = reference["columns"]
-    shifts = {
-        name: shift for name, column in columns.items() if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
-    }
-    score = drift.compare(reference["score"], count(reference["score"], scores.tolist()))
-    return drift.judge(shifts, score, policy)
+    values = {name: (column, rows[name].to_pylist()) for name, column in reference["columns"].items()}
+    found = {name: compare(column, count(column, given), week, policy.minimum_rows) for name, (column, given) in values.items()}
+    score = compare(reference["score"], count(reference["score"], scores.tolist()), week, policy.minimum_rows)
+    return drift.judge({name: shift for name, shift in found.items() if shift}, score, policy)
 
 
 def played(releases: Releases, name: str = "everloop") -> Loop:

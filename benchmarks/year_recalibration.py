@@ -83,12 +83,11 @@ def look(
     new = np.isnan(scored.forecast[index])
     scored.forecast[index[new]] = prequential(rows, policy, new)
     forecasts = Forecasts(rows.labels, scored.forecast[index], scored.given[index], rows.scores, rows.asked)
-    recalibrated = found.apply(rows.scores)
     made = replace(
         scored.trained,
         name=name_of(serving.cut, at),
         scores=found.apply(scored.trained.scores),
-        reference=renewed(scored.trained.reference, rows.labels, recalibrated, forecasts.recalibrated),
+        reference=renewed(scored.trained.reference, found, rows.labels, forecasts.recalibrated),
         calibrated_through=through,
         recalibration=found,
         recalibrates=scored.trained.name,

@@ -53,7 +53,7 @@ def trained(releases: Releases, cut: datetime, policy: RecalibrationPolicy | Non
     held = labelled(releases, scores, model.holdout)
     found, forecasts = fit(held, moment(cut), policy), prequential(held, policy)
     metrics = measure(held.labels, forecasts, model.threshold, year.case.cost)
-    reference = renewed(model.reference, held.labels, found.apply(held.scores), forecasts) | {"metrics": metrics}
+    reference = renewed(model.reference, found, held.labels, forecasts) | {"metrics": metrics}
     through = held.known.max()
     return Forecast(Served(name, cut, model, found.apply(scores), reference, metrics, through), forecasts)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop import catalog
-from everloop.errors import ConfigurationError
+from everloop.errors import ConfigurationError, SourceError
 from everloop.settings import PROJECT
 from everloop.use_case import UseCase
 
@@ -60,13 +60,16 @@ def _unlimited(use_case: UseCase) -> Iterator[str]:
 
 def _too_few(use_case: UseCase) -> Iterator[str]:
     from everloop.decide.release.gate import sample_size
-    from everloop.steps.training.labels import labels
+    from everloop.steps.training.label_count import label_count
     from everloop.wiring import connect
 
     try:
         loop = connect(use_case)
-        found = labels(loop.lake, loop.source, use_case)
-    except Exception:  # no stack, no lake, no source: whatever keeps the rows away is nothing that these files can mend
+        found = label_count(loop.lake, loop.source, use_case)
+    except (ConfigurationError, SourceError):  # no stack, no source yet: there is nothing to count
+        return
+    except Exception as error:  # an object store, a query: what it says is the finding
+        yield f"labels could not be counted: {_told(error)}"
         return
     if found:
         yield from sample_size.warnings(found, use_case.gate, use_case.training, use_case.cost, use_case.fairness)

@@ -207,10 +207,11 @@ class UseCase:
             found += _source_problems(table)
         policies = (
             self.cost, self.training, self.gate, self.fairness, self.rollout, self.drift, self.retrain, self.service, self.batch,
-            *([self.recalibration] if self.recalibration else []),
         )  # fmt: skip
         for policy in policies:
             found += policy.problems()
+        if self.recalibration is not None:
+            found += self.recalibration.problems()
         for files in self.files_back:
             found += files.problems()
         return found

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from everloop.decide.policy import BehaviourPolicy, CostMatrix, Direction, Invariance
+from everloop.decide.statistics.clusters import Clusters
 from everloop.errors import ConfigurationError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
@@ -33,6 +34,7 @@ def trial(examples: pa.Table, job: Job, tmp_path_factory: pytest.TempPathFactory
         model=model,
         rows=held_out,
         labels=held_out["label"].to_numpy(zero_copy_only=False),
+        blocks=np.arange(held_out.num_rows) // 10,
         threshold=0.4,
         cost=CostMatrix(),
         of=extents(examples, model.encoder),
@@ -54,26 +56,34 @@ class Broken:
 
 def test_a_sound_model_keeps_what_domain_knowledge_demands(trial: Trial) -> None:
     found = behave(trial, BehaviourPolicy(tests=(RISES, NOISE)), ["v"])
-    assert found.tests[RISES.name].broken <= 0.05 * found.tests[RISES.name].rows
-    assert found.tests[NOISE.name].broken <= 0.05 * found.tests[NOISE.name].rows
+    assert found.tests[RISES.name].broken.rate <= 0.05
+    assert found.tests[NOISE.name].broken.rate <= 0.05
     assert found.boundaries.broken == ()
-    assert found.noise.changed < 0.1 * found.noise.rows
+    assert found.noise.changed.rate < 0.1
 
 
 def test_rows_without_a_value_to_move_do_not_count(trial: Trial) -> None:
-    assert trial.tested(RISES).rows == len(trial.labels) - trial.rows["v__x"].null_count
-    assert trial.tested(NOISE).rows == len(trial.labels)
+    assert trial.tested(RISES).broken.trials == len(trial.labels) - trial.rows["v__x"].null_count
+    assert trial.tested(NOISE).broken.trials == len(trial.labels)
+
+
+def test_what_was_tried_is_counted_by_block_of_time(trial: Trial) -> None:
+    found = behave(trial, BehaviourPolicy(tests=(NOISE,)), ["v"])
+    assert (found.tests[NOISE.name].broken.units, found.noise.changed.units) == (40, 40)
+    assert found.noise.changed.trials_squared == 40 * 10**2
+    assert found.absent["v"].cost is not None
+    assert found.absent["v"].cost.units == 40
 
 
 def test_the_opposite_direction_is_broken_by_most_rows(trial: Trial) -> None:
     found = trial.tested(replace(RISES, rises=False))
-    assert found.broken > 0.5 * found.rows
+    assert found.broken.rate > 0.5
     assert found.worst > 0.2
 
 
 def test_what_the_model_lives_on_is_not_invariant(trial: Trial) -> None:
     found = trial.tested(Invariance(column="v__x", tolerance=0.2, share=0.05))
-    assert found.broken > 0.3 * found.rows
+    assert found.broken.rate > 0.3
 
 
 def test_a_lost_view_costs_what_it_was_worth(trial: Trial) -> None:
@@ -95,8 +105,10 @@ def test_a_score_that_is_no_probability_is_named(trial: Trial) -> None:
 
 
 def test_no_row_tries_nothing(trial: Trial) -> None:
-    found = behave(replace(trial, rows=trial.rows.slice(0, 0), labels=trial.labels[:0]), BehaviourPolicy(tests=(RISES,)), ["v"])
-    assert (found.boundaries.rows, found.tests[RISES.name].rows, found.noise.rows, found.noise.cost) == (0, 0, 0, None)
+    nobody = replace(trial, rows=trial.rows.slice(0, 0), labels=trial.labels[:0], blocks=trial.blocks[:0])
+    found = behave(nobody, BehaviourPolicy(tests=(RISES,)), ["v"])
+    assert (found.boundaries.rows, found.tests[RISES.name].broken, found.noise.changed) == (0, Clusters(), Clusters())
+    assert found.noise.cost is None
 
 
 def test_a_column_that_is_no_input_is_refused_with_the_inputs(trial: Trial) -> None:
@@ -108,8 +120,7 @@ def test_a_column_that_is_no_input_is_refused_with_the_inputs(trial: Trial) -> N
         behave(trial, BehaviourPolicy(absent_cost={"w": 0.1, "every view": 0.2}), ["v"])
 
 
-def test_rows_are_taken_evenly_up_to_a_number(trial: Trial) -> None:
-    rows, labels = spread(trial.rows, trial.labels, 5)
-    assert rows["v__noise"].to_pylist() == [trial.rows["v__noise"][i].as_py() for i in (0, 99, 199, 299, 399)]
-    assert len(labels) == 5
-    assert spread(trial.rows, trial.labels, 10_000)[0].equals(trial.rows)
+def test_rows_are_taken_evenly_up_to_a_number() -> None:
+    assert spread(400, 5).tolist() == [0, 99, 199, 299, 399]
+    assert spread(3, 10_000).tolist() == [0, 1, 2]
+    assert spread(0, 5).tolist() == []

@@ -51,11 +51,11 @@ def test_a_drill_says_so_first() -> None:
 
 
 def test_the_card_says_what_disturbed_inputs_do() -> None:
-    quiet = {"rows": 1_000, "changed": 20, "cost": {"value": 0.004}, "undisturbed": 0.5}
+    quiet = {"changed": {"trials": 1_000.0, "hits": 20.0}, "cost": {"value": 0.004}, "undisturbed": 0.5}
     behaviour = {
-        "tests": {"direction.x": {"rows": 900, "broken": 3, "worst": 0.07}},
+        "tests": {"direction.x": {"broken": {"trials": 900.0, "hits": 3.0}, "worst": 0.07}},
         "noise": quiet,
-        "absent": {"weather": quiet | {"changed": 400, "cost": None}, "plane": quiet | {"changed": 100}},
+        "absent": {"weather": quiet | {"cost": None}, "plane": quiet | {"changed": {"trials": 1_000.0, "hits": 100.0}}},
     }
     text = card(bundle(), "Toys.", {}, {}, behaviour)
     assert "| noise | 0.02 | 0.004 | 0.5 |" in text

@@ -44,6 +44,17 @@ def test_a_constant_column_and_an_empty_one_have_all_rows_in_place() -> None:
     assert (found["rows"], found["label_rate"]) == (4, 0.25)
 
 
+def test_fences_lie_as_far_beyond_the_quartiles_as_normal_rows_seldom_do() -> None:
+    values = np.arange(101.0)
+    values[[0, 100]] = (-200, 500)
+    found = describe(pa.table({"x": values}), ("x",), {}, ALL[:101], ONE, np.array([0.5]), {})["columns"]["x"]
+    assert found["fences"] == pytest.approx([25 - 2.2 * 50, 75 + 2.2 * 50])
+    assert found["outside"] == 2
+    tied = describe(pa.table({"x": [0.0] * 80 + [1.0] * 21}), ("x",), {}, ALL[:101], ONE, np.array([0.5]), {})["columns"]["x"]
+    assert "fences" not in tied
+    assert "outside" not in tied
+
+
 def test_edges_of_a_heavy_tie_are_distinct() -> None:
     assert quantile_edges(np.array([0.0] * 95 + [1.0] * 5)).tolist() == [0.0]
 

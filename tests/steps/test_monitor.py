@@ -122,9 +122,10 @@ class World:
             "loans",
             [
                 prediction(
-                    ids[i], release="old", as_of=asked[i], at=NOW, entity=ids[i],
+                    ids[i], release="old", as_of=asked[i], at=NOW,
                     features=json.dumps({"request": {"bank": bank[i % len(bank)]}, "vector": {"income": income[i]}}),
-                    **{"score": float(chance[i])} | {name: value(i, chance[i]) for name, value in changes.items()},
+                    **{"score": float(chance[i]), "entity": ids[i]}
+                    | {name: value(i, chance[i]) for name, value in changes.items()},
                 )
                 for i in range(rows)
             ],

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.statistics.compare import Estimate, auc, auc_difference
+from everloop.decide.statistics.compare import auc, auc_difference
+from everloop.decide.statistics.estimate import Estimate
 from everloop.interval import Interval
 from everloop.steps.release import superseded
 

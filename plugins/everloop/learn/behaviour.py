@@ -12,6 +12,7 @@ import numpy as np
 from everloop.decide.policy import BehaviourPolicy, CostMatrix, Direction, Invariance
 from everloop.decide.policy.behaviour import ONLINE, Test
 from everloop.decide.release.gate import Behaviour, Boundaries, Disturbance, Scored, Tally
+from everloop.decide.statistics.clusters import Clusters, Codes
 from everloop.decide.statistics.compare import mean_difference
 from everloop.errors import ConfigurationError
 from everloop.learn.perturb import Extent, boundary_rows, noisy, raised, unlike, without
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 class Trial:
     """A model on held-out rows: `rows` (n) with every model input, their true `labels` (n,), and what its decisions cost.
 
-    `of`: the extent of what it learnt from. `confidence`: of the intervals. `seed`: of shuffles and noise.
+    `blocks` (n,): the block of time that each row lies in. `of`: the extent of what it learnt from. `confidence`: of the
+    intervals. `seed`: of shuffles and noise.
     """
 
     model: Model
     rows: pa.Table
     labels: Labels
+    blocks: Codes
     threshold: float
     cost: CostMatrix
     of: Mapping[str, Extent]
@@ -60,17 +63,18 @@ class Trial:
             moved = [sign * (self.model.score(raised(test, self.matrix, encoder)) - self.scores)]
         else:
             moved = [np.abs(self.model.score(m) - self.scores) for m in unlike(test, self.matrix, encoder, self.seed)]
-        against = np.max(moved, axis=0)[self._counts(test)]
-        return Tally(rows=against.size, broken=int((against > test.tolerance).sum()), worst=float(against.max(initial=0.0)))
+        counts = self._counts(test)
+        against = np.max(moved, axis=0)[counts]
+        broken = Clusters.counted(self.blocks[counts], against > test.tolerance)
+        return Tally(broken=broken, worst=float(against.max(initial=0.0)))
 
     def disturbed(self, matrix: Matrix) -> Disturbance:
         """What the rows' decisions become, and cost, when they look like `matrix`."""
         before, after = Scored(self.scores, self.threshold), Scored(self.model.score(matrix), self.threshold)
         was, is_now = before.costs(self.labels, self.cost), after.costs(self.labels, self.cost)
         return Disturbance(
-            rows=len(was),
-            changed=int((before.decisions != after.decisions).sum()),
-            cost=mean_difference(is_now, was, self.confidence),
+            changed=Clusters.counted(self.blocks, before.decisions != after.decisions),
+            cost=mean_difference(is_now, was, self.confidence, self.blocks),
             undisturbed=float(was.mean()) if was.size else None,
         )
 
@@ -88,10 +92,9 @@ class Trial:
         return np.ones(len(column), dtype=bool) if isinstance(test, Invariance) and test.step is None else ~np.isnan(column)
 
 
-def spread(rows: pa.Table, labels: Labels, most: int) -> tuple[pa.Table, Labels]:
-    """At most `most` of the rows, evenly spread."""
-    chosen = np.linspace(0, rows.num_rows - 1, min(most, rows.num_rows)).astype(int)
-    return rows.take(chosen), labels[chosen]
+def spread(rows: int, most: int) -> Codes:
+    """The places of at most `most` of so many rows, evenly spread."""
+    return np.linspace(0, rows - 1, min(most, rows)).astype(np.intp)
 
 
 def behave(trial: Trial, policy: BehaviourPolicy, views: Sequence[str]) -> Behaviour:

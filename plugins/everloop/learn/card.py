@@ -54,10 +54,13 @@ def _slice(name: str, values: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _behaviour(found: Mapping[str, Any]) -> str:
-    tests = [(name, one["rows"], f"{one['broken']} ({one['worst']:.3f})") for name, one in found["tests"].items()]
+    tests = [
+        (name, one["broken"]["trials"], f"{_cell(one['broken']['hits'])} ({one['worst']:.3f})")
+        for name, one in found["tests"].items()
+    ]
     disturbed = {"noise": found["noise"], **{f"without {view}": one for view, one in found["absent"].items()}}
     rows = [
-        (name, one["changed"] / max(1, one["rows"]), one["cost"]["value"], one["undisturbed"])
+        (name, one["changed"]["hits"] / max(1, one["changed"]["trials"]), one["cost"]["value"], one["undisturbed"])
         for name, one in disturbed.items()
         if one["cost"]
     ]

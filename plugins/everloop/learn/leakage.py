@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.decide.statistics.compare import Estimate, auc
+from everloop.decide.statistics.compare import auc
+from everloop.decide.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit
 
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.statistics.clusters import blocks
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.release import Calibrator
 
 if TYPE_CHECKING:
@@ -72,15 +73,12 @@ class Recalibration:
     def shift(self, threshold: float, confidence: float, serving: Recalibration) -> Estimate:
         """By how much `serving` is off, in log odds, where this one decides; above 0 where labels are more frequent than it says.
 
-        Its interval is normal with Student's quantile of as many degrees of freedom as there are blocks, less one; without
-        two blocks it has no end.
+        Its interval is that of Student with as many degrees of freedom as there are blocks, less one; below two it has no end.
         """
         at = np.array([1.0, (float(logit(threshold)) - self.intercept) / self.slope])
         value = float(at @ [self.intercept - serving.intercept, self.slope - serving.slope])
-        if self.covariance is None or self.blocks < 2:
-            return Estimate(value=value, low=-np.inf, high=np.inf, rows=self.rows)
-        half = float(stdtrit(self.blocks - 1, (1 + confidence) / 2) * np.sqrt(at @ self.covariance @ at))
-        return Estimate(value=value, low=value - half, high=value + half, rows=self.rows)
+        variance = float(at @ self.covariance @ at) if self.covariance is not None else math.inf
+        return Estimate.around(value, variance, self.rows, confidence, units=self.blocks, freedom=max(0, self.blocks - 1))
 
 
 NONE = Recalibration()
@@ -90,10 +88,10 @@ NONE = Recalibration()
 def fit(rows: Labelled, at: np.datetime64, policy: RecalibrationPolicy) -> Recalibration:
     """The recalibration by the labels known before `at`; none at all below the policy's least labels and blocks.
 
-    Logistic regression with weights that fall by age, whose errors are those of sums over blocks of time (Liang & Zeger 1986, Longitudinal
-    data analysis using generalized linear models, Biometrika 73(1)), never below those of independent rows; then the normal
-    posterior of that estimate and the policy's prior (Müller 2013, Risk of Bayesian inference in misspecified models, and the
-    sandwich covariance matrix, Econometrica 81(5)).
+    Logistic regression with weights that fall by age, whose errors are those of sums over blocks of time (Liang & Zeger 1986,
+    Longitudinal data analysis using generalized linear models, Biometrika 73(1)), never below those of independent rows; then the
+    normal posterior of that estimate and the policy's prior (Müller 2013, Risk of Bayesian inference in misspecified models, and
+    the sandwich covariance matrix, Econometrica 81(5)).
     """
     used = rows[(rows.known < at) & (rows.asked >= at - np.timedelta64(policy.window))]
     units = blocks(used.asked, policy.block)
@@ -105,7 +103,7 @@ def fit(rows: Labelled, at: np.datetime64, policy: RecalibrationPolicy) -> Recal
     prior = np.diag([policy.intercept_spread**-2, policy.slope_spread**-2])
     best = _maximum(design, used.labels, weights, prior)
     likeliest, precision = _likelihood(design, used.labels, weights, units, best, prior)
-    covariance = np.linalg.inv(precision + prior)
+    covariance: Floats = np.linalg.inv(precision + prior)
     intercept, slope = covariance @ (precision @ likeliest + prior @ [0.0, 1.0])
     return Recalibration(float(intercept), max(float(slope), LEAST), covariance, len(used), found)
 

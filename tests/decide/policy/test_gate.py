@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from everloop.decide.policy import BehaviourPolicy, GatePolicy
@@ -13,6 +15,7 @@ from everloop.decide.policy import BehaviourPolicy, GatePolicy
             GatePolicy(auc_floor=0.7, auc_ceiling=0.7),
             ["GatePolicy.auc_ceiling is 0.7: it must be above auc_floor (0.7), or None"],
         ),
+        (GatePolicy(block=timedelta(0)), ["GatePolicy.block is 0:00:00: it must be above 0"]),
         (GatePolicy(behaviour=BehaviourPolicy(rows=0)), ["BehaviourPolicy.rows is 0: it must be 1 or more"]),
     ],
 )
@@ -20,6 +23,9 @@ def test_what_does_not_hold_together_is_told(policy, told):
     assert policy.problems() == told
 
 
-@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=1, auc_floor=0), GatePolicy(auc_ceiling=None)])
+@pytest.mark.parametrize(
+    "policy",
+    [GatePolicy(), GatePolicy(confidence=1, auc_floor=0, block=timedelta(microseconds=1)), GatePolicy(auc_ceiling=None)],
+)
 def test_a_sound_policy_has_no_problem(policy):
     assert policy.problems() == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from everloop.decide.statistics.calibration import calibration_bins, calibration_error, calibration_interval
 
@@ -88,3 +88,49 @@ def test_rows_of_one_score_stay_in_their_order() -> None:
 def test_fewer_rows_than_bins_make_fewer_bins() -> None:
     means, rates, shares = calibration_bins(np.array([True, False]), np.array([0.9, 0.1]))
     assert (means.tolist(), rates.tolist(), shares.tolist()) == ([0.1, 0.9], [0, 1], [0.5, 0.5])
+
+
+def by_day(days: int, rows: int, off: float, storms: float = 0.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores that promise `off` too much on the whole, and days that each promise more or less."""
+    day = np.repeat(np.arange(days), rows)
+    scores = RNG.beta(3, 3, days * rows)
+    chances = scores - off + RNG.normal(scale=storms, size=days)[day]
+    return RNG.random(days * rows) < np.clip(chances, 0, 1), scores, day
+
+
+@pytest.mark.parametrize(("days", "off"), [(14, 0.0), (35, 0.0), (14, 0.06), (35, 0.06)])
+def test_of_days_that_differ_the_interval_by_day_holds_the_error_of_endless_days(days: int, off: float) -> None:
+    true = calibration_error(*by_day(5_000, 100, off)[:2])
+    covered = {"day": 0, "row": 0}
+    for _ in range(200):
+        labels, scores, day = by_day(days, 100, off)
+        for name, units in (("day", day), ("row", None)):
+            one = calibration_interval(labels, scores, units=units)
+            covered[name] += one.low <= true <= one.high
+    assert covered["day"] / 200 >= 0.95 - 2.5 * np.sqrt(0.05 * 0.95 / 200)
+    assert covered["row"] < 0.9 * 200
+
+
+def test_by_units_the_interval_is_the_formulas_worked_by_hand() -> None:
+    # One bin of two days: 3 of 10 and 7 of 10 positive, all scores 0.8. Sums of residuals over days, of 20 rows: +-2 / 20.
+    labels, scores = np.repeat([True, False, True, False], [3, 7, 7, 3]), np.full(20, 0.8)
+    found = calibration_interval(labels, scores, 0.8, 1, units=np.repeat([4, 9], 10))
+    deviation, reach = np.sqrt(2 * (0.1**2 + 0.1**2)), t.ppf(0.9, 1)
+    assert (found.value, found.rows, found.units, found.freedom) == (pytest.approx(0.3), 20, 2, 1)
+    assert found.high == pytest.approx(0.3 + reach * deviation)
+    assert found.low == 0.0
+    sure = calibration_interval(np.repeat(labels, 50), np.repeat(scores, 50), 0.8, 1, units=np.arange(1_000))
+    half = np.sqrt(0.25 / 1_000)
+    below = 0.3 - np.sqrt(2 / np.pi) * half - t.ppf(0.9, 999) * np.sqrt(1 - 2 / np.pi) * half
+    assert (sure.low, sure.high) == (pytest.approx(below, abs=1e-4), pytest.approx(0.3 + t.ppf(0.9, 999) * half, abs=1e-4))
+
+
+def test_one_day_tells_no_calibration_error_of_days() -> None:
+    labels, scores = drawn(50)
+    assert calibration_interval(labels, scores, units=np.zeros(50, dtype=int)) is None
+
+
+def test_days_of_one_label_are_no_surer_than_independent_rows() -> None:
+    labels, scores = np.zeros(20, dtype=bool), np.full(20, 0.01)
+    found, alone = calibration_interval(labels, scores, units=np.arange(20) // 2), calibration_interval(labels, scores)
+    assert found.high > alone.high

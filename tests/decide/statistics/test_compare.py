@@ -8,7 +8,8 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from everloop.decide.policy import CostMatrix
-from everloop.decide.statistics.compare import Estimate, auc, auc_difference, costs, expected_costs, mean_difference, placements
+from everloop.decide.statistics.clusters import Likeness
+from everloop.decide.statistics.compare import auc, auc_difference, costs, expected_costs, mean_difference, placements
 
 LABELLED = st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40)
 
@@ -124,10 +125,6 @@ def test_intervals_are_at_ninety_five_percent_unless_said_otherwise() -> None:
     assert mean_difference(first, second) == mean_difference(first, second, 0.95) != mean_difference(first, second, 0.9)
 
 
-def test_an_estimate_reads_as_its_value_and_interval() -> None:
-    assert str(Estimate(value=0.71, low=0.69444, high=0.7, rows=9)) == "0.7100 [0.6944, 0.7000]"
-
-
 def test_expected_costs_weigh_both_mistakes_by_their_chance() -> None:
     chances, decisions = np.array([0.3, 0.3]), np.array([True, False])
     assert expected_costs(chances, decisions, CostMatrix(false_positive=2, false_negative=5)) == pytest.approx([1.4, 1.5])
@@ -139,10 +136,65 @@ def test_a_difference_is_undefined_where_either_auc_is(rows) -> None:
     assert (auc_difference(labels, first, second) is None) is (auc(labels, first) is None)
 
 
-def test_an_estimate_at_another_confidence_is_the_one_that_would_have_been_made_there() -> None:
-    made, wanted = (Estimate.normal(0.3, 0.04, 50, confidence) for confidence in (0.95, 0.8))
-    found = made.at(0.8, made_at=0.95)
-    assert (found.value, found.low, found.high, found.rows) == pytest.approx((0.3, wanted.low, wanted.high, 50))
-    lopsided = Estimate(value=0.3, low=0.2, high=0.6, rows=9).at(0.8, made_at=0.95)
-    share = stats.norm.ppf(0.9) / stats.norm.ppf(0.975)
-    assert (lopsided.low, lopsided.high) == pytest.approx((0.3 - 0.1 * share, 0.3 + 0.3 * share))
+def stormy(days: int, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, two scores and days: on each day the first score is off by one shift, the second by another; labels have storms."""
+    random = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    truth = random.normal(size=days * rows) + random.normal(size=days)[day]
+    labels = random.uniform(size=days * rows) < stats.norm.cdf(truth - 0.7)
+    first, second = (truth + random.normal(size=days * rows) + random.normal(scale=0.8, size=days)[day] for _ in range(2))
+    return labels, first, second, day
+
+
+def test_intervals_by_day_hold_the_truth_where_those_by_row_do_not() -> None:
+    # The truth of the paired cost is 0 by symmetry: both scores are drawn alike.
+    held = {"day": 0, "row": 0}
+    ranks = {"day": 0, "row": 0}
+    for seed in range(300):
+        labels, first, second, day = stormy(25, 40, seed)
+        one, two = ((labels != (score > 0.8)).astype(float) for score in (first, second))
+        for name, units in (("day", day), ("row", None)):
+            cost, auc_gap = mean_difference(one, two, 0.9, units), auc_difference(labels, first, second, 0.9, units)
+            held[name] += cost.low <= 0 <= cost.high
+            ranks[name] += auc_gap.low <= 0 <= auc_gap.high
+    assert stats.binomtest(held["day"], 300, 0.9).pvalue > 0.001
+    assert stats.binomtest(ranks["day"], 300, 0.9).pvalue > 0.001
+    assert held["row"] < 240
+    assert ranks["row"] < 240
+
+
+def test_an_auc_by_units_has_obuchowskis_variance() -> None:
+    labels, scores, _, day = stormy(12, 30, seed=5)
+    found = auc(labels, scores, 0.9, day)
+    parts = placements(labels, scores)
+    # Obuchowski 1997, eq. 3: sums over clusters of both kinds of components and of their product.
+    positives, negatives = day[labels], day[~labels]
+    ten = np.array([(parts.positives[positives == k] - parts.auc).sum() for k in range(12)])
+    one = np.array([(parts.negatives[negatives == k] - parts.auc).sum() for k in range(12)])
+    m, n = labels.sum(), (~labels).sum()
+    variance = 12 / 11 * (ten @ ten / m**2 + one @ one / n**2 + 2 * ten @ one / (m * n))
+    half = stats.t.ppf(0.95, 11) * np.sqrt(variance)
+    assert (found.value, found.high - found.value, found.units, found.freedom) == pytest.approx((parts.auc, half, 12, 11))
+
+
+def test_units_of_one_row_each_give_the_intervals_of_independent_rows() -> None:
+    labels, first, second = correlated(3_000, seed=6)
+    alone = np.arange(3_000)
+    for by_unit, by_row in (
+        (auc(labels, first, 0.95, alone), auc(labels, first)),
+        (auc_difference(labels, first, second, 0.95, alone), auc_difference(labels, first, second)),
+        (mean_difference(first, second, 0.95, alone), mean_difference(first, second)),
+    ):
+        assert (by_unit.value, by_unit.low, by_unit.high) == pytest.approx((by_row.value, by_row.low, by_row.high), rel=2e-3)
+
+
+def test_one_unit_has_no_interval_unless_others_have_shown_how_alike_its_rows_are() -> None:
+    labels, first, second, day = stormy(1, 200, seed=7)
+    assert auc(labels, first, 0.95, day) is None
+    assert auc_difference(labels, first, second, 0.95, day) is None
+    assert mean_difference(first, second, 0.95, day) is None
+    known = Likeness(0.1, 20)
+    found, alone = mean_difference(first, second, 0.95, day, known), mean_difference(first, second)
+    reach = stats.t.ppf(0.975, 20) / stats.norm.ppf(0.975) * np.sqrt(1 + 199 * 0.1)
+    assert found.high - found.value == pytest.approx(reach * (alone.high - alone.value))
+    assert auc(labels, first, 0.95, day, known).freedom == 20

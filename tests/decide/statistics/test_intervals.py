@@ -16,6 +16,12 @@ def test_wilson_equals_scipy(trials, data):
     assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+@given(st.integers(1, 500), st.floats(0.5, 0.9999))
+def test_a_rate_of_none_or_of_all_stays_possible_when_none_or_all_were_seen(trials, confidence):
+    assert wilson(0, trials, confidence).low == 0.0
+    assert wilson(trials, trials, confidence).high == 1.0
+
+
 def test_newcombe_reproduces_published_intervals():
     # Newcombe (1998), table II, method 10: contrasts (a) and (f).
     assert newcombe((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)

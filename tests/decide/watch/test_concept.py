@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm, ttest_1samp
 
 from everloop.decide.policy import DriftPolicy
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch.concept import Relation, judge, measure, merge, residuals
 

@@ -1,21 +1,27 @@
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.prediction import Sample
 from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch.drift import (
     LabelShift,
-    Shift,
-    compare,
+    column_level,
     compare_labels,
     judge,
     judge_labels,
     moved,
+    moved_share,
+    score_level,
     strangers,
     unknown_ignored,
 )
+from everloop.decide.watch.ordinary import Ordinary
+from everloop.decide.watch.shift import Shift, compare
 from everloop.decide.watch.sketch import count
 
 RNG = np.random.default_rng(5)
@@ -191,7 +197,9 @@ def test_limits_that_nothing_could_keep_are_refused():
     assert "DriftPolicy.wasserstein is 0.0: a limit must be above 0, or None" in other
 
 
-LIMITS = {"psi": 0.25, "wasserstein": 0.15, "missing_rate": 0.1, "unknown_rate": 0.1}
+LIMITS = {"psi": 0.25, "wasserstein": 0.15, "missing_rate": 0.1, "unknown_rate": 0.1, "outside_rate": 0.1}
+UNKNOWN = {"limits": LIMITS, "ordinary": {}, "level": 0.025}
+"""Nothing is known of ordinary windows."""
 
 
 def reasons(verdict):
@@ -200,27 +208,28 @@ def reasons(verdict):
 
 def test_the_verdict_tells_what_moved_in_words_and_numbers():
     columns = {"a": shift(0.1), "wind": shift(0.5, unknown_rate=0.2), "season": shift(2.0)}
+    by = {"psi": 0.5, "unknown_rate": 0.2}
     assert reasons(judge(columns, shift(0.25, wasserstein=0.16), POLICY)) == {
         "drift.columns": (
             "fail",
             "1 of 2 columns moved (most: wind psi 0.50, unknown_rate 0.20)",
-            {"share": 0.5, "limit": 0.5, "limits": LIMITS, "moved": {"wind": {"psi": 0.5, "unknown_rate": 0.2}}},
+            {"share": 0.5, "limit": 0.5, "moved": {"wind": by}, **UNKNOWN, "ordinary": {"wind": {}}, "level": 0.0125},
         ),
         "drift.score": (
             "fail",
             "the scores moved by psi 0.25, wasserstein 0.16, limit of the PSI 0.25",
-            {"psi": 0.25, "limit": 0.25, "limits": LIMITS, "beyond": {"psi": 0.25, "wasserstein": 0.16}},
+            {"psi": 0.25, "limit": 0.25, "beyond": {"psi": 0.25, "wasserstein": 0.16}, **UNKNOWN},
         ),
     }
 
 
 def test_the_verdict_tells_what_did_not_move():
     assert reasons(judge({"a": shift(0.1)}, shift(0.03), POLICY)) == {
-        "drift.columns": ("pass", "0 of 1 columns moved", {"share": 0.0, "limit": 0.5, "limits": LIMITS, "moved": {}}),
+        "drift.columns": ("pass", "0 of 1 columns moved", {"share": 0.0, "limit": 0.5, "moved": {}, **UNKNOWN}),
         "drift.score": (
             "pass",
             "the scores moved by psi 0.03, limit of the PSI 0.25",
-            {"psi": 0.03, "limit": 0.25, "limits": LIMITS, "beyond": {}},
+            {"psi": 0.03, "limit": 0.25, "beyond": {}, **UNKNOWN},
         ),
     }
 
@@ -266,3 +275,85 @@ def test_a_shift_tells_the_rates_of_both_sides():
     assert (found.unknown_rate, found.reference_unknown_rate) == (0.3, 0.125)
     assert compare({"kind": "category", "values": ["AA"], "counts": [0]}, count(CARRIERS, ["AA"])) is None
     assert compare(REFERENCE, count(REFERENCE, [0.0])).reference_unknown_rate == 0
+
+
+def ordinary(days=7, **most):
+    """Windows that do not differ from each other: `most` is what they show, at any level."""
+    roots = {
+        name: Sample(mean=value ** (0.25 if name == "psi" else 0.5), deviation=0.0, count=12) for name, value in most.items()
+    }
+    return Ordinary(length=timedelta(days=days), windows=12, roots=roots)
+
+
+@pytest.mark.parametrize(
+    ("share", "watched", "level"),
+    [
+        (0.3, 10, 0.025 * 3 / 10),
+        (0.3, 9, 0.025 * 3 / 9),
+        (0.05, 27, 0.025 * 2 / 27),
+        (0.0, 4, 0.025 / 4),
+        (1.0, 4, 0.025),
+        (0.3, 0, 0.025),
+    ],
+)
+def test_each_column_is_judged_at_the_share_of_the_level_that_must_move(share, watched, level):
+    columns = {str(i): shift() for i in range(watched)} | {"season": shift()}
+    policy = DriftPolicy(share=share, ignore=("season",))
+    assert column_level(columns, policy) == pytest.approx(level)
+    assert column_level(columns, DriftPolicy(share=share, ignore=("season",), false_alarms=0.1)) == pytest.approx(2 * level)
+    assert score_level(policy) == 0.025
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 30), st.floats(0.01, 1), st.integers(0, 10_000))
+def test_ordinary_windows_fail_by_their_columns_half_as_often_as_may_be(count, share, seed):
+    """Whatever columns have to do with each other: of the rule of k of m the worst case."""
+    policy = DriftPolicy(share=share, wasserstein=None, missing_rate=None, unknown_rate=None, outside_rate=None, psi=1e-9)
+    columns = {str(i): shift() for i in range(count)}
+    must = next(k for k in range(1, count + 1) if k / count >= share - 1e-9)
+    # With p-values spread evenly over (0, level), k at a time, k or more columns move as often as m * level / k says.
+    assert count * column_level(columns, policy) / must == pytest.approx(0.025)
+    rng = np.random.default_rng(seed)
+    moving = {str(i): shift(1.0) for i in rng.choice(count, must, replace=False)}
+    assert judge(columns | moving, shift(), policy).outcome is Outcome.FAIL
+    fewer = dict(list(moving.items())[1:])
+    assert judge(columns | fewer, shift(), policy).passed
+
+
+def test_what_ordinary_windows_show_has_not_moved():
+    usual = shift(4.0, ordinary=ordinary(psi=4.2))
+    assert judge({"precinct": usual}, shift(0.3, ordinary=ordinary(psi=0.5)), DriftPolicy()).passed
+    assert moved_share({"precinct": usual, "temp": shift(5.0, ordinary=ordinary(psi=4.2))}, DriftPolicy()) == 0.5
+    assert judge({"precinct": usual}, shift(0.6, ordinary=ordinary(psi=0.5)), DriftPolicy()).outcome is Outcome.FAIL
+
+
+def test_the_verdict_names_what_ordinary_windows_show():
+    columns = {
+        "temp": shift(9.0, ordinary=ordinary(psi=4.0)),
+        "precinct": shift(4.0, ordinary=ordinary(psi=4.2)),
+        "still": shift(0.0, ordinary=ordinary(psi=4.2)),
+    }
+    found = judge(columns, shift(0.3, ordinary=ordinary(days=2, psi=0.5)), DriftPolicy(share=0.3))
+    first, second = found.reasons
+    assert first.text == (
+        "1 of 3 columns moved (most: temp psi 9.00 (ordinary weeks of the training period show up to 4.00)), "
+        "1 more only as in ordinary weeks of the training period"
+    )
+    assert first.numbers["ordinary"] == {"temp": {"psi": pytest.approx(4.0)}}
+    assert second.text == (
+        "the scores moved by psi 0.30 (ordinary windows of 2 days of the training period show up to 0.50), limit of the PSI 0.25"
+    )
+    assert (second.numbers["ordinary"], second.outcome) == ({"psi": pytest.approx(0.5)}, Outcome.PASS)
+
+
+def test_numbers_beyond_the_fences_are_no_strangers():
+    assert strangers({"temp": shift(outside_rate=0.9)}, DriftPolicy()) == {}
+    assert moved({"temp": shift(outside_rate=0.9)}, DriftPolicy()) == {"temp": {"outside_rate": 0.9}}
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1])
+def test_a_level_of_false_alarms_that_is_none_is_refused(level):
+    (problem,) = DriftPolicy(false_alarms=level).problems()
+    assert problem == f"DriftPolicy.false_alarms is {level}: it must lie in (0, 1)"
+    (other,) = DriftPolicy(outside_rate=level - 2).problems()
+    assert "DriftPolicy.outside_rate" in other

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch.performance import judge, measure

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.decide.watch import concept
-from everloop.decide.watch.sketch import bins, cells, count, merge
+from everloop.decide.watch.sketch import bins, cells, count, merge, outside
 
 NUMERIC = {"kind": "numeric", "edges": [-1.0, 0.0, 0.5, 2.0]}
 CARRIERS = {"kind": "category", "values": ["AA", "B6", "UA"]}
@@ -17,6 +17,14 @@ def test_values_fall_into_the_bins_of_the_reference():
     column = {"kind": "numeric", "edges": [1.0, 2.0]}
     assert count(column, [0.5, 1.0, 1.5, 2.0, 9.0, None, float("nan")]) == {"counts": [2, 2, 1], "missing": 2}
     assert count(CARRIERS, ["AA", "ZZ", None, "UA"]) == {"counts": [1, 0, 1], "other": 1, "missing": 1}
+
+
+def test_numbers_beyond_the_fences_are_counted_beside_their_bins():
+    column = NUMERIC | {"fences": [-2.0, 2.5]}
+    assert count(column, [-2.5, -2.0, 0.2, 2.5, 3.0, None]) == {"counts": [2, 0, 1, 0, 2], "missing": 1, "outside": 2}
+    assert outside([0.0, 1.0], np.array([-1, 0, 1, 2, np.nan])).tolist() == [True, False, False, True, False]
+    whole = count(column, [-9.0, 0.0, 9.0])
+    assert merge(whole, whole)["outside"] == 4
 
 
 def test_bins_are_closed_above():

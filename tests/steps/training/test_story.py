@@ -82,7 +82,11 @@ def test_the_reference_is_of_the_rows_learnt_from(story: Story) -> None:
     parts = staged_examples(story.world.lake, "second")["part"].to_pylist()
     assert reference["rows"] == sum(part not in ("holdout", "purged") for part in parts)
     assert list(reference["columns"]) == list(bundle.manifest.columns)
-    assert sum(reference["score"]["counts"]) == parts.count("holdout")
+    later = sum(parts.count(part) for part in ("validation", "calibration", "holdout"))
+    assert sum(reference["score"]["counts"]) == later
+    assert sum(reference["score"]["residuals"]["rows"]) == parts.count("holdout")
+    days = {name: column["periods"][0] for name, column in reference["columns"].items()}
+    assert {period["seconds"] for period in days.values()} == {86_400}
     assert reference["metrics"]["auc"] == bundle.manifest.metrics["auc"]
 
 
@@ -123,7 +127,8 @@ def test_the_gates_verdict_goes_to_the_ledger_once_and_changes_no_state(story: S
 def test_a_drill_is_refused_with_numbers_and_marked(story: Story) -> None:
     world, (evaluation, registered) = story.world, story.drill
     found = world.gate(evaluation, registered["release"])
-    assert (found["outcome"], found["passed"], found["forced"]) == ("fail", False, False)
+    # Eleven days of an eighth of all departures do not show by how much it is worse, and that is enough to refuse it.
+    assert (found["outcome"], found["passed"], found["forced"]) == ("inconclusive", False, False)
     assert "AUC minus champion's -0." in found["because"]
     assert world.registry.get(registered["release"]).manifest.lineage["drill"] == "true"
     assert registered["release"] != story.second[1]["release"]
@@ -236,3 +241,39 @@ def test_lineage_names_cupy_by_its_package_where_it_makes_the_bins(monkeypatch: 
     monkeypatch.setattr(f"{module}.packages_distributions", lambda: {"cupy": ["cupy-cuda12x", "cupy-cuda12x"]})
     monkeypatch.setattr(f"{module}.version", lambda name: "14.2.0")
     assert lineage()["cupy-cuda12x"] == "14.2.0"
+
+
+def test_the_evidence_says_how_many_labelled_rows_come_a_week_and_of_how_many_days_they_are(story: Story) -> None:
+    evidence = story.second[0]["evidence"]
+    rows = staged_examples(story.world.lake, "second")
+    held = [row["event_timestamp"] for row in rows.select(["event_timestamp", "part"]).to_pylist() if row["part"] == "holdout"]
+    weeks = (max(held) - min(held)).total_seconds() / 604_800
+    assert evidence["rows_per_week"] == pytest.approx((len(held) - 1) / weeks)
+    assert evidence["comparison"]["blocks"] == len({moment.date() for moment in held})
+
+
+def test_groups_of_held_out_rows_are_counted_by_day(story: Story) -> None:
+    counts = story.second[0]["fairness"]["origin"]["JFK"]
+    assert counts["units"]["selection"]["trials"] == counts["rows"]
+    assert 1 < counts["units"]["selection"]["units"] <= story.second[0]["evidence"]["comparison"]["blocks"]
+
+
+def test_few_rows_for_a_margin_are_told_in_weeks(story: Story) -> None:
+    world, (evaluation, registered) = story.world, story.second
+    strict = replace(
+        world,
+        ledger=type(world.ledger)(),
+        use_case=replace(world.use_case, gate=replace(world.use_case.gate, cost_margin=0.0001)),
+    )
+    strict.crown(story.first[1]["release"])
+    because = strict.gate(evaluation, registered["release"])["because"]
+    assert "rows can show a margin of" in because
+    assert "weeks)" in because
+
+
+def test_a_group_column_without_a_limit_is_counted_and_not_judged(story: Story) -> None:
+    world, (evaluation, registered) = story.world, story.second
+    use_case = replace(world.use_case, fairness=FairnessPolicy(columns=("origin",)))
+    found = replace(world, use_case=use_case).gate(evaluation, registered["release"])
+    assert "fairness" not in found["body"]
+    assert "origin=" not in found["body"]

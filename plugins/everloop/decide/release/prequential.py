@@ -3,8 +3,8 @@
 Each block of time is forecast by the fit of the labels known before it, so nothing is judged by what has learnt from it (Dawid
 1984, Present position and potential developments: some personal views, statistical theory, the prequential approach, J. R.
 Statist. Soc. A 147(2); with labels that come late: Gama, Sebastião & Rodrigues 2013, On evaluating stream learning algorithms,
-Machine Learning 90(3)). What is judged is thus the way of recalibrating, of which the candidate is the latest outcome. Its booster
-and its ranking are those that serve, and are not judged again.
+Machine Learning 90(3)). What is judged is thus the way of recalibrating, of which the candidate is the latest outcome. Booster
+and ranking are those that serve, and are not judged again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from everloop.decide.policy import CostMatrix, RecalibrationPolicy
 from everloop.decide.release.gate.margins import within
 from everloop.decide.statistics.clusters import Codes, blocks, clustered
-from everloop.decide.statistics.compare import Estimate, costs
+from everloop.decide.statistics.compare import costs
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 
 Floats = npt.NDArray[np.float64]

@@ -6,16 +6,15 @@ Everything here is computed from sums over units, so a unit's rows may come in a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate, quantile
+from everloop.decide.statistics.intervals import Range, wilson
 
 Codes = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -54,11 +53,10 @@ class Clusters:
 
     @classmethod
     def counted(cls, units: Codes, hits: npt.NDArray[np.bool_]) -> Clusters:
-        """From rows: the code of each row's unit and whether it is a hit, shape (rows,)."""
-        if not len(units):
-            return cls()
-        found, place = np.unique(units, return_inverse=True)
-        return cls.of(np.bincount(place, minlength=len(found)), np.bincount(place, weights=hits, minlength=len(found)))
+        """From rows: the code (0 or more) of each row's unit and whether it is a hit, shape (rows,)."""
+        trials = np.bincount(units)
+        there = trials > 0
+        return cls.of(trials[there], np.bincount(units, weights=hits)[there])
 
     def __add__(self, other: Clusters) -> Clusters:
         return Clusters(
@@ -97,39 +95,94 @@ class Clusters:
         return self.hits / effect, self.trials / effect
 
 
-def correlation(arms: Sequence[Clusters]) -> float:
+def correlation(arms: Sequence[Clusters], unknown: float = 0.0) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
     The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
-    Demétrio & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators).
-    0 where no unit has two rows or no rate lies between 0 and 1: then nothing is seen to move together.
+    Demétrio & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators),
+    with a degree of freedom less for each arm's rate. An arm of one unit tells nothing of it, nor do rows that are all alike:
+    `unknown` where there is nothing else, or where no unit has two rows.
     """
     excess = pairs = 0.0
-    for arm in arms:
+    for arm in (one for one in arms if one.units > 1):
         alone = arm.rate * (1 - arm.rate)
-        excess += arm.scatter - alone * arm.trials
+        excess += arm.scatter * arm.units / (arm.units - 1) - alone * arm.trials
         pairs += alone * (arm.trials_squared - arm.trials)
-    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else 0.0
+    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else unknown
 
 
-def clustered(value: float, influence: Floats, units: Codes, confidence: float) -> Estimate:
+def cautious_effects(arms: Sequence[Clusters]) -> list[float]:
+    """Each arm's design effect, where units that tell nothing of how units differ are worth one row each.
+
+    So is the only unit of an arm, and all units where no rate lies between 0 and 1: a verdict must not rest on one entity that
+    asked twenty times.
+    """
+    alike = correlation(arms, unknown=1.0)
+    return [arm.design_effect(alike if arm.units > 1 else 1.0) for arm in arms]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two rows of a unit are in what they add to a number's error (intraclass correlation), and how well that is known.
+
+    `a + b` is what two sets of units tell together, each by its degrees of freedom, as variances are pooled: so that a window of
+    few units, or of one, can be judged by what the units of others have shown.
+    """
+
+    correlation: float = 0.0
+    freedom: int = 0
+
+    def __add__(self, other: Likeness) -> Likeness:
+        freedom = self.freedom + other.freedom
+        if not freedom:
+            return Likeness()
+        return Likeness((self.correlation * self.freedom + other.correlation * other.freedom) / freedom, freedom)
+
+    @classmethod
+    def of(cls, influence: Floats, units: Codes) -> Likeness:
+        """From what each row adds to the error (rows,), and its unit: how much more sums over units vary than rows alone do."""
+        sums, sizes = _sums(influence, units)
+        alone, excess = _alone(influence), _excess(sizes)
+        if len(sums) < 2 or alone <= 0 or excess <= 0:
+            return cls(0.0, max(0, len(sums) - 1))
+        apart = float(((sums - sums.mean()) ** 2).sum()) * len(sums) / (len(sums) - 1)
+        return cls(max(0.0, apart / alone - 1) / excess, len(sums) - 1)
+
+
+NOTHING_KNOWN = Likeness()
+
+
+def clustered(value: float, influence: Floats, units: Codes, confidence: float, known: Likeness = NOTHING_KNOWN) -> Estimate:
     """The interval of an estimator whose error is the sum of its rows' `influence` (rows,), which need not be independent.
 
     The variance is that of sums over units, with a degree of freedom less (Liang & Zeger 1986, Longitudinal data analysis using
     generalized linear models, Biometrika 73(1), their robust variance; for AUC it is Obuchowski 1997, Nonparametric analysis of
     clustered ROC curve data, Biometrics 53(2)), never below that of independent rows; the quantile is Student's with that many
     degrees of freedom (Cameron & Miller 2015, A practitioner's guide to cluster-robust inference, J. Human Resources 50(2), sec.
-    VI.D). Below two units nothing is known: the interval has no end.
+    VI.D). With `known`, the likeness that other units have shown, it is the variance of independent rows times the design effect
+    of both likenesses together. Below two units, and nothing known, the interval has no end.
     """
-    sums = np.bincount(units, weights=influence)
-    sums = sums[np.bincount(units) > 0] if len(units) else sums
-    rows, blocks = len(influence), len(sums)
-    if blocks < 2:
-        return Estimate(value=value, low=-math.inf, high=math.inf, rows=rows)
-    apart = float(((sums - sums.mean()) ** 2).sum()) * blocks / (blocks - 1)
-    alone = float(((influence - influence.mean()) ** 2).sum()) * rows / (rows - 1)
-    half = float(stdtrit(blocks - 1, (1 + confidence) / 2)) * math.sqrt(max(apart, alone))
-    return Estimate(value=value, low=value - half, high=value + half, rows=rows)
+    sums, sizes = _sums(influence, units)
+    together = Likeness.of(influence, units) + known
+    variance = _alone(influence) * (1 + _excess(sizes) * together.correlation)
+    return Estimate.around(
+        value, variance, len(influence), confidence, units=len(sums), freedom=together.freedom
+    )  # fmt: skip
+
+
+def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING_KNOWN) -> Range:
+    """A rate's interval for one look: Wilson's of as many independent rows as these are worth. [0, 1] where nothing is known.
+
+    Effective counts by Rao & Scott, scaled by the squared ratio of the normal quantile to Student's, since the design effect is
+    itself estimated (Korn & Graubard 1998, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data, Survey Methodology 24(2)).
+    """
+    together = Likeness(correlation([found]), max(0, found.units - 1)) + known
+    if not together.freedom:
+        return Range(0.0, 1.0)
+    hits, trials = found.effective(together.correlation)
+    worth = (quantile(confidence) / quantile(confidence, together.freedom)) ** 2
+    return wilson(hits * worth, trials * worth, confidence)
 
 
 def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes:
@@ -139,3 +192,21 @@ def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes
     since = moments.astype("datetime64[us]").astype(np.int64) // int(width / timedelta(microseconds=1))
     codes: Codes = np.unique(since, return_inverse=True)[1].astype(np.intp)
     return codes
+
+
+def _sums(influence: Floats, units: Codes) -> tuple[Floats, Floats]:
+    """The sum of each unit's rows, and how many they are."""
+    sizes = np.bincount(units)
+    sums: Floats = np.bincount(units, weights=influence).astype(float)
+    return sums[sizes > 0], sizes[sizes > 0].astype(float)
+
+
+def _alone(influence: Floats) -> float:
+    """The variance of the sum of independent rows."""
+    rows = len(influence)
+    return float(((influence - influence.mean()) ** 2).sum()) * rows / (rows - 1) if rows > 1 else 0.0
+
+
+def _excess(sizes: Floats) -> float:
+    """How many other rows of its unit a row sees, on average."""
+    return float(sizes @ sizes / sizes.sum()) - 1 if len(sizes) else 0.0

@@ -1,46 +1,26 @@
-"""Two models on the same labelled rows: areas under the curve, costs, and paired differences with intervals."""
+"""Two models on the same labelled rows: areas under the curve, costs, and paired differences with intervals.
+
+Rows are independent of each other, unless their `units` are given (`decide.statistics.clusters`): codes (rows,) of what is
+independent, such as days. Then intervals hold for rows that move together within a unit; `known` is the likeness that other units
+have shown, for when there are few.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.clusters import NOTHING_KNOWN, Codes, Likeness, clustered
+from everloop.decide.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.bool_]
     Scores = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number measured on `rows` rows, with its two-sided interval."""
-
-    value: float
-    low: float
-    high: float
-    rows: int
-
-    @classmethod
-    def normal(cls, value: float, variance: float, rows: int, confidence: float) -> Estimate:
-        """The normal interval of an estimator with this variance."""
-        half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
-        return cls(value=value, low=value - half, high=value + half, rows=rows)
-
-    def at(self, confidence: float, *, made_at: float) -> Estimate:
-        """The same normal estimate with the interval of another confidence than the one that it was `made_at`."""
-        wider = float(ndtri((1 + confidence) / 2) / ndtri((1 + made_at) / 2))
-        low, high = self.value - wider * (self.value - self.low), self.value + wider * (self.high - self.value)
-        return Estimate(value=self.value, low=low, high=high, rows=self.rows)
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
 @dataclass(frozen=True)
@@ -61,7 +41,14 @@ class Placements:
     def estimate(self, confidence: float) -> Estimate:
         """The mean with DeLong's normal interval, which needs two positives and two negatives."""
         variance = self.positives.var(ddof=1) / self.positives.size + self.negatives.var(ddof=1) / self.negatives.size
-        return Estimate.normal(self.auc, float(variance), self.positives.size + self.negatives.size, confidence)
+        return Estimate.around(self.auc, float(variance), self.positives.size + self.negatives.size, confidence)
+
+    def influence(self, labels: Labels) -> Scores:
+        """What each of the rows (rows,) that these are of adds to the error of the area."""
+        found = np.empty(len(labels))
+        found[labels] = (self.positives - self.positives.mean()) / self.positives.size
+        found[~labels] = (self.negatives - self.negatives.mean()) / self.negatives.size
+        return found
 
 
 def placements(labels: Labels, scores: Scores) -> Placements | None:
@@ -83,16 +70,32 @@ def _share_below(values: Scores, ordered: Scores) -> Scores:
     return share
 
 
-def auc(labels: Labels, scores: Scores, confidence: float = 0.95) -> Estimate | None:
-    """The area under the ROC curve with DeLong's interval; `None` with fewer than two positives or two negatives."""
-    found = placements(labels, scores)
-    return found.estimate(confidence) if found else None
+def auc(
+    labels: Labels,
+    scores: Scores,
+    confidence: float = 0.95,
+    units: Codes | None = None,
+    known: Likeness = NOTHING_KNOWN,
+) -> Estimate | None:
+    """The area under the ROC curve with DeLong's interval, by units Obuchowski's.
+
+    `None` with fewer than two positives or two negatives, and where less than two units are known.
+    """
+    return _area(labels, placements(labels, scores), confidence, units, known)
 
 
-def auc_difference(labels: Labels, first: Scores, second: Scores, confidence: float = 0.95) -> Estimate | None:
+def auc_difference(
+    labels: Labels, first: Scores, second: Scores, confidence: float = 0.95, units: Codes | None = None
+) -> Estimate | None:
     """AUC of `first` minus that of `second` on the same rows, with DeLong's interval of the correlated difference (eq. 6)."""
     a, b = placements(labels, first), placements(labels, second)
-    return (a - b).estimate(confidence) if a and b else None
+    return _area(labels, a - b if a and b else None, confidence, units, NOTHING_KNOWN)
+
+
+def _area(labels: Labels, found: Placements | None, confidence: float, units: Codes | None, known: Likeness) -> Estimate | None:
+    if found is None or units is None:
+        return found.estimate(confidence) if found else None
+    return _bounded(clustered(found.auc, found.influence(labels), units, confidence, known))
 
 
 def costs(labels: Labels, decisions: Labels, cost: CostMatrix) -> Scores:
@@ -105,13 +108,26 @@ def expected_costs(chances: Scores, decisions: Labels, cost: CostMatrix) -> Scor
     return np.where(decisions, (1 - chances) * cost.false_positive, chances * cost.false_negative)
 
 
-def mean_difference(first: Scores, second: Scores, confidence: float = 0.95) -> Estimate | None:
-    """Mean of `first - second` over the same rows with its normal interval; `None` below two rows.
+def mean_difference(
+    first: Scores,
+    second: Scores,
+    confidence: float = 0.95,
+    units: Codes | None = None,
+    known: Likeness = NOTHING_KNOWN,
+) -> Estimate | None:
+    """Mean of `first - second` over the same rows with its interval; `None` below two rows and where no two units are known.
 
-    Pairing removes what both share, such as a stormy day; what is left is taken as independent from row to row.
+    Pairing removes what both share; what one model makes of a stormy day and the other does not is left, and moves a day's rows.
     """
     if first.size < 2:
         return None
     differences = first - second
-    variance = float(differences.var(ddof=1)) / differences.size
-    return Estimate.normal(float(differences.mean()), variance, differences.size, confidence)
+    mean = float(differences.mean())
+    if units is None:
+        return Estimate.around(mean, float(differences.var(ddof=1)) / differences.size, differences.size, confidence)
+    return _bounded(clustered(mean, (differences - mean) / differences.size, units, confidence, known))
+
+
+def _bounded(found: Estimate) -> Estimate | None:
+    """`None` instead of an interval without end."""
+    return found if found.freedom else None

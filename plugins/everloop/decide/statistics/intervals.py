@@ -27,7 +27,8 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Range:
     rate, shrink = successes / trials, 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / shrink
     half = z / shrink * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    return Range(max(0.0, centre - half), min(1.0, centre + half))
+    # Rounding must not make a rate of 0 or 1 impossible that was seen in every trial.
+    return Range(max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half) if successes < trials else 1.0)
 
 
 def newcombe(first: tuple[float, float], second: tuple[float, float], confidence: float = 0.95) -> Range:

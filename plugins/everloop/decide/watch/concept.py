@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from everloop.decide.policy import DriftPolicy
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 from everloop.decide.watch.sketch import bins
 
@@ -75,11 +75,11 @@ def measure(sketch: Mapping[str, Sequence[float]], confidence: float = 0.95) -> 
     squared = float(np.sum(weights * (means**2 - noise)))
     half = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(np.sum(weights**2 * (4 * means**2 * noise + 2 * noise**2)))
     value, low, high = (math.sqrt(max(0.0, each)) for each in (squared, squared - half, squared + half))
-    found = iter(Estimate.normal(mean, v, int(n), confidence) for mean, v, n in zip(means, noise, rows[kept], strict=True))
+    found = iter(Estimate.around(mean, v, int(n), confidence) for mean, v, n in zip(means, noise, rows[kept], strict=True))
     mean, variance = _moments(total, sums.sum(), squares.sum())
     return Relation(
         rows=int(total),
-        bias=Estimate.normal(float(mean), float(variance), int(total), confidence),
+        bias=Estimate.around(float(mean), float(variance), int(total), confidence),
         error=Estimate(value=value, low=low, high=high, rows=int(total)),
         bins=tuple(next(found) if one else None for one in kept),
     )

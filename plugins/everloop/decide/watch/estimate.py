@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.watch.sketch import bins
 
 Scores = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ class _Spread:
         variance = float(np.sum(gradient**2 * self.scores * (1 - self.scores)))
         if self.calibration is not None:
             variance += self.calibration.error(self.scores, gradient)
-        return Estimate.normal(value, variance, len(self.scores), self.confidence)
+        return Estimate.around(value, variance, len(self.scores), self.confidence)
 
 
 def _ratios(alarm: npt.NDArray[np.bool_], hits: float, misses: float, spread: _Spread) -> dict[str, Estimate | None]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
-from everloop.decide.statistics.compare import Estimate, auc, costs, mean_difference
+from everloop.decide.statistics.compare import auc, costs, mean_difference
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 

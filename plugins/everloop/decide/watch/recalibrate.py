@@ -1,7 +1,7 @@
 """Whether to recalibrate, and why: labels show that scores are off where decisions are made, or time.
 
-That a model has aged is told apart: `decide.watch.retrain` holds windows against what the booster did when it was released, whatever
-calibrator serves.
+That a model has aged is told apart: `decide.watch.retrain` holds windows against what the booster did when it was released,
+whatever calibrator serves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.release.state import ReleaseState, Stage
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 
 FREE = frozenset({Stage.IDLE, Stage.WATCH})
 """The stages in which a recalibration may begin: as for a training, a watch is no obstacle (`steps.release`)."""

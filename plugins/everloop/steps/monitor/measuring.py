@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.ports import Measurement, Measurements
 from everloop.steps.deciding import finite

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from everloop.decide.statistics.compare import Estimate, auc_difference, costs, mean_difference
+from everloop.decide.statistics.compare import auc_difference, costs, mean_difference
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome
 from everloop.interval import Interval
 from everloop.ports import Measurement, Registry

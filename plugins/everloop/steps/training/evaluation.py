@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,12 @@ import numpy as np
 
 from everloop.decide import fairness
 from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
-from everloop.decide.statistics.clusters import blocks
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.clusters import Codes, blocks
+from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
+from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
 from everloop.learn.perturb import extents
@@ -96,24 +96,19 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
 
 @dataclass(frozen=True)
 class _Holdout:
-    """The held-out rows, their labels and the value of each slice by row."""
+    """The held-out rows, their labels, when each was asked for (UTC) and the block of time that lies in, each slice's values."""
 
     rows: pa.Table
     labels: npt.NDArray[np.bool_]
+    asked: npt.NDArray[np.datetime64]
+    blocks: Codes
     slices: Slices
 
     @classmethod
     def of(cls, examples: pa.Table, lake: Lake, use_case: UseCase) -> _Holdout:
         rows = examples.filter(_in(examples, (HOLDOUT,)))
-        return cls(rows, rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _slices(lake, rows, use_case))
-
-    @cached_property
-    def asked(self) -> npt.NDArray[np.datetime64]:
-        """When each was asked for (UTC)."""
-        import pyarrow as pa
-
-        found: npt.NDArray[np.datetime64] = self.rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy()
-        return found
+        labels, asked = rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _asked(rows)
+        return cls(rows, labels, asked, blocks(asked, use_case.gate.block), _slices(lake, rows, use_case))
 
     @property
     def rows_per_week(self) -> float | None:
@@ -123,10 +118,13 @@ class _Holdout:
         weeks = (self.asked.max() - self.asked.min()) / np.timedelta64(7, "D")
         return float((len(self.asked) - 1) / weeks) if weeks else None
 
-    def after(self, moment: np.datetime64) -> npt.NDArray[np.bool_]:
-        """The mask of the rows that were asked for later than `moment` (UTC)."""
-        later: npt.NDArray[np.bool_] = self.asked > moment
-        return later
+
+def _asked(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    """When each row was asked for, UTC."""
+    import pyarrow as pa
+
+    found: npt.NDArray[np.datetime64] = rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy()
+    return found
 
 
 def _in(examples: pa.Table, names: tuple[str, ...]) -> pa.Array:
@@ -156,7 +154,7 @@ def _evidence(
     size_mb: float,
     definition: Definition,
 ) -> Evidence:
-    candidate = alone(holdout.labels, scored, size_mb, definition.trained_through, use_case.gate)
+    candidate = alone(holdout.labels, holdout.blocks, scored, size_mb, definition.trained_through, use_case.gate)
     serving = ledger.head(use_case.name)[1].champion
     if serving is None:
         return Evidence(candidate=candidate)
@@ -175,11 +173,12 @@ def _evidence(
 def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Holdout, definition: Definition) -> Behaviour:
     """What the candidate makes of held-out rows whose inputs are changed on purpose."""
     policy = use_case.gate.behaviour
-    rows, labels = spread(holdout.rows, holdout.labels, policy.rows)
+    chosen = spread(holdout.rows.num_rows, policy.rows)
     trial = Trial(
         model=model,
-        rows=rows,
-        labels=labels,
+        rows=holdout.rows.take(chosen),
+        labels=holdout.labels[chosen],
+        blocks=holdout.blocks[chosen],
         threshold=use_case.cost.threshold,
         cost=use_case.cost,
         of=extents(examples.filter(_in(examples, LEARNT)), model.encoder),
@@ -190,24 +189,24 @@ def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Ho
 
 
 def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:
-    later = holdout.after(np.datetime64(champion.trained_through.replace(tzinfo=None), "us"))
-    found = compare(
+    later = holdout.asked > np.datetime64(champion.trained_through.replace(tzinfo=None), "us")
+    return compare(
         holdout.labels[later],
+        holdout.blocks[later],
         Scored(ours.scores[later], ours.threshold),
         Scored(theirs.scores[later], theirs.threshold),
         {name: values[later] for name, values in holdout.slices.items()},
         use_case.cost,
         use_case.gate,
     )
-    return replace(found, blocks=len(np.unique(blocks(holdout.asked[later]))))
 
 
 def _groups(holdout: _Holdout, column: str, scored: Scored) -> dict[str, Any]:
     """The sufficient statistics of fairness by group, as JSON."""
     if column not in holdout.rows.column_names:
         raise DataError(f'FairnessPolicy.columns names "{column}", which Examples.sql does not select: add it there')
-    labels, units = holdout.labels.astype(float), blocks(holdout.asked)
-    counts = fairness.count(holdout.rows[column].to_pylist(), scored.scores >= scored.threshold, labels, units)
+    labels, decided = holdout.labels.astype(float), scored.scores >= scored.threshold
+    counts = fairness.count(holdout.rows[column].to_pylist(), decided, labels, holdout.blocks)
     found: dict[str, Any] = msgspec.to_builtins(counts)
     return found
 
@@ -229,7 +228,8 @@ def _stage(
     learnt = examples.filter(_in(examples, LEARNT))
     labels = learnt["label"].to_numpy(zero_copy_only=False).astype(bool)
     held_out = (holdout.labels, scored.scores, metrics)
-    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out)
+    history = History.of(examples, model, use_case.interval)
+    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history)
     report = Report(
         metrics=metrics,
         slices=by_slice(holdout.slices, holdout.labels, scored.scores, scored.threshold, use_case.cost),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.errors import DataError
 from everloop.learn.encode import feature_types, model_columns
 from everloop.learn.examples import LABEL, PART

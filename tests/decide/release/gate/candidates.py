@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate import Behaviour, Boundaries, Candidate, Champion, Comparison, Difference, Disturbance, Evidence
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.clusters import Clusters
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Verdict
 
 POLICY = GatePolicy()
@@ -23,7 +24,7 @@ def difference(value: float, half: float = 0.004, champion_cost: float | None = 
     return Difference(cost=estimate(value, half), champion_cost=champion_cost)
 
 
-QUIET = Disturbance(rows=5_000, changed=50, cost=estimate(0.0, 0.001), undisturbed=0.5)
+QUIET = Disturbance(changed=Clusters.independent(5_000, 50), cost=estimate(0.0, 0.001), undisturbed=0.5)
 BEHAVIOUR = Behaviour(tests={}, boundaries=Boundaries(rows=40), noise=QUIET, absent={})
 
 
@@ -33,6 +34,7 @@ def evidence() -> Evidence:
         candidate=Candidate(
             trained_through=MARCH + timedelta(days=28),
             rows=5_000,
+            blocks=21,
             auc=estimate(0.72, 0.01),
             ece=estimate(0.03, 0.01),
             size_mb=0.8,
@@ -41,6 +43,7 @@ def evidence() -> Evidence:
         champion=Champion(release="aaaa", trained_through=MARCH),
         comparison=Comparison(
             rows=5_000,
+            blocks=21,
             auc=estimate(0.01, 0.005),
             overall=difference(-0.02),
             slices={"carrier": {"AA": difference(-0.01), "UA": difference(-0.03)}},

@@ -10,7 +10,7 @@ from everloop.decide.policy import ExpectedLoss
 from everloop.decide.release.gate import Difference, judge
 from everloop.decide.release.gate.comparison import against_champion, fresh
 from everloop.decide.release.gate.expected_loss import decide
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 
 
@@ -61,22 +61,30 @@ def test_what_a_comparison_says_is_told_whole() -> None:
     found = compared(auc=AUC, overall=Difference(cost=COST, champion_cost=0.5), slices={})
     assert against_champion(found, POLICY) == [
         Reason(
-            "gate.comparison", Outcome.PASS, "5000 rows to judge on, at least 1000 wanted", {"rows": 5_000, "minimum": 1_000}
+            "gate.comparison", Outcome.PASS, "5,000 rows of 21 days to judge on, at least 1,000 wanted",
+            {"rows": 5_000, "blocks": 21, "minimum": 1_000},
         ),
         Reason(
-            "gate.auc", Outcome.PASS, "AUC minus champion's 0.0100 [0.0020, 0.0200], at least -0.005 wanted",
+            "gate.auc", Outcome.PASS,
+            "AUC minus champion's 0.0100 [0.0020, 0.0200] on 5,000 rows of 21 days, at least -0.005 wanted",
             {**asdict(AUC), "margin": 0.005},
         ),
         Reason(
             "gate.cost", Outcome.PASS,
-            "cost per row minus champion's -0.0200 [-0.0300, -0.0050], at most 0.0100 wanted (2% of 0.5000)",
+            "cost per row minus champion's -0.0200 [-0.0300, -0.0050] on 5,000 rows of 21 days, "
+            "at most 0.0100 wanted (2% of 0.5000)",
             {**asdict(COST), "limit": 0.01, "margin": 0.02},
         ),
     ]  # fmt: skip
-    lacking = compared(auc=None, overall=Difference(cost=None, champion_cost=None), slices={})
+    lacking = compared(rows=300, blocks=1, auc=None, overall=Difference(cost=None, champion_cost=None), slices={})
+    needed = "two positives and two negatives, of two blocks of time, are the least"
     assert against_champion(lacking, POLICY)[1:] == [
-        Reason("gate.auc", Outcome.INCONCLUSIVE, "no AUC difference: the shared rows lack positives or negatives"),
-        Reason("gate.cost", Outcome.INCONCLUSIVE, "no cost difference: there are no shared rows"),
+        Reason("gate.auc", Outcome.INCONCLUSIVE, f"no AUC difference on 300 rows of 1 day: {needed}"),
+        Reason(
+            "gate.cost",
+            Outcome.INCONCLUSIVE,
+            "no cost difference on 300 rows of 1 day: rows of two blocks of time are the least",
+        ),
     ]
     silent = replace(evidence(), comparison=None)
     assert against_champion(silent, POLICY) == [
@@ -123,16 +131,17 @@ def reason(found, check: str, policy=POLICY) -> Reason:
 def test_a_refusal_for_lack_of_evidence_says_what_these_rows_could_show_and_how_many_it_takes() -> None:
     few = compared(rows=700, auc=estimate(0.0, 0.02, 700), overall=Difference(cost=estimate(0.0, 0.05, 700), champion_cost=0.5))
     found = replace(few, rows_per_week=350)
-    assert reason(found, "gate.comparison").text == "700 rows to judge on, at least 1000 wanted (3 weeks)"
+    assert reason(found, "gate.comparison").text == "700 rows of 21 days to judge on, at least 1,000 wanted (3 weeks)"
     auc = reason(found, "gate.auc")
     assert auc.text == (
-        "AUC minus champion's 0.0000 [-0.0200, 0.0200], at least -0.005 wanted; 700 rows can show a margin of 0.0286, "
+        "AUC minus champion's 0.0000 [-0.0200, 0.0200] on 700 rows of 21 days, at least -0.005 wanted; 700 rows can "
+        "show a margin of 0.0286, "
         "a margin of 0.005 takes about 23,000 rows (66 weeks)"
     )
     cost = reason(found, "gate.cost")
     assert cost.text == (
-        "cost per row minus champion's 0.0000 [-0.0500, 0.0500], at most 0.0100 wanted (2% of 0.5000); 700 rows can show a "
-        "margin of 14.3%, a margin of 2.0% takes about 36,000 rows (100 weeks)"
+        "cost per row minus champion's 0.0000 [-0.0500, 0.0500] on 700 rows of 21 days, at most 0.0100 wanted (2% of 0.5000); "
+        "700 rows can show a margin of 14.3%, a margin of 2.0% takes about 36,000 rows (100 weeks)"
     )
     assert cost.numbers["shows"] == pytest.approx(0.1429, abs=1e-4)
     assert cost.numbers["weeks_wanted"] == cost.numbers["rows_wanted"] / 350
@@ -142,7 +151,7 @@ def test_a_refusal_for_lack_of_evidence_says_what_these_rows_could_show_and_how_
 def test_a_pass_or_a_failure_says_nothing_of_what_could_be_shown() -> None:
     for cost in (-0.02, 0.2):
         assert reason(compared(overall=difference(cost)), "gate.cost").numbers.keys() == {
-            "value", "low", "high", "rows", "limit", "margin",
+            "value", "low", "high", "rows", "units", "freedom", "limit", "margin",
         }  # fmt: skip
 
 
@@ -179,8 +188,8 @@ def test_by_expected_loss_the_standard_error_is_that_of_the_interval_as_a_share_
         == found.numbers
     )
     assert found.text == (
-        "cost per row minus champion's -0.0300 [-0.0700, 0.0100] (-7.5% of 0.4000): expected loss 0.28% of the champion's cost, "
-        "at most 0.50% wanted; worse by more than 2% with probability 6%, at most 10% wanted"
+        "cost per row minus champion's -0.0300 [-0.0700, 0.0100] on 5,000 rows of 20 days (-7.5% of 0.4000): expected loss "
+        "0.28% of the champion's cost, at most 0.50% wanted; worse by more than 2% with probability 6%, at most 10% wanted"
     )
 
 
@@ -210,13 +219,14 @@ def test_by_expected_loss_the_least_rows_are_its_own(rows: int, expected: Outcom
 def test_by_expected_loss_the_auc_stops_only_what_is_shown_to_rank_worse() -> None:
     unsure = reason(compared(auc=estimate(-0.01, 0.02)), "gate.auc", SMALL)
     assert unsure == Reason(
-        "gate.auc", Outcome.PASS, "AUC minus champion's -0.0100 [-0.0300, 0.0100], not shown to be below -0.005",
+        "gate.auc", Outcome.PASS, "AUC minus champion's -0.0100 [-0.0300, 0.0100] on 5,000 rows of 21 days, not "
+        "shown to be below -0.005",
         {**asdict(estimate(-0.01, 0.02)), "margin": 0.005},
     )  # fmt: skip
     worse = reason(compared(auc=estimate(-0.03, 0.02)), "gate.auc", SMALL)
     assert (worse.outcome, worse.text) == (
         Outcome.FAIL,
-        "AUC minus champion's -0.0300 [-0.0500, -0.0100], shown to be below -0.005",
+        "AUC minus champion's -0.0300 [-0.0500, -0.0100] on 5,000 rows of 21 days, shown to be below -0.005",
     )
     assert reason(compared(auc=None), "gate.auc", SMALL).outcome is Outcome.INCONCLUSIVE
 
@@ -224,5 +234,5 @@ def test_by_expected_loss_the_auc_stops_only_what_is_shown_to_rank_worse() -> No
 @pytest.mark.parametrize("lost", [{"cost": None}, {"champion_cost": None}])
 def test_by_expected_loss_half_of_a_cost_difference_is_none_either(lost) -> None:
     assert reason(compared(overall=replace(difference(-0.1), **lost)), "gate.cost", SMALL) == Reason(
-        "gate.cost", Outcome.INCONCLUSIVE, "no cost difference: there are no shared rows"
+        "gate.cost", Outcome.INCONCLUSIVE, "no cost difference on 5,000 rows of 21 days: rows of two blocks of time are the least"
     )

@@ -29,14 +29,19 @@ def served(rows: int, quality: float, seed: int) -> tuple[np.ndarray, np.ndarray
     return labels, good, quality * good + (1 - quality) * random.permutation(good)
 
 
+def days(labels) -> np.ndarray:
+    """Hundred rows a day."""
+    return np.arange(len(labels)) // 100
+
+
 def through_the_gate(labels, candidate, champion, policy: GatePolicy = POLICY) -> Verdict:
     slices = {"half": np.where(np.arange(len(labels)) % 2, "odd", "even")}
     ours, theirs = Scored(candidate, COST.threshold), Scored(champion, COST.threshold)
     found = Evidence(
-        candidate=alone(labels, ours, 1.0, MARCH + timedelta(days=7), policy),
+        candidate=alone(labels, days(labels), ours, 1.0, MARCH + timedelta(days=7), policy),
         behaviour=BEHAVIOUR,
         champion=Champion(release="aaaa", trained_through=MARCH),
-        comparison=compare(labels, ours, theirs, slices, COST, policy),
+        comparison=compare(labels, days(labels), ours, theirs, slices, COST, policy),
     )
     return judge(found, policy)
 
@@ -66,9 +71,10 @@ def test_few_rows_do_not_pass_an_equal_model() -> None:
 
 def test_slices_below_the_minimum_are_not_judged() -> None:
     labels, good, _ = served(1_000, 1.0, seed=5)
+    rows = np.arange(1_000)
     rare = np.where(np.arange(1_000) < POLICY.slice_minimum - 1, "rare", "common")
     scored = Scored(good, COST.threshold)
-    assert set(compare(labels, scored, scored, {"kind": rare}, COST, POLICY).slices["kind"]) == {"common"}
+    assert set(compare(labels, rows, scored, scored, {"kind": rare}, COST, POLICY).slices["kind"]) == {"common"}
 
 
 def test_the_evidence_is_that_of_the_tested_statistics() -> None:
@@ -77,19 +83,18 @@ def test_the_evidence_is_that_of_the_tested_statistics() -> None:
     ours, theirs = Scored(good, 0.25), Scored(other, 0.4)
     kind = np.repeat(["many", "few", "none"], [1_300, 700, 0])
     kind[-1:] = "rare"
-    found = compare(labels, ours, theirs, {"kind": kind}, COST, policy)
+    blocks = days(labels)
+    found = compare(labels, blocks, ours, theirs, {"kind": kind}, COST, policy)
     new, old = (costs(labels, scored.scores >= scored.threshold, COST) for scored in (ours, theirs))
-    assert (found.rows, found.auc) == (2_000, auc_difference(labels, good, other, 0.8))
-    assert found.overall == Difference(cost=mean_difference(new, old, 0.8), champion_cost=old.mean())
-    many = Difference(cost=mean_difference(new[:1_300], old[:1_300], 0.8), champion_cost=old[:1_300].mean())
+    assert (found.rows, found.blocks, found.auc) == (2_000, 20, auc_difference(labels, good, other, 0.8, blocks))
+    assert found.overall == Difference(cost=mean_difference(new, old, 0.8, blocks), champion_cost=old.mean())
+    many = Difference(cost=mean_difference(new[:1_300], old[:1_300], 0.8, blocks[:1_300]), champion_cost=old[:1_300].mean())
     assert found.slices == {"kind": {"many": many}}  # 699 rows are one too few
-    assert set(compare(labels, ours, theirs, {"kind": kind}, COST, replace(policy, slice_minimum=699)).slices["kind"]) == {
-        "many",
-        "few",
-    }
-    stands = alone(labels, ours, 1.5, MARCH, policy)
-    assert (stands.trained_through, stands.rows, stands.size_mb) == (MARCH, 2_000, 1.5)
-    assert (stands.auc, stands.ece) == (auc(labels, good, 0.8), calibration_interval(labels, good, 0.8))
+    lower = replace(policy, slice_minimum=699)
+    assert set(compare(labels, blocks, ours, theirs, {"kind": kind}, COST, lower).slices["kind"]) == {"many", "few"}
+    stands = alone(labels, blocks, ours, 1.5, MARCH, policy)
+    assert (stands.trained_through, stands.rows, stands.blocks, stands.size_mb) == (MARCH, 2_000, 20, 1.5)
+    assert (stands.auc, stands.ece) == (auc(labels, good, 0.8, blocks), calibration_interval(labels, good, 0.8, units=blocks))
 
 
 def test_a_score_at_the_threshold_decides_positive() -> None:
@@ -97,8 +102,8 @@ def test_a_score_at_the_threshold_decides_positive() -> None:
 
 
 def test_without_rows_there_is_no_cost_nor_a_problem() -> None:
-    nobody, nothing = np.zeros(0, dtype=bool), Scored(np.zeros(0), 0.25)
-    assert compare(nobody, nothing, nothing, {}, COST, POLICY).overall == Difference(cost=None, champion_cost=None)
-    one = compare(np.ones(1, dtype=bool), *[Scored(np.zeros(1), 0.25)] * 2, {}, COST, POLICY)
+    nobody, nothing, never = np.zeros(0, dtype=bool), Scored(np.zeros(0), 0.25), np.zeros(0, dtype=np.intp)
+    assert compare(nobody, never, nothing, nothing, {}, COST, POLICY).overall == Difference(cost=None, champion_cost=None)
+    one = compare(np.ones(1, dtype=bool), np.zeros(1, dtype=np.intp), *[Scored(np.zeros(1), 0.25)] * 2, {}, COST, POLICY)
     assert one.overall == Difference(cost=None, champion_cost=3.0)
-    assert Evidence(candidate=alone(nobody, nothing, 1.0, MARCH, POLICY)).problem == ""
+    assert Evidence(candidate=alone(nobody, never, nothing, 1.0, MARCH, POLICY)).problem == ""

@@ -8,7 +8,7 @@ from decide.release.gate.candidates import POLICY, alone_with, estimate, outcome
 from everloop.decide.policy import ExpectedLoss
 from everloop.decide.release.gate import judge
 from everloop.decide.release.gate.floors import floors
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 
 
@@ -38,19 +38,23 @@ ECE = Estimate(value=0.03, low=0.01, high=0.06, rows=5_000)
 def test_what_the_floors_say_is_told_whole() -> None:
     assert floors(alone_with(auc=AUC, ece=ECE, size_mb=0.8).candidate, POLICY) == [
         Reason(
-            "gate.rows", Outcome.PASS, "5000 rows to judge on, at least 1000 wanted", {"rows": 5_000, "minimum": 1_000}
+            "gate.rows", Outcome.PASS, "5,000 rows of 21 days to judge on, at least 1,000 wanted",
+            {"rows": 5_000, "blocks": 21, "minimum": 1_000},
         ),
-        Reason("gate.auc_floor", Outcome.PASS, "AUC 0.7200 [0.7000, 0.7500], floor 0.6", {**asdict(AUC), "floor": 0.6}),
         Reason(
-            "gate.calibration", Outcome.PASS, "calibration error 0.0300 [0.0100, 0.0600], ceiling 0.08",
+            "gate.auc_floor", Outcome.PASS, "AUC 0.7200 [0.7000, 0.7500] on 5,000 rows of 21 days, floor 0.6",
+            {**asdict(AUC), "floor": 0.6},
+        ),
+        Reason(
+            "gate.calibration", Outcome.PASS, "calibration error 0.0300 [0.0100, 0.0600] on 5,000 rows of 21 days, ceiling 0.08",
             {**asdict(ECE), "ceiling": 0.08},
         ),
         Reason("gate.size", Outcome.PASS, "model file 0.80 MB, budget 50 MB", {"value": 0.8, "budget": 50.0}),
     ]  # fmt: skip
-    auc, calibration = floors(alone_with(auc=None, ece=None).candidate, POLICY)[1:3]
-    lacking = "no AUC: the held-out rows lack positives or negatives"
+    auc, calibration = floors(alone_with(auc=None, ece=None, rows=40, blocks=1).candidate, POLICY)[1:3]
+    lacking = "no AUC on 40 rows of 1 day: two positives and two negatives, of two blocks of time, are the least"
     assert auc == Reason("gate.auc_floor", Outcome.INCONCLUSIVE, lacking, {"floor": 0.6})
-    without = "no calibration error: there are no held-out rows"
+    without = "no calibration error on 40 rows of 1 day: rows of two blocks of time are the least"
     assert calibration == Reason("gate.calibration", Outcome.INCONCLUSIVE, without, {"ceiling": 0.08})
 
 
@@ -70,13 +74,15 @@ def test_a_model_file_may_be_as_large_as_its_budget() -> None:
 def test_a_floor_that_few_rows_cannot_show_says_which_they_could_and_how_many_it_takes() -> None:
     few = alone_with(rows=300, auc=estimate(0.62, 0.05, 300), ece=estimate(0.06, 0.04, 300)).candidate
     rows, auc, ece, _ = floors(few, POLICY, 75)
-    assert rows.text == "300 rows to judge on, at least 1000 wanted (14 weeks)"
+    assert rows.text == "300 rows of 21 days to judge on, at least 1,000 wanted (14 weeks)"
     assert auc.text == (
-        "AUC 0.6200 [0.5700, 0.6700], floor 0.6; 300 rows can show a floor of 0.549, a floor of 0.600 takes about "
+        "AUC 0.6200 [0.5700, 0.6700] on 300 rows of 21 days, floor 0.6; 300 rows can show a floor of 0.549, a floor "
+        "of 0.600 takes about "
         "3,800 rows (52 weeks)"
     )
     assert ece.text == (
-        "calibration error 0.0600 [0.0200, 0.1000], ceiling 0.08; 300 rows can show a ceiling of 0.117, a ceiling of 0.080 takes "
+        "calibration error 0.0600 [0.0200, 0.1000] on 300 rows of 21 days, ceiling 0.08; 300 rows can show a "
+        "ceiling of 0.117, a ceiling of 0.080 takes "
         "about 2,500 rows (33 weeks)"
     )
     assert (auc.numbers["floor"], auc.numbers["value"], auc.numbers["shows"]) == (0.6, 0.62, pytest.approx(-0.5485, abs=1e-4))

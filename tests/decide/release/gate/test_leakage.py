@@ -7,7 +7,7 @@ import pytest
 from decide.release.gate.candidates import POLICY, alone_with, estimate, outcome
 from everloop.decide.release.gate import judge
 from everloop.decide.release.gate.leakage import CHECK, NAMED, leaks
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome
 
 USUAL = {"weather__wind": estimate(0.61, 0.01), "carrier": estimate(0.58, 0.01)}

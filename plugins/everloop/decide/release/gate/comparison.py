@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from scipy.special import ndtri
-
 from everloop.decide.policy import ExpectedLoss, GatePolicy
 from everloop.decide.release.gate.evidence import Candidate, Champion, Difference, Evidence
 from everloop.decide.release.gate.expected_loss import decide, sufficient
-from everloop.decide.release.gate.margins import rows_reason, with_sufficiency, within
+from everloop.decide.release.gate.margins import AUC_NEEDS, MEAN_NEEDS, measured_on, rows_reason, with_sufficiency, within
 from everloop.decide.release.gate.slices import slices
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate, quantile
 from everloop.decide.statistics.intervals import Range
 from everloop.decide.statistics.sufficiency import sufficiency
 from everloop.decide.verdict import Outcome, Reason
@@ -31,45 +29,47 @@ def against_champion(evidence: Evidence, policy: GatePolicy) -> list[Reason]:
     found, per_week = evidence.comparison, evidence.rows_per_week
     if found is None:
         return [Reason("gate.comparison", Outcome.ERROR, evidence.problem or "candidate and champion were not compared")]
-    enough = rows_reason("gate.comparison", found.rows, policy, per_week)
+    shared = measured_on(found.rows, found.blocks, policy)
+    enough = rows_reason("gate.comparison", found.rows, found.blocks, policy, per_week)
     if policy.decide_by is None:
-        compared = [enough, _auc(found.auc, policy, per_week), _cost(found.overall, policy, per_week)]
+        compared = [enough, _auc(found.auc, shared, policy, per_week), _cost(found.overall, shared, policy, per_week)]
     else:
-        expected = _expected(found.overall, policy, policy.decide_by, per_week)
-        compared = [enough, _blocks(found.blocks, policy.decide_by), _auc_unharmed(found.auc, policy), expected]
+        expected = _expected(found.overall, shared, policy, policy.decide_by, per_week)
+        compared = [enough, _blocks(found.blocks, policy.decide_by), _auc_unharmed(found.auc, shared, policy), expected]
     return [*compared, *slices(found.slices, policy)]
 
 
-def _auc(found: Estimate | None, policy: GatePolicy, per_week: float | None) -> Reason:
+def _auc(found: Estimate | None, shared: str, policy: GatePolicy, per_week: float | None) -> Reason:
     check, margin = "gate.auc", policy.auc_margin
     if found is None:
-        return _no_auc(check)
-    text = f"AUC minus champion's {found}, at least {-margin:g} wanted"
+        return _no_auc(shared)
+    text = f"AUC minus champion's {found} on {shared}, at least {-margin:g} wanted"
     reason = Reason(check, within(Range(-found.high, -found.low), margin), text, {**asdict(found), "margin": margin})
     able = sufficiency(found.rows, found.value - found.low, margin, policy.confidence, per_week=per_week)
     return with_sufficiency(reason, able, lambda margin: f"a margin of {margin:.3g}")
 
 
-def _auc_unharmed(found: Estimate | None, policy: GatePolicy) -> Reason:
+def _auc_unharmed(found: Estimate | None, shared: str, policy: GatePolicy) -> Reason:
     """By expected loss the cost decides, and the AUC stops what is shown to rank worse."""
     check, margin = "gate.auc", policy.auc_margin
     if found is None:
-        return _no_auc(check)
+        return _no_auc(shared)
     worse = within(Range(-found.high, -found.low), margin) is Outcome.FAIL
-    text = f"AUC minus champion's {found}, {'' if worse else 'not '}shown to be below {-margin:g}"
+    text = f"AUC minus champion's {found} on {shared}, {'' if worse else 'not '}shown to be below {-margin:g}"
     return Reason(check, Outcome.FAIL if worse else Outcome.PASS, text, {**asdict(found), "margin": margin})
 
 
-def _no_auc(check: str) -> Reason:
-    return Reason(check, Outcome.INCONCLUSIVE, "no AUC difference: the shared rows lack positives or negatives")
+def _no_auc(shared: str) -> Reason:
+    return Reason("gate.auc", Outcome.INCONCLUSIVE, f"no AUC difference on {shared}: {AUC_NEEDS}")
 
 
-def _cost(found: Difference, policy: GatePolicy, per_week: float | None) -> Reason:
+def _cost(found: Difference, shared: str, policy: GatePolicy, per_week: float | None) -> Reason:
     check, margin = "gate.cost", policy.cost_margin
     if found.cost is None or found.champion_cost is None:
-        return _no_cost(check)
+        return _no_cost(shared)
     limit = margin * found.champion_cost
-    text = f"cost per row minus champion's {found.cost}, at most {limit:.4f} wanted ({margin:.0%} of {found.champion_cost:.4f})"
+    allowed = f"at most {limit:.4f} wanted ({margin:.0%} of {found.champion_cost:.4f})"
+    text = f"cost per row minus champion's {found.cost} on {shared}, {allowed}"
     reason = Reason(check, within(found.cost, limit), text, {**asdict(found.cost), "limit": limit, "margin": margin})
     if not found.champion_cost:
         return reason
@@ -78,8 +78,8 @@ def _cost(found: Difference, policy: GatePolicy, per_week: float | None) -> Reas
     return with_sufficiency(reason, able, lambda margin: f"a margin of {margin:.1%}")
 
 
-def _no_cost(check: str) -> Reason:
-    return Reason(check, Outcome.INCONCLUSIVE, "no cost difference: there are no shared rows")
+def _no_cost(shared: str) -> Reason:
+    return Reason("gate.cost", Outcome.INCONCLUSIVE, f"no cost difference on {shared}: {MEAN_NEEDS}")
 
 
 def _blocks(found: int, by: ExpectedLoss) -> Reason:
@@ -89,16 +89,17 @@ def _blocks(found: int, by: ExpectedLoss) -> Reason:
     return Reason("gate.blocks", outcome, text, {"blocks": found, "minimum": by.minimum_blocks})
 
 
-def _expected(found: Difference, policy: GatePolicy, by: ExpectedLoss, per_week: float | None) -> Reason:
+def _expected(found: Difference, shared: str, policy: GatePolicy, by: ExpectedLoss, per_week: float | None) -> Reason:
     check = "gate.cost"
     if found.cost is None or found.champion_cost is None:
-        return _no_cost(check)
+        return _no_cost(shared)
     if not found.champion_cost:
         return Reason(check, Outcome.INCONCLUSIVE, "the champion costs nothing on the shared rows: no share of it can be lost")
     difference = found.cost.value / found.champion_cost
-    error = (found.cost.high - found.cost.low) / (2 * float(ndtri((1 + policy.confidence) / 2)) * found.champion_cost)
+    error = (found.cost.high - found.cost.low) / (2 * quantile(policy.confidence) * found.champion_cost)
     loss = decide(difference, error, policy, by)
-    text = f"cost per row minus champion's {found.cost} ({difference:+.1%} of {found.champion_cost:.4f}): {loss}"
+    share = f"{difference:+.1%} of {found.champion_cost:.4f}"
+    text = f"cost per row minus champion's {found.cost} on {shared} ({share}): {loss}"
     numbers = {**asdict(found.cost), "difference": difference, "error": error, **loss.numbers()}
     if loss.outcome is not Outcome.INCONCLUSIVE:
         return Reason(check, loss.outcome, text, numbers)

@@ -3,6 +3,8 @@
 What makes the comparison fair: the candidate's held-out rows were asked for after every label that it learnt from was known
 (`learn.split` purges the rest), and of them only those count that were also asked for after the champion's
 `trained_through`. So neither model can have learnt from a judged row, nor from anything later.
+
+Rows of one block of time (`GatePolicy.block`) may move together: intervals count blocks, not rows.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import numpy as np
 from everloop.decide.policy import CostMatrix, GatePolicy
 from everloop.decide.release.gate.behaviour import Behaviour
 from everloop.decide.statistics.calibration import calibration_interval
-from everloop.decide.statistics.compare import Estimate, auc, auc_difference, costs, mean_difference
+from everloop.decide.statistics.clusters import Codes
+from everloop.decide.statistics.compare import auc, auc_difference, costs, mean_difference
+from everloop.decide.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What stands of the candidate alone: `rows` held out, its AUC and calibration error on them, the model file's size."""
+    """What stands of the candidate alone: `rows` held out, in so many `blocks`, AUC and calibration error; the file's size."""
 
     trained_through: datetime
     rows: int
+    blocks: int
     auc: Estimate | None
     ece: Estimate | None
     size_mb: float
@@ -55,16 +60,13 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`).
-
-    `blocks`: of how many blocks of time these rows are.
-    """
+    """Candidate minus champion on the same rows, in so many `blocks`: AUC, cost, and cost by slice (`{slice: {value: ...}}`)."""
 
     rows: int
+    blocks: int
     auc: Estimate | None
     overall: Difference
     slices: Mapping[str, Mapping[str, Difference]]
-    blocks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +104,24 @@ class Scored:
 
 
 def compare(
-    labels: Labels, candidate: Scored, champion: Scored, slices: Slices, cost: CostMatrix, policy: GatePolicy
+    labels: Labels, blocks: Codes, candidate: Scored, champion: Scored, slices: Slices, cost: CostMatrix, policy: GatePolicy
 ) -> Comparison:
-    """The paired evidence of rows that neither release learnt from. Slices below `policy.slice_minimum` are left out."""
+    """The paired evidence of rows that neither release learnt from; `blocks` (rows,): the block of time that each lies in.
+
+    Slices below `policy.slice_minimum` are left out.
+    """
     ours, theirs = candidate.costs(labels, cost), champion.costs(labels, cost)
 
     def difference(rows: Labels) -> Difference:
         champion_cost = float(theirs[rows].mean()) if rows.any() else None
-        return Difference(cost=mean_difference(ours[rows], theirs[rows], policy.confidence), champion_cost=champion_cost)
+        return Difference(
+            cost=mean_difference(ours[rows], theirs[rows], policy.confidence, blocks[rows]), champion_cost=champion_cost
+        )
 
     return Comparison(
         rows=len(labels),
-        auc=auc_difference(labels, candidate.scores, champion.scores, policy.confidence),
+        blocks=len(np.unique(blocks)),
+        auc=auc_difference(labels, candidate.scores, champion.scores, policy.confidence, blocks),
         overall=difference(np.ones(len(labels), dtype=bool)),
         slices={name: _by_value(values, difference, policy.slice_minimum) for name, values in slices.items()},
     )
@@ -124,12 +132,15 @@ def _by_value(values: npt.NDArray[np.str_], difference: Callable[[Labels], Diffe
     return {str(name): difference(values == name) for name in names[counts >= minimum]}
 
 
-def alone(labels: Labels, candidate: Scored, size_mb: float, trained_through: datetime, policy: GatePolicy) -> Candidate:
-    """What the held-out rows say of the candidate alone."""
+def alone(
+    labels: Labels, blocks: Codes, candidate: Scored, size_mb: float, trained_through: datetime, policy: GatePolicy
+) -> Candidate:
+    """What the held-out rows say of the candidate alone; `blocks` (rows,): the block of time that each lies in."""
     return Candidate(
         trained_through=trained_through,
         rows=len(labels),
-        auc=auc(labels, candidate.scores, policy.confidence),
-        ece=calibration_interval(labels, candidate.scores, policy.confidence),
+        blocks=len(np.unique(blocks)),
+        auc=auc(labels, candidate.scores, policy.confidence, blocks),
+        ece=calibration_interval(labels, candidate.scores, policy.confidence, units=blocks),
         size_mb=size_mb,
     )

@@ -7,9 +7,8 @@ from dataclasses import asdict, replace
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.evidence import Candidate
-from everloop.decide.release.gate.margins import rows_reason, with_sufficiency, within
-from everloop.decide.statistics.compare import Estimate
-from everloop.decide.statistics.intervals import Range
+from everloop.decide.release.gate.margins import AUC_NEEDS, MEAN_NEEDS, kept, measured_on, rows_reason, with_sufficiency
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.sufficiency import sufficiency
 from everloop.decide.verdict import Outcome, Reason
 
@@ -20,7 +19,7 @@ def floors(candidate: Candidate, policy: GatePolicy, per_week: float | None = No
     `per_week`: how many labelled rows come a week, where that is known.
     """
     return [
-        rows_reason("gate.rows", candidate.rows, policy, per_week),
+        rows_reason("gate.rows", candidate.rows, candidate.blocks, policy, per_week),
         _auc_floor(candidate, policy, per_week),
         _calibration(candidate, policy, per_week),
         _size(candidate, policy),
@@ -29,18 +28,22 @@ def floors(candidate: Candidate, policy: GatePolicy, per_week: float | None = No
 
 def _auc_floor(candidate: Candidate, policy: GatePolicy, per_week: float | None) -> Reason:
     check, floor, found = "gate.auc_floor", policy.auc_floor, candidate.auc
+    held_out = measured_on(candidate.rows, candidate.blocks, policy)
     if found is None:
-        return Reason(check, Outcome.INCONCLUSIVE, "no AUC: the held-out rows lack positives or negatives", {"floor": floor})
-    shortfall = Estimate(value=-found.value, low=-found.high, high=-found.low, rows=found.rows)
-    reason = Reason(check, Outcome.PASS, f"AUC {found}, floor {floor:g}", {**asdict(found), "floor": floor})
+        return Reason(check, Outcome.INCONCLUSIVE, f"no AUC on {held_out}: {AUC_NEEDS}", {"floor": floor})
+    shortfall = replace(found, value=-found.value, low=-found.high, high=-found.low)
+    reason = Reason(check, Outcome.PASS, f"AUC {found} on {held_out}, floor {floor:g}", {**asdict(found), "floor": floor})
     return _kept(reason, shortfall, -floor, policy, per_week, lambda margin: f"a floor of {-margin:.3f}")
 
 
 def _calibration(candidate: Candidate, policy: GatePolicy, per_week: float | None) -> Reason:
     check, ceiling, found = "gate.calibration", policy.ece_ceiling, candidate.ece
+    held_out = measured_on(candidate.rows, candidate.blocks, policy)
     if found is None:
-        return Reason(check, Outcome.INCONCLUSIVE, "no calibration error: there are no held-out rows", {"ceiling": ceiling})
-    reason = Reason(check, Outcome.PASS, f"calibration error {found}, ceiling {ceiling:g}", {**asdict(found), "ceiling": ceiling})
+        text = f"no calibration error on {held_out}: {MEAN_NEEDS}"
+        return Reason(check, Outcome.INCONCLUSIVE, text, {"ceiling": ceiling})
+    text = f"calibration error {found} on {held_out}, ceiling {ceiling:g}"
+    reason = Reason(check, Outcome.PASS, text, {**asdict(found), "ceiling": ceiling})
     return _kept(reason, found, ceiling, policy, per_week, lambda margin: f"a ceiling of {margin:.3f}")
 
 
@@ -52,10 +55,9 @@ def _kept(
     By expected loss a limit is kept with the probability that the policy names (one-sided, of a flat prior); that it is broken
     is shown at the policy's confidence in any case.
     """
-    confidence = 1 - 2 * policy.decide_by.harm if policy.decide_by else policy.confidence
-    upper = loss.at(confidence, made_at=policy.confidence).high
-    found = sufficiency(loss.rows, upper - loss.value, limit, confidence, value=loss.value, per_week=per_week)
-    return with_sufficiency(replace(reason, outcome=within(Range(loss.low, upper), limit)), found, form)
+    upper = loss.at(policy.kept_confidence, made_at=policy.confidence).high
+    found = sufficiency(loss.rows, upper - loss.value, limit, policy.kept_confidence, value=loss.value, per_week=per_week)
+    return with_sufficiency(replace(reason, outcome=kept(loss, limit, policy)), found, form)
 
 
 def _size(candidate: Candidate, policy: GatePolicy) -> Reason:

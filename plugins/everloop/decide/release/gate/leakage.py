@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.evidence import Candidate
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 
 CHECK = "gate.leakage"

@@ -8,7 +8,7 @@ from typing import Any
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.evidence import Difference
-from everloop.decide.statistics.compare import Estimate
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.multiplicity import step_down
 from everloop.decide.verdict import Outcome, Reason
 

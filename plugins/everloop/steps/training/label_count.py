@@ -22,10 +22,12 @@ LATEST = 8 * WEEK
 BATCHES = 100
 """Batches of a source's table that are read at most: what has more rows is not small."""
 
+KNOWN = "label IS NOT NULL"
+
 Query = Callable[[str, Interval], "pa.Table"]
 
 
-def labels(lake: Lake, source: Source, use_case: UseCase) -> Labels | None:
+def label_count(lake: Lake, source: Source, use_case: UseCase) -> Labels | None:
     """What the lake's latest weeks, or else the sources' latest interval, tell; `None` where there is nothing."""
     tables = use_case.examples.tables
     published = set[datetime].intersection(*(lake.intervals(table) for table in tables))
@@ -67,9 +69,8 @@ def _extracted(source: Source, use_case: UseCase, name: str, span: Interval) -> 
 
 def _counted(use_case: UseCase, span: Interval, query: Query) -> Labels | None:
     weeks = (span.end - span.start) / WEEK
-    (total,) = query(
-        f"SELECT count(*) AS n, avg(CAST(label AS INT)) AS positive FROM ({use_case.examples.sql})", span
-    ).to_pylist()
+    counts = "count(*) AS n, avg(CAST(label AS INT)) AS positive"
+    (total,) = query(f"SELECT {counts} FROM ({use_case.examples.sql}) WHERE {KNOWN}", span).to_pylist()
     if not total["n"]:
         return None
     groups = {column: _groups(use_case, column, query, span, weeks) for column in use_case.fairness.columns}
@@ -77,7 +78,7 @@ def _counted(use_case: UseCase, span: Interval, query: Query) -> Labels | None:
 
 
 def _groups(use_case: UseCase, column: str, query: Query, span: Interval, weeks: float) -> dict[str, tuple[float, float]]:
-    chosen = f'CAST("{column}" AS VARCHAR) AS name, count(*) AS n, sum(CAST(label AS INT)) AS positives'
-    found = query(f"SELECT {chosen} FROM ({use_case.examples.sql}) GROUP BY ALL", span).to_pylist()
+    chosen = f'CAST("{column}" AS VARCHAR) AS name, count(*) AS n, CAST(sum(CAST(label AS INT)) AS BIGINT) AS positives'
+    found = query(f"SELECT {chosen} FROM ({use_case.examples.sql}) WHERE {KNOWN} GROUP BY ALL", span).to_pylist()
     kept = [row for row in found if use_case.fairness.missing or row["name"] is not None]
     return {row["name"] or MISSING: (row["n"] / weeks, row["positives"] / weeks) for row in kept}
