@@ -66,10 +66,14 @@ class Strategy:
         size = releases.year.rows.num_rows
         return cls(name, np.full(size, None), np.full(size, np.nan), np.full(size, np.nan), [])
 
-    def serve(self, releases: Releases, rows: npt.NDArray[np.bool_], cut: datetime) -> None:
-        """Have the model of `cut` decide these rows."""
+    def serve(
+        self, releases: Releases, rows: npt.NDArray[np.bool_], cut: datetime, scores: npt.NDArray[np.float64] | None = None
+    ) -> None:
+        """Have the model of `cut` decide these rows, by its own scores or by others of the whole year (n,)."""
         self.cuts[rows] = cut
-        self.scores[rows], self.spent[rows] = releases.scores(cut)[rows], releases.costs(cut)[rows]
+        given = (releases.scores(cut) if scores is None else scores)[rows]
+        decided = given >= releases.at(cut).threshold
+        self.scores[rows], self.spent[rows] = given, costs(releases.year.labels[rows], decided, releases.year.case.cost)
 
     def measures(self, year: Year, week: Interval) -> dict[str, float]:
         """Cost per flight, AUC and calibration error of a week."""
