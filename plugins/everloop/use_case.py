@@ -211,8 +211,7 @@ class UseCase:
         )  # fmt: skip
         for policy in policies:
             found += policy.problems()
-        if self.recalibration is not None:
-            found += self.recalibration.problems()
+        found += self.recalibration.problems() if self.recalibration else []
         for files in self.files_back:
             found += files.problems()
         return found
