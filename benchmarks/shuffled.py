@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from benchmarks.flights_year import Scores, Trained2013, Year
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import drift
 from everloop.decide.watch.sketch import bins
@@ -73,7 +74,8 @@ def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repet
         order = rng.permutation(len(binned.labels))
         before, after = order[:reference], order[reference:]
         learnt = {name: {**column, **binned.counts(name, before)} for name, column in binned.columns.items()}
-        rates = {"rows": reference, "label_rate": float(binned.labels[before].mean())}
+        alone = Clusters.independent(reference, int(binned.labels[before].sum()))
+        rates = {"rows": reference, "label_rate": alone.rate, "labels": asdict(alone)}
         for start in range(0, len(after) - size + 1, size):
             total.add(_window(binned, learnt, rates, after[start : start + size], policy))
     return total
@@ -84,7 +86,8 @@ def _window(
 ) -> Alarms:
     shifts = {name: found for name in learnt if (found := drift.compare(learnt[name], binned.counts(name, rows)))}
     score = shifts.pop(SCORE)
-    label = drift.judge_labels(drift.compare_labels(rates, float(binned.labels[rows].sum()), len(rows)), policy)
+    labels = Clusters.independent(len(rows), int(binned.labels[rows].sum()))
+    label = drift.judge_labels(drift.compare_labels(rates, labels), policy)
     moved = [name for name, shift in [*shifts.items(), (SCORE, score)] if shift.beyond(policy)]
     return Alarms(
         size=len(rows),

@@ -15,7 +15,7 @@ from everloop.decide.release import gate
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
-from everloop.decide.statistics.clusters import blocks
+from everloop.decide.statistics.clusters import Likeness, blocks
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
@@ -177,7 +177,9 @@ class Loop:
         drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift)
         known = year.known[rows] <= moment(week.end)
         labels, sure = year.labels[rows][known], scores[known]
-        found = performance.measure(labels, sure, sure >= release.threshold, case.cost)
+        days = blocks(year.asked[rows][known], case.gate.block)
+        alike = {name: Likeness(**found) for name, found in release.reference["alike"].items()}
+        found = performance.measure(labels, sure, sure >= release.threshold, case.cost, days, alike)
         performed = performance.judge(found, release.metrics, case.retrain, case.drift.minimum_rows)
         failed = [verdict.because() for verdict in (drifted, performed) if verdict.outcome is Outcome.FAIL]
         return Window(

@@ -12,6 +12,8 @@
                 "range": [0.03, 0.91],                  the lowest and the highest of them
                 "residuals": {"rows": [...], ...}},     their labels against them, by bin: `decide.watch.concept.residuals`
       "label_rate": 0.24,                               share of positive labels among the rows learnt from
+      "labels": {"units": 75, "trials": 68123, ...},    the same labels, counted by block of time: `statistics.clusters.Clusters`
+      "alike": {"auc": {"correlation": 0.02, ...}},     how alike held-out rows of one block are: `decide.watch.performance.alike`
       "metrics": {"auc": 0.72, "cost": 0.51, ...}       `learn.metrics.measure` of the held-out rows
     }
 
@@ -25,10 +27,12 @@ model itself sees.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.decide.statistics.clusters import Clusters, Codes, Likeness
 from everloop.decide.watch.concept import residuals
 
 if TYPE_CHECKING:
@@ -39,6 +43,20 @@ BINS = 10
 """Bins of a numeric column: deciles, the customary choice for a population stability index (Siddiqi 2006, ch. 9)."""
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """The block of time of each row learnt from and of each held-out row, and how alike held-out rows of one block are."""
+
+    learnt: Codes
+    holdout: Codes
+    alike: Mapping[str, Likeness]
+
+    def told(self, labels: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        """What the reference keeps of them, with the labels learnt from."""
+        alike = {name: asdict(one) for name, one in self.alike.items()}
+        return {"labels": asdict(Clusters.counted(self.learnt, labels)), "alike": alike}
+
+
 def describe(
     learnt: pa.Table,
     columns: Sequence[str],
@@ -47,16 +65,18 @@ def describe(
     holdout_labels: npt.NDArray[np.bool_],
     holdout_scores: npt.NDArray[np.float64],
     metrics: Mapping[str, float],
+    blocks: Blocks | None = None,
 ) -> dict[str, Any]:
-    """The reference statistics of a release, in the format of this module's docstring."""
+    """The reference statistics of a release, in the format of this module's docstring; by block of time where these are given."""
     return {
         "rows": learnt.num_rows,
         "columns": {
             name: _category(learnt[name], categories[name]) if name in categories else _numeric(learnt[name]) for name in columns
         },
-        "score": _scores(holdout_labels, holdout_scores),
+        "score": _scores(holdout_labels, holdout_scores, blocks.holdout if blocks else None),
         "label_rate": float(labels.mean()),
         "metrics": dict(metrics),
+        **({} if blocks is None else blocks.told(labels)),
     }
 
 
@@ -67,10 +87,10 @@ def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
 
 
-def _scores(labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> dict[str, Any]:
+def _scores(labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], blocks: Codes | None) -> dict[str, Any]:
     edges = quantile_edges(scores)
     span = {"range": [float(scores.min()), float(scores.max())]} if scores.size else {}
-    return {**_histogram(scores, edges), **span, "residuals": residuals(edges.tolist(), labels, scores)}
+    return {**_histogram(scores, edges), **span, "residuals": residuals(edges.tolist(), labels, scores, blocks)}
 
 
 def _histogram(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> dict[str, Any]:
