@@ -24,6 +24,7 @@ from everloop.decide.statistics.clusters import blocks
 from everloop.decide.watch import performance
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import LABEL, PART
+from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Job, Trained, ask, digest, give, put, read
 from everloop.learn.metrics import measure
 from everloop.learn.reference import Blocks, describe
@@ -128,8 +129,10 @@ def fit(year: Year, cut: datetime, policy: TrainingPolicy | None = None, *, shuf
     metrics = measure(year.labels[holdout], scores, threshold, year.case.cost)
     learnt_rows = divided.filter(pa.array(np.isin(parts.names, LEARNT)))
     held_out = (year.labels[holdout], scores, metrics)
-    by_block = _blocks(year, held_out, holdout, learnt_rows)
-    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out, by_block)
+    history, by_block = History.of(divided, model, year.case.interval), _blocks(year, held_out, holdout, learnt_rows)
+    reference = describe(
+        learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out, history=history, blocks=by_block
+    )
     through = _moments(rows, "label_time")[parts.learnt].max()
     return Trained2013(name, model, threshold, through, metrics, reference, holdout, len(content) / 1e6)
 

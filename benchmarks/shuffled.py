@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,19 @@ from everloop.decide.policy import DriftPolicy
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import drift
-from everloop.decide.watch.sketch import bins
+from everloop.decide.watch.shift import compare
+from everloop.decide.watch.sketch import bins, outside
+from everloop.interval import Interval
+from everloop.learn.history import numbers, places
 from everloop.learn.reference import describe
 
-Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+
 SCORE = "score"
+BLOCK = timedelta(days=1)
+WINDOW = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 1, tzinfo=UTC) + BLOCK)
+"""An order drawn by lot has no time: it is told as if each window were a day."""
 
 
 @dataclass
@@ -43,11 +52,15 @@ class Alarms:
 
 @dataclass(frozen=True)
 class Binned:
-    """Every row's place among the cells of each column: bins, then unknown, then missing. `columns`: the bins without counts."""
+    """Every row's place among the cells of each column: bins, then unknown, then missing. `columns`: the bins without counts.
+
+    `outside`: which rows lie beyond the fences, of the columns that have some.
+    """
 
     columns: Mapping[str, Mapping[str, Any]]
     codes: Mapping[str, Codes]
-    labels: npt.NDArray[np.bool_]
+    outside: Mapping[str, Flags]
+    labels: Flags
 
     @classmethod
     def of(cls, year: Year, model: Trained2013, scores: Scores, seed: int) -> Binned:
@@ -57,14 +70,24 @@ class Binned:
         columns = list(model.reference["columns"])
         told = describe(rows, columns, categories, year.labels[chosen], year.labels[chosen], scores[chosen], {})
         found = {**told["columns"], SCORE: {"kind": "numeric", **told[SCORE]}}
-        codes = {name: _codes(found[name], year.rows[name]) for name in columns}
-        return cls(found, codes | {SCORE: bins(found[SCORE]["edges"], scores)}, year.labels)
+        codes = {name: places(found[name], year.rows[name]) for name in columns}
+        fenced = {name: column["fences"] for name, column in found.items() if "fences" in column}
+        beyond = {name: outside(fences, numbers(year.rows[name])) for name, fences in fenced.items()}
+        return cls(found, codes | {SCORE: bins(found[SCORE]["edges"], scores)}, beyond, year.labels)
 
     def counts(self, name: str, rows: Codes) -> dict[str, Any]:
         """The counts of one column in these rows, as `sketch.count` gives them."""
         size = len(self.columns[name]["counts"])
         found = np.bincount(self.codes[name][rows], minlength=size + 2).tolist()
-        return {"counts": found[:size], "other": found[size], "missing": found[size + 1]}
+        beyond = {"outside": int(self.outside[name][rows].sum())} if name in self.outside else {}
+        return {"counts": found[:size], "other": found[size], "missing": found[size + 1], **beyond}
+
+    def period(self, name: str, rows: Codes, size: int) -> dict[str, Any]:
+        """As a reference keeps the past of one column, a block for each `size` rows, the last one just before `WINDOW`."""
+        parts = [self.counts(name, rows[end - size : end]) for end in range(len(rows) % size + size, len(rows) + 1, size)]
+        cells = [[*part["counts"], part["other"], part["missing"]] for part in parts]
+        past = {"start": (WINDOW.start - len(parts) * BLOCK).isoformat(), "seconds": BLOCK.total_seconds(), "cells": cells}
+        return past | ({"outside": [part["outside"] for part in parts]} if name in self.outside else {})
 
 
 def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repetitions: int, seed: int) -> Alarms:
@@ -73,7 +96,10 @@ def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repet
     for _ in range(repetitions):
         order = rng.permutation(len(binned.labels))
         before, after = order[:reference], order[reference:]
-        learnt = {name: {**column, **binned.counts(name, before)} for name, column in binned.columns.items()}
+        learnt = {
+            name: {**column, **binned.counts(name, before), "periods": [binned.period(name, before, size)]}
+            for name, column in binned.columns.items()
+        }
         alone = Clusters.independent(reference, int(binned.labels[before].sum()))
         rates = {"rows": reference, "label_rate": alone.rate, "labels": asdict(alone)}
         for start in range(0, len(after) - size + 1, size):
@@ -84,11 +110,14 @@ def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repet
 def _window(
     binned: Binned, learnt: Mapping[str, Mapping[str, Any]], rates: Mapping[str, Any], rows: Codes, policy: DriftPolicy
 ) -> Alarms:
-    shifts = {name: found for name in learnt if (found := drift.compare(learnt[name], binned.counts(name, rows)))}
+    compared = {name: compare(learnt[name], binned.counts(name, rows), WINDOW, policy.minimum_rows) for name in learnt}
+    shifts = {name: shift for name, shift in compared.items() if shift}
     score = shifts.pop(SCORE)
     labels = Clusters.independent(len(rows), int(binned.labels[rows].sum()))
     label = drift.judge_labels(drift.compare_labels(rates, labels), policy)
-    moved = [name for name, shift in [*shifts.items(), (SCORE, score)] if shift.beyond(policy)]
+    level = drift.column_level(shifts, policy)
+    moved = [name for name, shift in shifts.items() if shift.moved(policy, level)]
+    moved += [SCORE] if score.moved(policy, drift.score_level(policy)) else []
     return Alarms(
         size=len(rows),
         windows=1,
@@ -97,13 +126,3 @@ def _window(
         columns=len(shifts) + 1,
         columns_moved=dict.fromkeys(moved, 1),
     )
-
-
-def _codes(column: Mapping[str, Any], values: pa.ChunkedArray) -> Codes:
-    size = len(column["counts"])
-    if column["kind"] == "category":
-        place = {value: i for i, value in enumerate(column["values"])} | {None: size + 1}
-        return np.array([place.get(value, size) for value in values.to_pylist()])
-    numbers = values.cast("float64").to_numpy().astype(np.float32).astype(float)
-    found: Codes = np.where(np.isnan(numbers), size + 1, bins(column["edges"], numbers))
-    return found

@@ -9,25 +9,31 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from benchmarks.flights_year import Flags, Scores, Trained2013, Year
+from benchmarks.effect_sizes import as_it_was, held_out
+from benchmarks.flights_year import Scores, Trained2013, Year
 from everloop.decide.statistics.clusters import Clusters, Likeness, blocks
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 from everloop.decide.watch import concept, drift, performance, sketch
 from everloop.decide.watch.concept import Relation, Residuals
-from everloop.decide.watch.drift import LabelShift, Shift
+from everloop.decide.watch.drift import LabelShift
+from everloop.decide.watch.shift import Shift, compare
 from everloop.interval import Interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """One window: what moved, and once labels are there how they lie to the scores and what the decisions were worth."""
+    """One window: what moved, and once labels are there how they lie to the scores and what the decisions were worth.
+
+    `before`: what was said of drift before releases kept what ordinary windows show.
+    """
 
     window: Interval
     rows: int
     shifts: Mapping[str, Shift]
     score: Shift
     drift: Verdict
+    before: Verdict
     strangers: Mapping[str, float]
     label: LabelShift
     label_reason: Reason
@@ -39,8 +45,9 @@ class Watched:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """What failed: `drift`, `label`, `concept`, `performance`."""
+        """What failed: `drift`, `before`, `label`, `concept`, `performance`."""
         outcomes = {
+            "before": self.before.outcome,
             "drift": self.drift.outcome,
             "label": self.label_reason.outcome,
             "concept": self.concept.outcome,
@@ -53,8 +60,10 @@ def watch(year: Year, model: Trained2013, scores: Scores, window: Interval) -> W
     """The window's rows against the model's reference; `scores` are those of all the year's rows (n,)."""
     mask, case = year.between(window.start, window.end), year.case
     labels, given = year.labels[mask], scores[mask]
-    shifts = columns(year, mask, model.reference["columns"])
-    score = shift(model.reference["score"], given.tolist())
+    rows, least = year.rows.filter(pa.array(mask)), case.drift.minimum_rows
+    columns = model.reference["columns"].items()
+    shifts = {name: shift(column, rows[name].to_pylist(), window, least) for name, column in columns}
+    score = shift(model.reference["score"], given.tolist(), window, least)
     days = blocks(year.asked[mask], case.gate.block)
     label = drift.compare_labels(model.reference, Clusters.counted(days, labels))
     residuals = concept.residuals(model.reference["score"]["edges"], labels, given, days)
@@ -69,6 +78,7 @@ def watch(year: Year, model: Trained2013, scores: Scores, window: Interval) -> W
         shifts=shifts,
         score=score,
         drift=drift.judge(shifts, score, case.drift),
+        before=as_it_was(shifts, shift(held_out(model.reference), given.tolist()), listed=True),
         strangers=drift.strangers(shifts, case.drift),
         label=label,
         label_reason=drift.judge_labels(label, case.drift),
@@ -80,15 +90,9 @@ def watch(year: Year, model: Trained2013, scores: Scores, window: Interval) -> W
     )
 
 
-def columns(year: Year, mask: Flags, reference: Mapping[str, Mapping[str, object]]) -> dict[str, Shift]:
-    """The shift of each model input in the rows of `mask`."""
-    rows = year.rows.filter(pa.array(mask))
-    return {name: shift(column, rows[name].to_pylist()) for name, column in reference.items()}
-
-
-def shift(column: Mapping[str, object], values: Sequence[object]) -> Shift:
+def shift(column: Mapping[str, object], values: Sequence[object], window: Interval | None = None, least: int = 1) -> Shift:
     """The shift of values, of which there must be some."""
-    found = drift.compare(column, sketch.count(column, values))
+    found = compare(column, sketch.count(column, values), window, least)
     if found is None:
         raise ValueError("no value to compare: choose a window that has rows")
     return found

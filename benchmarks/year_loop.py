@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.flights_year import Trained2013, moment
 from benchmarks.year_served import BEGIN, Releases, Strategy, weeks
+from everloop.decide.policy import DriftPolicy
 from everloop.decide.release import gate
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
@@ -19,6 +20,7 @@ from everloop.decide.statistics.clusters import Likeness, blocks
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
+from everloop.decide.watch.shift import compare
 from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
 from everloop.learn.behaviour import Trial, behave, spread
@@ -174,7 +176,7 @@ class Loop:
         year, case, cut = self.releases.year, self._case, _cut(self.state.champion)
         rows = year.between(week.start, week.end)
         scores = self.releases.scores(cut)[rows]
-        drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift)
+        drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift, week)
         known = year.known[rows] <= moment(week.end)
         labels, sure = year.labels[rows][known], scores[known]
         days = blocks(year.asked[rows][known], case.gate.block)
@@ -187,14 +189,14 @@ class Loop:
         )
 
 
-def drifting(rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, Any], policy: Any) -> Verdict:
+def drifting(
+    rows: Any, scores: npt.NDArray[np.float64], reference: dict[str, Any], policy: DriftPolicy, week: Interval
+) -> Verdict:
     """The verdict on a window's inputs and scores."""
-    columns = reference["columns"]
-    shifts = {
-        name: shift for name, column in columns.items() if (shift := drift.compare(column, count(column, rows[name].to_pylist())))
-    }
-    score = drift.compare(reference["score"], count(reference["score"], scores.tolist()))
-    return drift.judge(shifts, score, policy)
+    values = {name: (column, rows[name].to_pylist()) for name, column in reference["columns"].items()}
+    found = {name: compare(column, count(column, given), week, policy.minimum_rows) for name, (column, given) in values.items()}
+    score = compare(reference["score"], count(reference["score"], scores.tolist()), week, policy.minimum_rows)
+    return drift.judge({name: shift for name, shift in found.items() if shift}, score, policy)
 
 
 def judge(releases: Releases, at: datetime, champion: Trained2013, name: str) -> Verdict:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import airflow_home  # noqa: F401
-from everloop.check import check
+from everloop.adapters.lake import DeltaLake
+from everloop.check import check, warnings
 from everloop.settings import PROJECT
+from fakes.departures import filled_into
 
 PARTS = ("dags", "feature_repo", "expectations")
 
@@ -97,3 +99,46 @@ def test_a_broken_feature_module_is_told_and_the_rest_is_still_looked_at(checkou
     found = check("flights", checkout)
     assert any("feature_repo/flights.py: ImportError" in problem for problem in found)
     assert any("planes.json" in problem for problem in found)
+
+
+def test_group_columns_without_a_limit_are_warned_of(checkout: Path, edit: Callable[[str, str, str], None]) -> None:
+    assert warnings("flights", checkout) == []
+    edit(
+        "dags/flights.py",
+        'FairnessPolicy(columns=("origin",), error_rate_difference=0.30)',
+        'FairnessPolicy(columns=("origin",))',
+    )
+    (warning,) = warnings("flights", checkout)
+    assert warning.startswith("FairnessPolicy has columns origin and no limit: groups are reported and nothing is judged")
+
+
+def test_labels_that_the_lake_holds_are_held_against_what_the_policies_ask(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled_into(DeltaLake(str(tmp_path / "lake" / "departures")), 3)
+    for name, value in (("LAKE", tmp_path / "lake"), ("DATABASE", "postgresql://nowhere"), ("MLFLOW", "sqlite://")):
+        monkeypatch.setenv(f"EVERLOOP_{name}", str(value))
+    (checkout / "dags" / "departures.py").write_text(STRICT)
+    cost, auc = warnings("departures", checkout)
+    assert "labels a week" in cost
+    assert "GatePolicy.cost_margin 2.0% takes about" in cost
+    assert "GatePolicy.auc_margin 0.005 takes about" in auc
+
+
+def test_what_keeps_labels_from_being_counted_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    filled_into(DeltaLake(str(tmp_path / "lake" / "departures")), 1)
+    for name, value in (("LAKE", tmp_path / "lake"), ("DATABASE", "postgresql://nowhere"), ("MLFLOW", "sqlite://")):
+        monkeypatch.setenv(f"EVERLOOP_{name}", str(value))
+    lost = STRICT.replace("gate=GatePolicy()", "examples=replace(DEPARTURES.examples, sql='SELECT nothing FROM flights')")
+    (checkout / "dags" / "departures.py").write_text(lost)
+    (warning,) = warnings("departures", checkout)
+    assert warning.startswith("labels could not be counted: ")
+
+
+STRICT = """# a dag
+from dataclasses import replace
+from everloop.decide.policy import GatePolicy
+from fakes.departures import DEPARTURES
+
+DEPARTURES = replace(DEPARTURES, gate=GatePolicy())
+"""

@@ -1,4 +1,7 @@
-"""`everloop check`: whether the three files of a use case exist, parse and fit together, found out without a stack."""
+"""`everloop check`: whether the three files of a use case exist, parse and fit together, found out without a stack.
+
+Where there are data already, it also tells what of the policies they are too few for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop import catalog
-from everloop.errors import ConfigurationError
+from everloop.errors import ConfigurationError, SourceError
 from everloop.settings import PROJECT
 from everloop.use_case import UseCase
 
@@ -36,6 +39,40 @@ def check(name: str, project: Path = PROJECT) -> list[str]:
     found += _behaviour(use_case, plan)
     found += _suites(use_case, project / "expectations" / name, plan, examples)
     return found
+
+
+def warnings(name: str, project: Path = PROJECT) -> list[str]:
+    """What the policies of a use case that fits ask and will not get, in words: limits that are not set, labels that are too few.
+
+    Labels are counted where a lake or the sources can be reached; where nothing can, nothing is said of them.
+    """
+    use_case = catalog.use_case(name, project / "dags")
+    return [*_unlimited(use_case), *_too_few(use_case)]
+
+
+def _unlimited(use_case: UseCase) -> Iterator[str]:
+    if use_case.fairness.columns and not use_case.fairness.judges:
+        yield (
+            f"FairnessPolicy has columns {', '.join(use_case.fairness.columns)} and no limit: groups are reported and nothing is "
+            "judged; set a limit, for instance opportunity_difference"
+        )
+
+
+def _too_few(use_case: UseCase) -> Iterator[str]:
+    from everloop.decide.release.gate import sample_size
+    from everloop.steps.training.label_count import label_count
+    from everloop.wiring import connect
+
+    try:
+        loop = connect(use_case)
+        found = label_count(loop.lake, loop.source, use_case)
+    except (ConfigurationError, SourceError):  # no stack, no source yet: there is nothing to count
+        return
+    except Exception as error:  # an object store, a query: what it says is the finding
+        yield f"labels could not be counted: {_told(error)}"
+        return
+    if found:
+        yield from sample_size.warnings(found, use_case.gate, use_case.training, use_case.cost, use_case.fairness)
 
 
 def _told(error: Exception) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 from everloop.demo.replay import Replay, key_of, sampled
+from everloop.demo.retries import AwayError
 from everloop.interval import Interval
 from everloop.use_case import DroppedFiles, Examples, SourceTable, UseCase
 
@@ -83,7 +84,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
-        self.failing: str | None = None
+        self.failing: dict[str, list[int]] = {}
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -94,11 +95,12 @@ class Listener:
                 route = self.path.removeprefix("/v1/flights/")
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 listener.heard.append((route, body))
-                failed = listener.failing == route
+                statuses = listener.failing.get(route)
+                status = statuses.pop(0) if statuses else 200
                 count = len(next(iter(body.values())))
-                answer = {"errors": ["no"]} if failed else {"results": [], "accepted": count, "written": count}
+                answer = {"errors": ["no"]} if status != 200 else {"results": [], "accepted": count, "written": count}
                 content = json.dumps(answer).encode()
-                self.send_response(500 if failed else 200)
+                self.send_response(status)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -129,7 +131,7 @@ def day(n: int) -> Interval:
 
 
 def replay(listener: Listener, share: float = 1.0, **options: Any) -> Replay:
-    return Replay(listener.url, None, USE_CASE, share, world=SmallWorld(), **options)
+    return Replay(listener.url, None, USE_CASE, share, world=SmallWorld(), pause=0, **options)
 
 
 def moment(text: str) -> datetime:
@@ -146,7 +148,7 @@ def test_everything_comes_in_the_order_of_the_world(listener: Listener) -> None:
             asked = [moment(row["event_timestamp"]) for row in body["rows"]]
             assert asked == sorted(asked)
             assert all(timedelta(0) <= at - public < timedelta(hours=1) for at in asked if at >= DAY + timedelta(hours=1))
-    assert (report.rows, report.pushed, report.failed) == (24, 24, 0)
+    assert (report.rows, report.pushed, report.failures) == (24, 24, [])
     assert {"p50", "p95", "p99"} == set(report.latency_ms)
 
 
@@ -193,19 +195,31 @@ def test_consecutive_pushes_go_in_one_request_when_nobody_asks_between(listener:
     assert [route for route, _ in listener.heard] == ["push/weather_hourly"]
 
 
-def test_a_failed_request_is_counted_once_with_its_body_and_gets_no_outcome(listener: Listener) -> None:
-    listener.failing = "score"
+def test_a_refused_request_is_told_with_its_body_is_not_sent_again_and_gets_no_outcome(listener: Listener) -> None:
+    listener.failing = {"score": [422] * 24}
     report = replay(listener).play(day(0))
     assert report.rows == report.outcomes == 0
-    assert report.failed == report.by_status["500"] == 24
-    assert (report.failures[0].route, report.failures[0].status, report.failures[0].body) == ("score", 500, '{"errors": ["no"]}')
+    assert (len(report.refused), report.by_status["422"], report.interrupted) == (24, 24, 0)
+    assert (report.refused[0].route, report.refused[0].status, report.refused[0].body) == ("score", 422, '{"errors": ["no"]}')
 
 
-def test_no_answer_at_all_is_a_failure(listener: Listener) -> None:
-    gone = Replay("http://127.0.0.1:9", None, USE_CASE, 1.0, world=SmallWorld())
-    report = gone.play(day(0))
-    assert report.failed == report.requests == report.by_status["unreachable"]
-    assert report.failures[0].status is None
+def test_what_meets_a_failing_service_is_sent_again_until_it_is_answered(listener: Listener) -> None:
+    listener.failing = {"score": [500, 503, 429], "outcomes": [500], "push/weather_hourly": [502]}
+    report = replay(listener).play(day(0))
+    assert (report.rows, report.outcomes, report.pushed) == (24, 19, 24)
+    assert (report.refused, report.interrupted) == ([], 5)
+    assert [failure.status for failure in report.failures if failure.route == "score"] == [500, 503, 429]
+    keys = [row["key"] for row in listener.sent("score", "rows")]
+    assert len(set(keys)) == 24
+    assert len(keys) == 27
+
+
+def test_a_service_that_never_answers_ends_the_replay_with_its_address(listener: Listener) -> None:
+    said: list[str] = []
+    gone = Replay("http://127.0.0.1:9", None, USE_CASE, 1.0, world=SmallWorld(), patience=0.1, pause=0, say=said.append)
+    with pytest.raises(AwayError, match=r"The scoring service at http://127\.0\.0\.1:9/v1/flights failed to answer"):
+        gone.play(day(0))
+    assert len(said) == 1
 
 
 def test_key_is_the_one_of_the_examples_sql() -> None:

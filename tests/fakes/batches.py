@@ -15,6 +15,7 @@ from everloop.decide.release.state import ReleaseState, Stage
 Row = Mapping[str, Any]
 COST = CostMatrix(false_positive=1.0, false_negative=3.0)
 LOADS = LoadCheck.of([0.2, 0.8], 1.0)
+APART = timedelta(milliseconds=20)
 DAYS, DAY = 20, timedelta(days=1)
 """Requests are for so many days of data time, a true and a false case of each in turn, so that days are alike."""
 
@@ -38,7 +39,7 @@ def batch(
         theirs = {"score": right, "release": baseline, "shadow_release": candidate, "shadow_score": 0.2 if wrong else right}
         mine = {"score": 0.2 if wrong else right, "release": candidate, "shadow_release": baseline, "shadow_score": right}
         row = {
-            "request_id": f"q{i}", "key": f"q{i}", "entity": f"user{i}", "at": at + timedelta(milliseconds=i),
+            "request_id": f"q{i}", "key": f"q{i}", "entity": f"user{i}", "at": at + i * APART,
             "arm": "challenger" if ours and state.stage is not Stage.WATCH else "champion", "flags": [], "error": None,
             "latency_ms": slow_ms if ours else 1.5, "label": float(truth), "as_of": at + (i // 2 % DAYS) * DAY,
             **(mine if ours else theirs),

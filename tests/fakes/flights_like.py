@@ -57,7 +57,7 @@ def model(year: Year) -> Trained2013:
     days = blocks(year.asked)
     alike = performance.alike(year.labels[held], scores, scores >= threshold, year.case.cost, days[held])
     by_day = Blocks(days[learnt], days[held], alike)
-    reference = describe(rows, year.columns, categories, year.labels[learnt], year.labels[held], scores, metrics, by_day)
+    reference = describe(rows, year.columns, categories, year.labels[learnt], year.labels[held], scores, metrics, blocks=by_day)
     scorer = SimpleNamespace(encoder=encoder, score=lambda matrix: matrix)
     through = moment(START + timedelta(days=28))
     return Trained2013("small", scorer, threshold, through, metrics, reference, held, 0.1)

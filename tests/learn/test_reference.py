@@ -66,7 +66,7 @@ def test_blocks_of_time_are_kept_where_they_are_known() -> None:
     scores = rng.uniform(0.1, 0.7, 1000)
     labels, days = rng.random(1000) < scores, np.arange(1000) // 50
     blocks = Blocks(days[:4], days, {"auc": Likeness(0.02, 19)})
-    found = describe(pa.table({"x": [1.0] * 4}), ("x",), {}, LABELS, labels, scores, {}, blocks)
+    found = describe(pa.table({"x": [1.0] * 4}), ("x",), {}, LABELS, labels, scores, {}, blocks=blocks)
     assert Clusters(**found["labels"]) == Clusters.of([4], [1])
     assert found["alike"] == {"auc": {"correlation": 0.02, "freedom": 19}}
     assert found["score"]["residuals"] == residuals(found["score"]["edges"], labels, scores, days)

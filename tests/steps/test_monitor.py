@@ -85,7 +85,7 @@ def bundle(seed):
     blocks = Blocks(days, days, performance.alike(labels, chance, chance >= 0.25, USE_CASE.cost, days))
     metrics = {"auc": 0.77, "cost": 0.55}
     content = json.dumps(
-        describe(learnt, ["income", "bank"], {"bank": ("A", "B")}, labels, labels, chance, metrics, blocks)
+        describe(learnt, ["income", "bank"], {"bank": ("A", "B")}, labels, labels, chance, metrics, blocks=blocks)
     ).encode()
     manifest = Manifest(
         use_case="loans", columns=("income", "bank"), categories={"bank": ("A", "B")}, calibrator=Calibrator(x=(0, 1), y=(0, 1)),
@@ -125,9 +125,10 @@ class World:
             "loans",
             [
                 prediction(
-                    ids[i], release="old", as_of=asked[i], at=NOW, entity=ids[i],
+                    ids[i], release="old", as_of=asked[i], at=NOW,
                     features=json.dumps({"request": {"bank": bank[i % len(bank)]}, "vector": {"income": income[i]}}),
-                    **{"score": float(chance[i])} | {name: value(i, chance[i]) for name, value in changes.items()},
+                    **{"score": float(chance[i]), "entity": ids[i]}
+                    | {name: value(i, chance[i]) for name, value in changes.items()},
                 )
                 for i in range(rows)
             ],

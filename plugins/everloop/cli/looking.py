@@ -13,15 +13,21 @@ commands = typer.Typer()
 
 @commands.command()
 def check(use_case: UseCaseName) -> None:
-    """Look whether a use case's DAG file, features and suites fit together; needs no stack."""
+    """Look whether a use case's DAG file, features and suites fit together; needs no stack.
+
+    Where the lake or the sources can be reached, it warns of what the policies ask and so few labels cannot show.
+    """
     import logging
 
     from everloop.check import check as look
+    from everloop.check import warnings
 
     logging.disable(logging.WARNING)  # what Feast and Great Expectations tell of themselves would bury the findings
     problems = look(use_case)
     for problem in problems:
         typer.echo(f"- {problem}")
+    for warning in [] if problems else warnings(use_case):
+        typer.echo(f"- warning: {warning}")
     typer.echo(f"{use_case}: {len(problems)} problems" if problems else f"{use_case}: DAG file, features and suites fit together")
     raise typer.Exit(1 if problems else 0)
 

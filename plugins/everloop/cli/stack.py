@@ -83,7 +83,7 @@ def logs(
 @commands.command()
 def demo(
     share: Annotated[float, typer.Option(help="Share of all flights that are scored.")] = 0.2,
-    until: Annotated[str, typer.Option(help="Until when 2013 is played.")] = "2013-10-01",
+    until: Annotated[str, typer.Option(help="Until when 2013 is played; longer until a second release serves.")] = "2013-10-01",
 ) -> None:
     """Play the year 2013: train, release, drift, retrain, release again, and survive a sabotage."""
     from everloop.demo.command import run

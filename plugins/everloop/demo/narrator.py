@@ -10,6 +10,12 @@ from rich.markup import escape
 
 from everloop.errors import StackError
 
+STANDSTILL = 1200.0
+"""Seconds without any change before something counts as stuck: a training of half a minute may take so long on a busy machine."""
+
+LOOK = 10.0
+"""Seconds between two looks at what else is moving."""
+
 
 class Narrator:
     """Prints lines with the time elapsed since the story began."""
@@ -33,16 +39,34 @@ class Narrator:
         """Something happened."""
         self.console.print(f"{self._clock()}  {escape(text)}", soft_wrap=True)
 
-    def wait(self, what: str, done: Callable[[], bool | str], *, limit: float, every: float = 1.0) -> None:
-        """Wait until `done()` is true, telling each new text it returns; `StackError` after `limit` seconds."""
-        deadline = time.monotonic() + limit
-        told = ""
+    def wait(
+        self,
+        what: str,
+        done: Callable[[], bool | str],
+        moving: Callable[[], object] = lambda: None,
+        *,
+        patience: float = STANDSTILL,
+        every: float = 1.0,
+    ) -> None:
+        """Wait until `done()` is true, telling each new text it returns, for as long as anything changes.
+
+        `StackError` when `patience` seconds have gone by in which neither `done()` nor `moving()` gave anything new: a slow
+        machine may take its time.
+        """
+        told, seen, since, looked = "", None, time.monotonic(), -LOOK
         while (state := done()) is not True:
             if isinstance(state, str) and state and state != told:
                 told = state
                 self.say(f"  {state}")
-            if time.monotonic() > deadline:
-                raise StackError(f"{what}: not within {limit:.0f} s (last seen: {told or 'nothing'}); see `everloop logs`")
+            now = time.monotonic()
+            if now - looked >= LOOK:
+                looked, before, seen = now, seen, (state, moving())
+                since = since if seen == before else now
+            if now - since > patience:
+                raise StackError(
+                    f"{what}: nothing has moved for {patience / 60:.0f} minutes (last seen: {told or 'nothing'}); see "
+                    "`everloop status`, `everloop logs scheduler`, and the runs in Airflow's UI"
+                )
             time.sleep(every)
 
     def _clock(self) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from everloop.adapters.database import connect
+from everloop.steps.prediction_log import TABLE as LOG
+from everloop.steps.score.planning import TABLE as SCORES
 
 if TYPE_CHECKING:
     from everloop.wiring import Loop
@@ -16,8 +18,11 @@ _DIGEST = "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) F
 
 
 def fingerprints(loop: Loop) -> dict[str, str]:
-    """Every lake table's version, every online table's content as MD5, and who serves: name to value."""
-    tables = {f"lake: {name}": str(loop.lake.version(name)) for name in loop.lake.tables()}
+    """The version of every lake table that ingestion writes, every online table's content as MD5, and who serves: name to value.
+
+    Batch scores and the daily upkeep write their own tables whenever they run, at midnight for instance.
+    """
+    tables = {f"lake: {name}": str(loop.lake.version(name)) for name in loop.lake.tables() if name not in (SCORES, LOG)}
     return tables | _online(loop) | {"champion": str(loop.ledger.head(loop.use_case.name)[1].champion)}
 
 

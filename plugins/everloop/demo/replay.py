@@ -6,7 +6,7 @@ import heapq
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import httpx
 import msgspec
 import xxhash
+from tenacity import Retrying
 
+from everloop.demo.retries import PATIENCE, PAUSE, AwayError, steady
 from everloop.interval import Interval
 from everloop.use_case import UseCase
 
@@ -59,6 +61,11 @@ class Failure:
     status: int | None
     body: str
 
+    @property
+    def passing(self) -> bool:
+        """Whether the service was away, overloaded or failing, which the same request may meet or not the next time."""
+        return self.status is None or self.status >= 500 or self.status == httpx.codes.TOO_MANY_REQUESTS
+
 
 @dataclass
 class ReplayReport:
@@ -74,15 +81,21 @@ class ReplayReport:
     seconds: float = 0.0
 
     @property
-    def failed(self) -> int:
-        """Requests of any route that failed; none is tried again."""
-        return len(self.failures)
+    def refused(self) -> list[Failure]:
+        """Requests of any route that the service would not take; they are not sent again."""
+        return [failure for failure in self.failures if not failure.passing]
+
+    @property
+    def interrupted(self) -> int:
+        """Tries that met no service, or a failing one; each request was sent again until it was answered."""
+        return sum(failure.passing for failure in self.failures)
 
 
 class Replay:
     """Sends a deterministic `share` of all flights. Outcomes that come after an interval are kept for the later ones.
 
-    `memory`: a file that keeps them from one process to the next.
+    `memory`: a file that keeps them from one process to the next. A request that meets no service is sent again for `patience`
+    seconds, which `say` is told; then the replay ends with an `AwayError`.
     """
 
     def __init__(
@@ -94,6 +107,9 @@ class Replay:
         *,
         world: World | None = None,
         memory: Path | None = None,
+        say: Callable[[str], None] | None = None,
+        patience: float = PATIENCE,
+        pause: float = PAUSE,
     ) -> None:
         self._base = f"{scorer_url.rstrip('/')}/v1/{use_case.name}"
         self._headers = {"content-type": "application/json"} | ({"x-api-key": api_key} if api_key else {})
@@ -101,13 +117,14 @@ class Replay:
         self._share = share
         self._world = world or _year()
         self._memory = memory
+        self._steady = steady(say, patience=patience, pause=pause)
         self._awaited: list[tuple[datetime, str, bool]] = _remembered(memory)
 
     def play(self, interval: Interval) -> ReplayReport:
         """All that happens in `interval` of data time, in its order; ends when the last answer is there."""
         report, taken, began = ReplayReport(), [], time.perf_counter()
         with httpx.Client(headers=self._headers, timeout=30) as client, ThreadPoolExecutor(_IN_FLIGHT) as pool:
-            caller = _Caller(client, self._base, report)
+            caller = _Caller(client, self._base, report, self._steady)
             for kind, events in itertools.groupby(self._events(interval), key=itemgetter(1)):
                 group = list(events)
                 if kind == _PUSH:
@@ -157,28 +174,39 @@ class Replay:
 
 
 class _Caller:
-    """One client of the service; counts all it sends, retries nothing."""
+    """One client of the service; counts all it sends, and sends again what met no service."""
 
-    def __init__(self, client: httpx.Client, base: str, report: ReplayReport) -> None:
+    def __init__(self, client: httpx.Client, base: str, report: ReplayReport, steady: Retrying) -> None:
         self._client = client
         self._base = base
         self._report = report
+        self._steady = steady
 
     def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer; an empty one when the request failed, which the report then tells."""
+        """The answer; an empty one when the request was refused, which the report then tells."""
+        found: dict[str, Any] = self._steady(self._once, route, msgspec.json.encode(body))
+        return found
+
+    def _once(self, route: str, content: bytes) -> dict[str, Any]:
         self._report.requests += 1
         try:
-            answer = self._client.post(f"{self._base}/{route}", content=msgspec.json.encode(body))
+            answer = self._client.post(f"{self._base}/{route}", content=content)
         except httpx.HTTPError as error:
-            self._report.by_status["unreachable"] += 1
-            self._report.failures.append(Failure(route, None, repr(error)))
-            return {}
-        self._report.by_status[str(answer.status_code)] += 1
+            return self._failed("unreachable", Failure(route, None, repr(error)))
         if answer.status_code != httpx.codes.OK:
-            self._report.failures.append(Failure(route, answer.status_code, answer.text))
-            return {}
+            return self._failed(str(answer.status_code), Failure(route, answer.status_code, answer.text))
+        self._report.by_status[str(answer.status_code)] += 1
         found: dict[str, Any] = answer.json()
         return found
+
+    def _failed(self, status: str, failure: Failure) -> dict[str, Any]:
+        self._report.by_status[status] += 1
+        self._report.failures.append(failure)
+        if failure.passing:
+            raise AwayError(
+                f"The scoring service at {self._base} failed to answer {failure.route} ({failure.status}: {failure.body})"
+            )
+        return {}
 
     def score(self, flights: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], float]:
         """Ask about flights at the moment of the question; the flights that were answered, and the milliseconds it took."""

@@ -5,12 +5,15 @@
     {
       "rows": 68123,                                    rows learnt from (fit, validation and calibration parts)
       "columns": {                                      one entry per model input, in the model's order
-        "weather_hourly__temp": {"kind": "numeric", "edges": [...], "counts": [...], "missing": 12},
-        "carrier": {"kind": "category", "values": ["AA", ...], "counts": [...], "other": 0, "missing": 0}
+        "weather_hourly__temp": {"kind": "numeric", "edges": [...], "counts": [...], "missing": 12,
+                                 "fences": [2.1, 75.4], "outside": 310,
+                                 "periods": [{...}]},   counts by block of time: `learn.history`
+        "carrier": {"kind": "category", "values": ["AA", ...], "counts": [...], "other": 0, "missing": 0, "periods": [{...}]}
       },
-      "score": {"edges": [...], "counts": [...],        calibrated scores of the held-out rows
-                "range": [0.03, 0.91],                  the lowest and the highest of them
-                "residuals": {"rows": [...], ...}},     their labels against them, by bin: `decide.watch.concept.residuals`
+      "score": {"edges": [...], "counts": [...],        calibrated scores of the rows not fitted to; edges of the held-out ones
+                "range": [0.03, 0.91],                  the lowest and the highest of the held-out ones
+                "residuals": {"rows": [...], ...},      their labels against them, by bin: `decide.watch.concept.residuals`
+                "periods": [{...}, {...}]},             rows fitted to, and later ones
       "label_rate": 0.24,                               share of positive labels among the rows learnt from
       "labels": {"units": 75, "trials": 68123, ...},    the same labels, counted by block of time: `statistics.clusters.Clusters`
       "alike": {"auc": {"correlation": 0.02, ...}},     how alike held-out rows of one block are: `decide.watch.performance.alike`
@@ -20,8 +23,9 @@
 `edges` are the ascending inner cut points, so there is one count more than there are edges: bin i holds
 `edges[i-1] < x <= edges[i]`, the first bin everything up to `edges[0]`, the last bin everything above the last edge; that is
 `numpy.searchsorted(edges, x, side="left")`. A column that is constant has one edge or none. Nulls and NaN are in `missing`
-and in no bin. `other` counts category values that the model does not know. Edges are floats of the float32 value that the
-model itself sees.
+and in no bin. `other` counts category values that the model does not know. `outside` counts numbers beyond the fences, which are
+in a bin too; a column of which half the rows have one value has no fences. Edges are floats of the float32 value that the
+model itself sees. Releases made before `fences` and `periods` were kept have neither.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ import numpy as np
 
 from everloop.decide.statistics.clusters import Clusters, Codes, Likeness
 from everloop.decide.watch.concept import residuals
+from everloop.decide.watch.sketch import bins, outside
+from everloop.learn.history import History, numbers, places
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,6 +47,10 @@ if TYPE_CHECKING:
 
 BINS = 10
 """Bins of a numeric column: deciles, the customary choice for a population stability index (Siddiqi 2006, ch. 9)."""
+
+FENCE = 2.2
+"""Fences lie so many interquartile ranges beyond the quartiles, where normal samples seldom have a row: Hoaglin & Iglewicz (1987,
+Fine-tuning some resistant rules for outlier labeling, JASA 82(400)), who find Tukey's 1.5 too near."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,17 @@ def describe(
     holdout_labels: npt.NDArray[np.bool_],
     holdout_scores: npt.NDArray[np.float64],
     metrics: Mapping[str, float],
+    *,
+    history: History | None = None,
     blocks: Blocks | None = None,
 ) -> dict[str, Any]:
-    """The reference statistics of a release, in the format of this module's docstring; by block of time where these are given."""
+    """The reference statistics of a release, in the format of this module's docstring; without `history` no periods,
+    without `blocks` nothing by block of time.
+    """
     return {
         "rows": learnt.num_rows,
-        "columns": {
-            name: _category(learnt[name], categories[name]) if name in categories else _numeric(learnt[name]) for name in columns
-        },
-        "score": _scores(holdout_labels, holdout_scores, blocks.holdout if blocks else None),
+        "columns": {name: _column(learnt[name], categories.get(name), history) for name in columns},
+        "score": _scores(holdout_labels, holdout_scores, history, blocks.holdout if blocks else None),
         "label_rate": float(labels.mean()),
         "metrics": dict(metrics),
         **({} if blocks is None else blocks.told(labels)),
@@ -87,25 +99,43 @@ def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
 
 
-def _scores(labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], blocks: Codes | None) -> dict[str, Any]:
-    edges = quantile_edges(scores)
+def _scores(
+    labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], history: History | None, blocks: Codes | None
+) -> dict[str, Any]:
+    edges = quantile_edges(scores).tolist()
+    unfitted = scores if history is None else history.scored[-1][1]
+    counts = np.bincount(bins(edges, unfitted), minlength=len(edges) + 1).tolist()
     span = {"range": [float(scores.min()), float(scores.max())]} if scores.size else {}
-    return {**_histogram(scores, edges), **span, "residuals": residuals(edges.tolist(), labels, scores, blocks)}
+    periods = {} if history is None else {"periods": history.score_periods(edges)}
+    return {"edges": edges, "counts": counts, **span, "residuals": residuals(edges, labels, scores, blocks), **periods}
 
 
-def _histogram(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> dict[str, Any]:
-    bins = np.searchsorted(edges, values, side="left")
-    return {"edges": edges.tolist(), "counts": np.bincount(bins, minlength=len(edges) + 1).tolist()}
+def _column(values: pa.ChunkedArray, known: Sequence[str] | None, history: History | None) -> dict[str, Any]:
+    column = _numeric(values) if known is None else _category(known)
+    size = len(column["counts"])
+    counts = np.bincount(places(column, values), minlength=size + 2).tolist()
+    column |= {"counts": counts[:size], **({} if known is None else {"other": counts[size]}), "missing": counts[size + 1]}
+    if "fences" in column:
+        column["outside"] = int(outside(column["fences"], numbers(values)).sum())
+    return column if history is None else column | {"periods": history.periods(column, values)}
 
 
-def _numeric(column: pa.ChunkedArray) -> dict[str, Any]:
-    values = column.cast("float64").to_numpy().astype(np.float32).astype(np.float64)
-    present = values[~np.isnan(values)]
-    return {"kind": "numeric", **_histogram(present, quantile_edges(present)), "missing": int(values.size - present.size)}
+def _category(known: Sequence[str]) -> dict[str, Any]:
+    """A category without its counts."""
+    return {"kind": "category", "values": list(known), "counts": [0] * len(known)}
 
 
-def _category(column: pa.ChunkedArray, known: Sequence[str]) -> dict[str, Any]:
-    seen = {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
-    missing = seen.pop(None, 0)
-    counts = [seen.pop(value, 0) for value in known]
-    return {"kind": "category", "values": list(known), "counts": counts, "other": sum(seen.values()), "missing": missing}
+def _numeric(values: pa.ChunkedArray) -> dict[str, Any]:
+    """A numeric column without its counts."""
+    found = numbers(values)
+    present = found[~np.isnan(found)]
+    edges = quantile_edges(present).tolist()
+    return {"kind": "numeric", "edges": edges, "counts": [0] * (len(edges) + 1), **_fences(present)}
+
+
+def _fences(values: npt.NDArray[np.float64]) -> dict[str, list[float]]:
+    if not values.size:
+        return {}
+    low, high = np.quantile(values, (0.25, 0.75)).tolist()
+    reach = FENCE * (high - low)
+    return {"fences": [low - reach, high + reach]} if reach else {}

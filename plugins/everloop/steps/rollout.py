@@ -46,15 +46,30 @@ def step(
     later one reads the new state and looks again. Returns where the releases stand: `stage`, `action`, `reason`, and so on.
     """
 
-    def look(state: ReleaseState) -> Action:
-        seen = _evidence(traffic, registry, scorer, lake, use_case, state)
-        found = replace(seen, parity=standings(measurements, use_case, state))
-        return advance(state, found, use_case.rollout, now, use_case.fairness)
+    def decide(state: ReleaseState) -> Action:
+        return look(traffic, registry, scorer, lake, measurements, use_case, state, now=now)
 
-    acted = act(ledger, use_case.name, None, look, now)
+    acted = act(ledger, use_case.name, None, decide, now)
     if acted.entry is None:
         return acted.summary()
     return acted.summary() | {"mirrored": mirror(registry, use_case.name, acted.action.after)}
+
+
+def look(
+    traffic: TrafficLog,
+    registry: Registry,
+    scorer: Scorer,
+    lake: Lake,
+    measurements: Measurements,
+    use_case: UseCase,
+    state: ReleaseState,
+    *,
+    now: datetime,
+) -> Action:
+    """What `step` would do at `now`, with the reasons and numbers; nothing is written."""
+    seen = _evidence(traffic, registry, scorer, lake, use_case, state)
+    found = replace(seen, parity=standings(measurements, use_case, state))
+    return advance(state, found, use_case.rollout, now, use_case.fairness)
 
 
 def _evidence(

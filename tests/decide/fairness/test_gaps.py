@@ -5,8 +5,9 @@ import pytest
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from sklearn.metrics import accuracy_score, precision_score
 
-from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, GroupCounts, count, gaps
+from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, Gap, GroupCounts, count, gaps
 from everloop.decide.fairness.gaps import family
+from everloop.decide.statistics.clusters import Clusters, correlation
 from everloop.decide.statistics.intervals import rate_sequence
 
 RNG = np.random.default_rng(9)
@@ -107,3 +108,62 @@ def test_the_family_is_of_all_groups_that_were_seen_few_rows_or_not():
     seen = {name: GroupCounts(rows=rows, positives=1) for name, rows in (("a", 900), ("b", 1), ("c", 7), ("d", 2), ("e", 0))}
     assert [family(seen, "selection"), family(seen, "selection", "groups")] == [4, 6]
     assert [family(seen, "tpr"), family(seen, "fpr")] == [5, 0]
+
+
+def in_units(groups: int, units: int, rows: int, spread: float, rng) -> dict[str, GroupCounts]:
+    """Groups of alike rates whose units each have a rate of their own."""
+    chances = np.clip(rng.normal(0.4, spread, (groups, units)), 0, 1)
+    names = np.repeat([f"g{i}" for i in range(groups)], units * rows)
+    decided = rng.random(groups * units * rows) < np.repeat(chances.ravel(), rows)
+    return count(names.tolist(), decided, np.full(len(names), np.nan), np.repeat(np.arange(groups * units), rows))
+
+
+@pytest.mark.parametrize("against", ["whole", "groups"])
+def test_rows_of_units_that_move_together_are_divided_by_their_design_effect(against):
+    counts = in_units(3, 60, 20, 0.2, np.random.default_rng(1))
+    clusters = {name: one.clusters("selection") for name, one in counts.items()}
+    alike = correlation(list(clusters.values()))
+    assert 0.05 < alike < 0.3
+    for gap in gaps(counts, "selection", 1, against):
+        first = clusters[gap.group]
+        second = (
+            clusters[gap.against] if against == "groups" else sum((c for n, c in clusters.items() if n != gap.group), Clusters())
+        )
+        assert gap.effects == pytest.approx((first.design_effect(alike), second.design_effect(alike)))
+        assert (gap.ours, gap.theirs) == ((first.hits, first.trials), (second.hits, second.trials))
+        assert gap.effective == (pytest.approx(first.effective(alike)), pytest.approx(second.effective(alike)))
+        assert gap.sizes == (gap.effective[0][1], gap.effective[1][1])
+        plain = Gap(group=gap.group, against=gap.against, ours=gap.ours, theirs=gap.theirs, share=gap.share)
+        for intervals in (ONE_LOOK, ALWAYS_VALID):
+            wide, narrow = gap.span(0.05, intervals), plain.span(0.05, intervals)
+            assert wide.low < narrow.low < narrow.high < wide.high
+            assert gap.span_of_ratio(0.05, intervals).low < plain.span_of_ratio(0.05, intervals).low
+        assert gap.difference == plain.difference
+
+
+def test_an_interval_of_rows_in_units_covers_where_that_of_rows_alone_does_not():
+    rng, covered, alone = np.random.default_rng(2), 0, 0
+    for _ in range(300):
+        (gap,) = gaps(in_units(2, 25, 20, 0.15, rng), "selection", 1, "groups")
+        plain = Gap(group=gap.group, against=gap.against, ours=gap.ours, theirs=gap.theirs)
+        covered += gap.span(0.05).low <= 0 <= gap.span(0.05).high
+        alone += plain.span(0.05).low <= 0 <= plain.span(0.05).high
+    assert covered / 300 >= 0.92
+    assert alone / 300 <= 0.80
+
+
+def test_a_group_of_one_unit_is_worth_a_row():
+    counts = count(
+        ["a"] * 300 + ["b"] * 300, RNG.random(600) < 0.4, np.full(600, np.nan), np.r_[np.zeros(300), np.arange(1, 301)]
+    )
+    assert [gap.group for gap in gaps(counts, "selection", 2)] == ["b"]
+    (first, second) = gaps(counts, "selection", 1)
+    assert (first.group, first.sizes[0], second.sizes[0]) == ("a", 1, 300)
+
+
+def test_the_minimum_is_of_independent_rows():
+    counts = in_units(2, 60, 20, 0.2, np.random.default_rng(3))
+    worth = min(gap.sizes[0] for gap in gaps(counts, "selection", 1))
+    assert worth < 600
+    assert len(gaps(counts, "selection", math.floor(worth))) == 2
+    assert len(gaps(counts, "selection", math.ceil(worth))) < 2

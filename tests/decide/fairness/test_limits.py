@@ -18,7 +18,7 @@ GAP = Gap(group="b", against="a", ours=(300, 1_000), theirs=(500, 1_000))
 
 
 def found(**policy) -> dict[str, Limit]:
-    return {one.name: one for one in limits(COUNTS, FairnessPolicy(**{"error_rate_difference": None, **policy}))}
+    return {one.name: one for one in limits(COUNTS, FairnessPolicy(**policy))}
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,7 @@ def test_groups_with_few_rows_are_not_judged_and_count_in_the_family() -> None:
 
 def test_the_family_of_four_groups_is_four_against_the_whole_and_six_against_each_other() -> None:
     four = COUNTS | {"d": GroupCounts(rows=500, selected=200)}
-    policies = [
-        FairnessPolicy(error_rate_difference=None, selection_difference=0.1, against=name) for name in ("whole", "groups")
-    ]
+    policies = [FairnessPolicy(selection_difference=0.1, against=name) for name in ("whole", "groups")]
     policies.append(FairnessPolicy.four_fifths("sex"))
     assert [limit.family for policy in policies for limit in limits(four, policy)] == [4, 6, 6]
 
@@ -110,3 +108,31 @@ def test_a_rate_has_the_limit_and_the_rows_of_its_own() -> None:
         "selection": (0.1, ["a", "b"]), "tpr": (0.3, []), "fpr": (0.3, ["a", "b"]),
     }  # fmt: skip
     assert [gap.theirs for gap in both["fpr"].gaps] == [(104, 605), (204, 605)]
+
+
+def test_how_far_a_difference_lies_beyond_its_limit_and_its_interval_reaches_towards_it() -> None:
+    limit = Limit(name="tpr", limit=0.15, gaps=(), family=1)
+    assert limit.beyond(GAP) == pytest.approx(0.05)
+    assert limit.reach(GAP, Range(-0.3, -0.12)) == pytest.approx(0.08)
+    other = Gap(group="a", against="b", ours=GAP.theirs, theirs=GAP.ours)
+    assert limit.reach(other, Range(0.12, 0.3)) == pytest.approx(0.08)
+    assert limit.at(0.05) == "a difference of 0.20"
+
+
+def test_how_far_a_ratio_lies_below_its_limit_and_its_interval_reaches_above_it() -> None:
+    limit = RatioLimit(name="selection_ratio", limit=0.8, gaps=(), family=1)
+    assert limit.beyond(GAP) == pytest.approx(0.2)
+    assert limit.reach(GAP, Range(0.5, 0.7)) == pytest.approx(0.1)
+    assert (limit.at(0.05), limit.at(0.9)) == ("a ratio of 0.75", "a ratio of 0.00")
+
+
+def test_what_is_seen_has_no_minimum() -> None:
+    few = found(selection_difference=0.1, selection_ratio=0.8, error_rate_difference=0.1, minimum=5_000)
+    assert [one.gaps for one in few.values()] == [[]] * 4
+    assert {name: len(one.seen) for name, one in few.items()} == {"selection": 3, "tpr": 3, "fpr": 3, "selection_ratio": 3}
+
+
+def test_a_ratio_in_units_has_the_interval_of_effective_counts() -> None:
+    limit = RatioLimit(name="selection_ratio", limit=0.8, gaps=(), family=1)
+    in_units = replace(GAP, effects=(2.0, 4.0))
+    assert limit.span(in_units, 0.05, ONE_LOOK) == ONE_LOOK.ratio((150, 500), (125, 250), 0.05)

@@ -9,7 +9,7 @@ from everloop.decide.fairness import ALWAYS_VALID, GroupCounts, count, judge
 from everloop.decide.policy import FairnessPolicy
 from everloop.decide.verdict import Outcome
 
-PARITY = FairnessPolicy(columns=("g",), selection_difference=0.1, error_rate_difference=None)
+PARITY = FairnessPolicy(columns=("g",), selection_difference=0.1)
 RULE = FairnessPolicy.four_fifths("g")
 SEVERITY = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL]
 RNG = np.random.default_rng(9)
@@ -71,7 +71,7 @@ def test_equalized_odds_judges_both_error_rates_and_equal_opportunity_only_one()
     counts = count(groups.tolist(), decided, labels)
     odds = FairnessPolicy(columns=("g",), error_rate_difference=0.05)
     assert outcomes(judge("g", counts, odds)) == {"tpr": Outcome.FAIL, "fpr": Outcome.FAIL}
-    opportunity = FairnessPolicy(columns=("g",), error_rate_difference=None, opportunity_difference=0.05)
+    opportunity = FairnessPolicy(columns=("g",), opportunity_difference=0.05)
     assert outcomes(judge("g", counts, opportunity)) == {"tpr": Outcome.FAIL}
     both = FairnessPolicy(columns=("g",), error_rate_difference=0.9, opportunity_difference=0.05)
     assert outcomes(judge("g", counts, both)) == {"tpr": Outcome.FAIL, "fpr": Outcome.PASS}
@@ -84,7 +84,7 @@ def test_between_groups_the_gap_is_twice_that_to_a_whole_of_equal_halves():
 
 
 def test_without_a_limit_groups_are_reported_and_never_pass():
-    policy = FairnessPolicy(columns=("g",), error_rate_difference=None)
+    policy = FairnessPolicy(columns=("g",))
     assert not policy.judges
     assert judge("g", selected(a=(1, 300), b=(250, 300)), policy).outcome is Outcome.INCONCLUSIVE
 
@@ -107,7 +107,7 @@ def test_a_group_that_is_truly_far_off_fails_among_many():
 
 
 def test_looking_after_every_batch_fails_fair_groups_no_more_often_than_said():
-    policy, failed = FairnessPolicy(columns=("g",), error_rate_difference=None, selection_difference=0.0, minimum=30), 0
+    policy, failed = FairnessPolicy(columns=("g",), selection_difference=0.0, minimum=30), 0
     for _ in range(25):
         groups, decided = RNG.choice(["a", "b", "c"], 900), RNG.random(900) < 0.4
         looks = (count(groups[:n].tolist(), decided[:n], np.full(n, np.nan)) for n in range(100, 901, 200))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, GroupCounts, judge
+from everloop.decide.fairness import ALWAYS_VALID, ONE_LOOK, GroupCounts, count, judge
 from everloop.decide.policy import FairnessPolicy
 from everloop.decide.statistics.intervals import newcombe
 from everloop.decide.verdict import Outcome, Reason
 
-PARITY = FairnessPolicy(columns=("g",), selection_difference=0.1, error_rate_difference=None)
+PARITY = FairnessPolicy(columns=("g",), selection_difference=0.1)
 RULE = FairnessPolicy.four_fifths("g")
 
 
@@ -39,6 +40,7 @@ def test_a_gap_is_told_with_its_interval_alone_and_among_all_that_were_compared(
         "rate": 0.5,
         "other": pytest.approx(0.346),
         "trials": 1_000,
+        "effective": 1_000,
         "value": pytest.approx(0.154),
         "low": pytest.approx(0.8 * alone.low),
         "high": pytest.approx(0.8 * alone.high),
@@ -70,7 +72,10 @@ def test_the_largest_of_several_shown_gaps_is_told_and_the_others_are_counted():
 def test_what_is_not_shown_is_told_by_its_largest_gap():
     chance = only_reason(selected(a=(80, 210), b=(100, 210)), replace(PARITY, selection_difference=0.04))
     assert (chance.outcome, chance.numbers["shown"]) == (Outcome.INCONCLUSIVE, 0)
-    assert chance.text == "selection of g=a is 38.1%, of all 42.9%: -0.048 [-0.100, 0.006], limit 0.04"
+    assert chance.text == (
+        "selection of g=a is 38.1%, of all 42.9%: -0.048 [-0.100, 0.006], limit 0.04; 210 independent rows of a group show a "
+        "difference of 0.11, this one takes about 20,000 rows"
+    )
     small = only_reason(selected(a=(500, 1_000), b=(480, 1_000)), PARITY)
     assert (small.outcome, small.numbers["shown"]) == (Outcome.PASS, 0)
     assert [gap["group"] for gap in small.numbers["gaps"]] == ["a", "b"]
@@ -83,16 +88,16 @@ def test_one_gap_over_its_limit_keeps_all_from_passing():
 
 
 def test_why_nothing_is_judged_is_told():
-    few = only_reason(selected(a=(1, 199), b=(150, 199)), PARITY)
-    assert few == Reason(
+    nothing = only_reason(selected(a=(0, 0)), PARITY)
+    assert nothing == Reason(
         "fairness.g.selection",
         Outcome.INCONCLUSIVE,
-        "no two groups of g have 200 rows to judge selection on",
+        "no two groups of g have 200 independent rows to judge selection on",
         {"limit": 0.1, "minimum": 200},
     )
     nobody = only_reason(selected(a=(0, 900), b=(0, 900)), RULE)
-    assert nobody.text == "no two groups of g have 200 rows to judge selection_ratio on and a selection"
-    unlimited = only_reason(selected(a=(1, 300), b=(250, 300)), FairnessPolicy(columns=("g",), error_rate_difference=None))
+    assert nobody.text == "no two groups of g have 200 independent rows to judge selection_ratio on and a selection"
+    unlimited = only_reason(selected(a=(1, 300), b=(250, 300)), FairnessPolicy(columns=("g",)))
     assert unlimited == Reason(
         "fairness.g", Outcome.INCONCLUSIVE, "groups of g are reported, not judged: the policy sets no limit", {}
     )
@@ -135,3 +140,60 @@ def test_the_level_and_the_intervals_are_those_that_were_asked_for():
 def test_a_ratio_without_an_upper_end_is_told_as_json_takes_it():
     (gap,) = only_reason(selected(a=(0, 210), b=(1, 210)), RULE, alpha=1e-20, intervals=ALWAYS_VALID).numbers["gaps"]
     assert (gap["low"], gap["high"], gap["adjusted_high"]) == (0, None, None)
+
+
+def test_groups_that_are_too_small_are_told_with_what_they_could_show_and_when_there_are_enough():
+    groups = selected(a=(60, 199), b=(15, 50), c=(3, 10), d=(1, 4))
+    each_two = only_reason(groups, replace(PARITY, against="groups"), weeks=2)
+    assert each_two.text == (
+        "no two groups of g have 200 independent rows to judge selection on: a 199, b 50, c 10 show a difference of 0.37 at "
+        "best; 200 of g=b are wanted (8 weeks)"
+    )
+    assert each_two.outcome is Outcome.INCONCLUSIVE
+    assert each_two.numbers["rows"] == {"a": 199, "b": 50, "c": 10, "d": 4}
+    assert (each_two.numbers["weeks_wanted"], each_two.numbers["shows"]) == (8, pytest.approx(0.267, abs=0.001))
+    to_whole = only_reason(groups, PARITY)
+    assert to_whole.text.endswith("; 200 of g=a are wanted")
+    assert to_whole.numbers["weeks_wanted"] is None
+
+
+def test_what_small_groups_could_show_is_a_ratio_where_that_is_limited():
+    few = only_reason(selected(a=(60, 199), b=(15, 50), c=(0, 3)), RULE)
+    assert few.text == (
+        "no two groups of g have 200 independent rows to judge selection_ratio on and a selection: a 199, b 50, c 3 show a "
+        "ratio of 0.00 at best; 200 of g=b are wanted"
+    )
+    # Of the three largest groups none was selected, so that a fourth one is the only one to hold them against.
+    rare = only_reason(selected(a=(0, 150), b=(0, 140), c=(0, 130), d=(1, 2)), RULE)
+    assert rare.text.startswith(
+        "no two groups of g have 200 independent rows to judge selection_ratio on and a selection: a 150, b 140, c 130"
+    )
+
+
+def test_an_inconclusive_gap_says_how_many_weeks_it_takes_and_keeps_the_numbers():
+    groups, policy = selected(a=(80, 210), b=(100, 210)), replace(PARITY, selection_difference=0.04)
+    told = only_reason(groups, policy, weeks=3)
+    assert told.text.endswith("this one takes about 20,000 rows (290 weeks)")
+    assert told.numbers["weeks_wanted"] == told.numbers["rows_wanted"] / 70
+    assert told.numbers.keys() == {"limit", "family", "shown", "gaps", "shows", "rows_wanted", "weeks_wanted"}
+
+
+def test_rows_without_a_group_can_be_left_out():
+    groups = selected(a=(400, 1_000), b=(400, 1_000), **{"(missing)": (900, 1_000)})
+    assert judge("g", groups, PARITY).outcome is Outcome.FAIL
+    left_out = only_reason(groups, replace(PARITY, missing=False))
+    assert (left_out.outcome, left_out.numbers["family"]) == (Outcome.PASS, 2)
+    assert left_out.text == "selection of g=a is 40.0%, of all 40.0%: 0.000 [-0.024, 0.024], limit 0.1"
+
+
+def test_a_gap_in_few_units_is_no_longer_shown():
+    units = np.repeat(np.arange(40), 50)
+    names = np.where(units < 20, "a", "b")
+    # Each unit is decided all alike, 7 of 20 against 13 of 20: 40 units are all that is known.
+    decided = np.repeat(np.r_[np.arange(20) < 7, np.arange(20) < 13], 50)
+    rows = judge("g", count(names.tolist(), decided, np.full(2_000, np.nan)), PARITY)
+    by_unit = judge("g", count(names.tolist(), decided, np.full(2_000, np.nan), units), replace(PARITY, minimum=10))
+    assert rows.outcome is Outcome.FAIL
+    assert by_unit.outcome is Outcome.INCONCLUSIVE
+    (first, *_) = by_unit.reasons[0].numbers["gaps"]
+    assert (first["trials"], first["effective"]) == (1_000, pytest.approx(20))

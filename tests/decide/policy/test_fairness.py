@@ -25,16 +25,19 @@ def test_a_sound_fairness_policy_has_no_problem() -> None:
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_any_limit_judges_and_without_one_groups_are_reported_only(name: str) -> None:
-    unlimited = FairnessPolicy(error_rate_difference=None)
+    unlimited = FairnessPolicy(columns=("sex",))
     assert not unlimited.judges
-    assert FairnessPolicy(**{"error_rate_difference": None, name: 0.0}).judges
+    assert FairnessPolicy(**{name: 0.0}).judges
 
 
 def test_the_four_fifths_rule_is_one_policy() -> None:
     rule = FairnessPolicy.four_fifths("sex", "age_band", favourable=False, minimum=30)
-    assert rule == FairnessPolicy(
-        columns=("sex", "age_band"), selection_ratio=0.8, error_rate_difference=None, favourable=False, minimum=30
-    )
+    assert rule == FairnessPolicy(columns=("sex", "age_band"), selection_ratio=0.8, favourable=False, minimum=30)
     assert (FairnessPolicy.four_fifths("sex").minimum, FairnessPolicy.four_fifths("sex").favourable) == (200, True)
     assert rule.judges
     assert rule.problems() == []
+
+
+def test_no_limit_is_set_by_default() -> None:
+    assert [getattr(FairnessPolicy(), name) for name in LIMITS] == [None] * 4
+    assert FairnessPolicy().missing

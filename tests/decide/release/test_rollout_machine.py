@@ -183,8 +183,15 @@ RANK = {Kind.ROLL_BACK: 0, Kind.PAUSE: 1, Kind.WAIT: 1, Kind.ADVANCE: 2, Kind.PR
 SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL)
 
 
+SHADOWED = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=T0 - 10 * MINUTE)
+BEFORE = batch(SHADOWED, T0 - 5 * MINUTE, 300, first=1_000)
+BEFORE[7] = {**BEFORE[7], "error": "cannot score"}
+"""What the other release answered before the stage began, with an error: all that there is where it does not answer beside."""
+
+
 def judged(state: ReleaseState, count: int, minutes: int = 10, **harm: float) -> Action:
-    rows = batch(state, T0 + 5 * timedelta(seconds=1), count, **harm)
+    before = [] if state.stage is Stage.SHADOW else BEFORE
+    rows = before + batch(state, T0 + 5 * timedelta(seconds=1), count, **harm)
     return advance(state, evidence(rows, state), POLICY, T0 + minutes * MINUTE)
 
 
@@ -221,4 +228,4 @@ def test_enough_good_traffic_takes_every_stage_on():
     """The other properties would hold of a machine that never moves."""
     for state, kind in zip(STAGES.elements, (Kind.ADVANCE, Kind.ADVANCE, Kind.PROMOTE, Kind.CONCLUDE), strict=True):
         assert judged(state, 400).kind is kind
-        assert judged(state, 400, failing=200).kind is (Kind.ADVANCE if state.stage is Stage.SHADOW else Kind.ROLL_BACK)
+        assert judged(state, 400, failing=400).kind is (Kind.ADVANCE if state.stage is Stage.SHADOW else Kind.ROLL_BACK)

@@ -12,8 +12,6 @@ from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch.drift import (
     LabelShift,
-    Shift,
-    compare,
     compare_labels,
     judge,
     judge_labels,
@@ -21,6 +19,7 @@ from everloop.decide.watch.drift import (
     strangers,
     unknown_ignored,
 )
+from everloop.decide.watch.shift import Shift, compare
 from everloop.decide.watch.sketch import count
 
 RNG = np.random.default_rng(5)
@@ -249,7 +248,9 @@ def test_limits_that_nothing_could_keep_are_refused():
     assert "DriftPolicy.wasserstein is 0.0: a limit must be above 0, or None" in other
 
 
-LIMITS = {"psi": 0.25, "wasserstein": 0.15, "missing_rate": 0.1, "unknown_rate": 0.1}
+LIMITS = {"psi": 0.25, "wasserstein": 0.15, "missing_rate": 0.1, "unknown_rate": 0.1, "outside_rate": 0.1}
+UNKNOWN = {"limits": LIMITS, "ordinary": {}, "level": 0.025}
+"""Nothing is known of ordinary windows."""
 
 
 def reasons(verdict):
@@ -258,27 +259,28 @@ def reasons(verdict):
 
 def test_the_verdict_tells_what_moved_in_words_and_numbers():
     columns = {"a": shift(0.1), "wind": shift(0.5, unknown_rate=0.2), "season": shift(2.0)}
+    by = {"psi": 0.5, "unknown_rate": 0.2}
     assert reasons(judge(columns, shift(0.25, wasserstein=0.16), POLICY)) == {
         "drift.columns": (
             "fail",
             "1 of 2 columns moved (most: wind psi 0.50, unknown_rate 0.20)",
-            {"share": 0.5, "limit": 0.5, "limits": LIMITS, "moved": {"wind": {"psi": 0.5, "unknown_rate": 0.2}}},
+            {"share": 0.5, "limit": 0.5, "moved": {"wind": by}, **UNKNOWN, "ordinary": {"wind": {}}, "level": 0.0125},
         ),
         "drift.score": (
             "fail",
             "the scores moved by psi 0.25, wasserstein 0.16, limit of the PSI 0.25",
-            {"psi": 0.25, "limit": 0.25, "limits": LIMITS, "beyond": {"psi": 0.25, "wasserstein": 0.16}},
+            {"psi": 0.25, "limit": 0.25, "beyond": {"psi": 0.25, "wasserstein": 0.16}, **UNKNOWN},
         ),
     }
 
 
 def test_the_verdict_tells_what_did_not_move():
     assert reasons(judge({"a": shift(0.1)}, shift(0.03), POLICY)) == {
-        "drift.columns": ("pass", "0 of 1 columns moved", {"share": 0.0, "limit": 0.5, "limits": LIMITS, "moved": {}}),
+        "drift.columns": ("pass", "0 of 1 columns moved", {"share": 0.0, "limit": 0.5, "moved": {}, **UNKNOWN}),
         "drift.score": (
             "pass",
             "the scores moved by psi 0.03, limit of the PSI 0.25",
-            {"psi": 0.03, "limit": 0.25, "limits": LIMITS, "beyond": {}},
+            {"psi": 0.03, "limit": 0.25, "beyond": {}, **UNKNOWN},
         ),
     }
 

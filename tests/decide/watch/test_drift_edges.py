@@ -4,7 +4,8 @@ from everloop.decide.policy import DriftPolicy
 from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch.distances import jensen_shannon, stability, wasserstein
-from everloop.decide.watch.drift import Shift, compare, compare_labels, judge, moved_share, strangers, unknown_ignored
+from everloop.decide.watch.drift import compare_labels, judge, moved_share, strangers, unknown_ignored
+from everloop.decide.watch.shift import Shift, compare
 from everloop.decide.watch.sketch import cells
 
 STILL = Shift(

@@ -95,3 +95,38 @@ def test_without_group_columns_nothing_is_read_or_measured(world: World) -> None
     world.serve(0)
     answer = world.fairness([DAYS[0]], replace(USE_CASE, fairness=FairnessPolicy()))
     assert answer["measurements"] == 0
+
+
+def test_many_requests_of_few_entities_are_worth_few(world: World) -> None:
+    # Each of 20 entities is asked of 20 times, and decided all alike.
+    few = {"entity": lambda i, p: f"customer {i % 20}", "score": lambda i, p: 0.9 if i % 20 % 2 and i % 20 > 4 else 0.1}
+    world.serve(0, **few)
+    world.run(0)
+    found = measured(world, "bank")
+    assert found.verdict == "inconclusive"
+    assert found.detail["groups"]["A"]["units"]["selection"]["units"] == 10
+    assert "no two groups of bank have 50 independent rows" in found.detail["reasons"][0]["text"]
+    world.serve(1, score=few["score"])
+    world.run(1)
+    assert measured(world, "bank", 1).verdict == "fail"
+
+
+def test_what_small_groups_lack_is_told_in_weeks_of_the_interval(world: World) -> None:
+    world.serve(0, rows=40)
+    world.run(0)
+    text = measured(world, "bank").detail["reasons"][0]["text"]
+    assert text.startswith(
+        "no two groups of bank have 50 independent rows to judge selection on: A 20, B 20 show a difference of"
+    )
+    assert text.endswith("50 of bank=A are wanted (1 week)")
+
+
+def test_rows_of_no_group_are_counted_and_compared_unless_the_policy_leaves_them_out(world: World) -> None:
+    world.serve(0, bank=["A", "B", None], score=lambda i, p: 0.9 if i % 3 == 2 else 0.1)
+    world.run(0)
+    assert measured(world, "bank").verdict == "fail"
+    left_out = replace(USE_CASE, fairness=replace(USE_CASE.fairness, missing=False))
+    world.fairness([DAYS[0]], left_out)
+    found = measured(world, "bank")
+    assert (found.verdict, found.value) == ("pass", 0)
+    assert found.detail["groups"]["(missing)"]["rows"] == 133

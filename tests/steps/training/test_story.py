@@ -237,3 +237,39 @@ def test_lineage_names_cupy_by_its_package_where_it_makes_the_bins(monkeypatch: 
     monkeypatch.setattr(f"{module}.packages_distributions", lambda: {"cupy": ["cupy-cuda12x", "cupy-cuda12x"]})
     monkeypatch.setattr(f"{module}.version", lambda name: "14.2.0")
     assert lineage()["cupy-cuda12x"] == "14.2.0"
+
+
+def test_the_evidence_says_how_many_labelled_rows_come_a_week_and_of_how_many_days_they_are(story: Story) -> None:
+    evidence = story.second[0]["evidence"]
+    rows = staged_examples(story.world.lake, "second")
+    held = [row["event_timestamp"] for row in rows.select(["event_timestamp", "part"]).to_pylist() if row["part"] == "holdout"]
+    weeks = (max(held) - min(held)).total_seconds() / 604_800
+    assert evidence["rows_per_week"] == pytest.approx((len(held) - 1) / weeks)
+    assert evidence["comparison"]["blocks"] == len({moment.date() for moment in held})
+
+
+def test_groups_of_held_out_rows_are_counted_by_day(story: Story) -> None:
+    counts = story.second[0]["fairness"]["origin"]["JFK"]
+    assert counts["units"]["selection"]["trials"] == counts["rows"]
+    assert 1 < counts["units"]["selection"]["units"] <= story.second[0]["evidence"]["comparison"]["blocks"]
+
+
+def test_few_rows_for_a_margin_are_told_in_weeks(story: Story) -> None:
+    world, (evaluation, registered) = story.world, story.second
+    strict = replace(
+        world,
+        ledger=type(world.ledger)(),
+        use_case=replace(world.use_case, gate=replace(world.use_case.gate, cost_margin=0.0001)),
+    )
+    strict.crown(story.first[1]["release"])
+    because = strict.gate(evaluation, registered["release"])["because"]
+    assert "rows can show a margin of" in because
+    assert "weeks)" in because
+
+
+def test_a_group_column_without_a_limit_is_counted_and_not_judged(story: Story) -> None:
+    world, (evaluation, registered) = story.world, story.second
+    use_case = replace(world.use_case, fairness=FairnessPolicy(columns=("origin",)))
+    found = replace(world, use_case=use_case).gate(evaluation, registered["release"])
+    assert "fairness" not in found["body"]
+    assert "origin=" not in found["body"]

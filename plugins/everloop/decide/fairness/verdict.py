@@ -98,7 +98,9 @@ def _too_few(look: _Look, limit: Limit, check: str) -> Reason:
     if not limit.seen:
         return Reason(check, Outcome.INCONCLUSIVE, text, numbers)
     sizes = _sizes(limit)
-    able = min((_sufficiency(look, limit, gap, look.strictest) for gap in limit.seen), key=lambda one: one.shows)
+    most = {WHOLE, *list(sizes)[:3]}
+    among = [gap for gap in limit.seen if {gap.group, gap.against} <= most] or limit.seen
+    able = min((_sufficiency(look, limit, gap, look.strictest) for gap in among), key=lambda one: one.shows)
     # Against the whole one large group is judged, against each other it takes two.
     name, rows = list(sizes.items())[0 if limit.seen[0].against == WHOLE else 1]
     weeks = look.weeks * minimum / rows if look.weeks else None

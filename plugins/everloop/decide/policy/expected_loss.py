@@ -11,13 +11,13 @@ class ExpectedLoss:
     """How a candidate is compared where rows are too few to show that it is no worse: by what promoting it may lose on average.
 
     All numbers are shares of the champion's cost per row. `prior`: before a row is seen, the candidate's true difference is
-    normal around 0 with this standard deviation, so a large difference on few rows is mostly taken for chance. It is let on when,
-    after the rows, its expected loss `E max(0, difference)` is at most `risk` and it is worse by more than
+    normal around 0 with this standard deviation, so a large difference on few rows is mostly taken for chance. It is let on
+    when, after the rows, its expected loss `E max(0, difference)` is at most `risk` and it is worse by more than
     `GatePolicy.cost_margin` with probability `harm` at most. It is refused when it is worse by more than the margin with
-    probability `1 - harm`, or when keeping the champion can be expected to lose no more than `risk` either. AUC and slices stop
-    it when they are shown to be worse; AUC's floor and the calibration's ceiling must be kept with probability `1 - harm`;
-    behaviour is judged as always. Nothing is let on with fewer than `minimum_rows` rows, or from fewer than `minimum_blocks`
-    days.
+    probability `1 - harm`, or when keeping the champion can be expected to lose no more than `risk` either. AUC and slices
+    stop it when they are shown to be worse; AUC's floor and the calibration's ceiling must be kept with probability `1 -
+    harm`; behaviour is judged as always. Nothing is let on with fewer than `minimum_rows` rows, or from fewer than
+    `minimum_blocks` days.
 
     Such decisions need no correction for looking again as labels come: the posterior is the same however often it was asked
     (Berger 1985, Statistical decision theory and Bayesian analysis, sec. 7.7). They are as good as the prior: among candidates

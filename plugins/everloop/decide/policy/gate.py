@@ -58,6 +58,11 @@ class GatePolicy:
         """How many rows a candidate is judged on at least."""
         return self.decide_by.minimum_rows if self.decide_by else self.minimum_rows
 
+    @property
+    def kept_confidence(self) -> float:
+        """The two-sided level of the interval whose upper end must keep a limit; that one is broken is shown at `confidence`."""
+        return 1 - 2 * self.decide_by.harm if self.decide_by else self.confidence
+
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
         found = [p for n in ("confidence", "auc_floor") for p in unit("GatePolicy", n, getattr(self, n))]

@@ -12,18 +12,23 @@ from everloop.decide.policy.bounds import unit
 class DriftPolicy:
     """When the world counts as changed. Every limit is an effect size, sampling taken off; `None`: measured, not judged.
 
-    A column moves when one of these reaches its limit:
+    A column moves when one of these reaches its limit and lies beyond what windows of that length show within what the release
+    learnt from (`decide.watch.ordinary`; a release made before that was kept is judged by the limit alone):
     `psi`: population stability index; 0.25 is the customary "significant shift" (Siddiqi 2006, Credit Risk Scorecards, ch. 9).
     `jensen_shannon`: distance, 0 to 1; for small shifts a function of the PSI (0.21 is 0.25), so by default only measured.
     `wasserstein`: in shares of the range between the outer deciles; 0.15 is a normal column that moves by half its standard
     deviation, Cohen's medium effect (1988, ch. 2), which is a PSI of 0.24 too; it sees mass that moves far.
     `missing_rate`, `unknown_rate`: the rise of the share of missing values and of those that the model does not know; 0.1, since
     from 1 % to 11 % is a PSI of 0.25.
+    `outside_rate`: the rise of the share of numbers beyond the fences of those that were learnt; 0.1 like the two before. The
+    other distances end where all rows lie in the last bin; this one tells July from the mildest week of a winter.
 
-    `share`: share of the watched columns that must move, or the score itself, for a window to violate. `ignore`: columns that
-    follow the season. `label`: Cohen's h of the label rate; 0.2 is his small effect (1988, ch. 6), from 24 % to 33 %.
-    `residual`: how far labels lie from the scores, in the large and by score, for the relation of inputs and label to count as
-    changed; the default of `GatePolicy.ece_ceiling`, with which the release would not have been let on.
+    `share`: share of the watched columns that must move, or the score itself, for a window to violate. `false_alarms`: at most
+    so often an ordinary window does; 0.05 is Fisher's customary level (1925, Statistical Methods for Research Workers, sec. 12).
+    `ignore`: columns that are measured and shown, and do not count. `label`: Cohen's h of the label rate; 0.2 is his small effect
+    (1988, ch. 6), from 24 % to 33 %. `residual`: how far labels lie from the scores, in the large and by score, for the relation
+    of inputs and label to count as changed; the default of `GatePolicy.ece_ceiling`, with which the release would not have been
+    let on.
     `minimum_rows`: smaller windows are inconclusive.
     """
 
@@ -32,7 +37,9 @@ class DriftPolicy:
     wasserstein: float | None = 0.15
     missing_rate: float | None = 0.1
     unknown_rate: float | None = 0.1
+    outside_rate: float | None = 0.1
     share: float = 0.3
+    false_alarms: float = 0.05
     label: float | None = 0.2
     residual: float | None = 0.08
     minimum_rows: int = 200
@@ -40,13 +47,18 @@ class DriftPolicy:
 
     def problems(self) -> list[str]:
         """Every broken rule, in words."""
-        limits = ("psi", "jensen_shannon", "wasserstein", "missing_rate", "unknown_rate", "label", "residual")
+        limits = ("psi", "jensen_shannon", "wasserstein", "missing_rate", "unknown_rate", "outside_rate", "label", "residual")
         found = {name: getattr(self, name) for name in limits}
-        return unit("DriftPolicy", "share", self.share) + [
-            f"DriftPolicy.{name} is {value}: a limit must be above 0, or None to measure only"
-            for name, value in found.items()
-            if value is not None and value <= 0
-        ]
+        rare = [] if 0 < self.false_alarms < 1 else [f"DriftPolicy.false_alarms is {self.false_alarms}: it must lie in (0, 1)"]
+        return (
+            unit("DriftPolicy", "share", self.share)
+            + rare
+            + [
+                f"DriftPolicy.{name} is {value}: a limit must be above 0, or None to measure only"
+                for name, value in found.items()
+                if value is not None and value <= 0
+            ]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,11 +53,10 @@ class Clusters:
 
     @classmethod
     def counted(cls, units: Codes, hits: npt.NDArray[np.bool_]) -> Clusters:
-        """From rows: the code of each row's unit and whether it is a hit, shape (rows,)."""
-        if not len(units):
-            return cls()
-        found, place = np.unique(units, return_inverse=True)
-        return cls.of(np.bincount(place, minlength=len(found)), np.bincount(place, weights=hits, minlength=len(found)))
+        """From rows: the code (0 or more) of each row's unit and whether it is a hit, shape (rows,)."""
+        trials = np.bincount(units)
+        there = trials > 0
+        return cls.of(trials[there], np.bincount(units, weights=hits)[there])
 
     def __add__(self, other: Clusters) -> Clusters:
         return Clusters(
@@ -96,22 +95,30 @@ class Clusters:
         return self.hits / effect, self.trials / effect
 
 
-def correlation(arms: Sequence[Clusters]) -> float:
+def correlation(arms: Sequence[Clusters], unknown: float = 0.0) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
     The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
     Demétrio & Firth 1999, Estimating intraclass correlation for binary data, Biometrics 55(1), their weighted moment estimators),
-    with a degree of freedom less for each arm's rate. 0 where no unit has two rows or no rate lies between 0 and 1: then nothing
-    is seen to move together. An arm of one unit says nothing.
+    with a degree of freedom less for each arm's rate. An arm of one unit tells nothing of it, nor do rows that are all alike:
+    `unknown` where there is nothing else, or where no unit has two rows.
     """
     excess = pairs = 0.0
-    for arm in arms:
-        if arm.units < 2:
-            continue
+    for arm in (one for one in arms if one.units > 1):
         alone = arm.rate * (1 - arm.rate)
         excess += arm.scatter * arm.units / (arm.units - 1) - alone * arm.trials
         pairs += alone * (arm.trials_squared - arm.trials)
-    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else 0.0
+    return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else unknown
+
+
+def cautious_effects(arms: Sequence[Clusters]) -> list[float]:
+    """Each arm's design effect, where units that tell nothing of how units differ are worth one row each.
+
+    So is the only unit of an arm, and all units where no rate lies between 0 and 1: a verdict must not rest on one entity that
+    asked twenty times.
+    """
+    alike = correlation(arms, unknown=1.0)
+    return [arm.design_effect(alike if arm.units > 1 else 1.0) for arm in arms]
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def sufficiency(
 ) -> Sufficiency:
     """What rows can show whose two-sided interval at `confidence` ends `reach` above its estimate, were the truth `value`.
 
-    A margin is shown when all of the interval lies below it, so with the estimate's standard error s and the quantiles z of the
-    confidence and of `POWER` it must be `value + (z_confidence + z_power) s`, where `reach = z_confidence s` (Julious 2004,
-    Sample sizes for clinical trials with normal data, Statistics in Medicine 23(12), on non-inferiority). The interval shrinks
-    with the square root of the rows, as it does where they come in ever more blocks or entities of the same kind.
+    A margin is shown when all of the interval lies below it, so with the estimate's standard error s and the quantiles z of
+    the confidence and of `POWER` it must be `value + (z_confidence + z_power) s`, where `reach = z_confidence s` (Julious
+    2004, Sample sizes for clinical trials with normal data, Statistics in Medicine 23(12), on non-inferiority). The interval
+    shrinks with the square root of the rows, as it does where they come in ever more blocks or entities of the same kind.
     """
     needed = reach * (1 + float(ndtri(POWER)) / float(ndtri((1 + confidence) / 2)))
     room = margin - value

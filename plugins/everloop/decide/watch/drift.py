@@ -1,12 +1,17 @@
-"""How far a window of served rows has moved from what the release learnt from: effect sizes over fixed bins, and a verdict."""
+"""Whether a window of served rows has moved from what the release learnt from: its columns, its scores and its labels.
+
+An ordinary window fails with probability `DriftPolicy.false_alarms` at most, half of it by the columns and half by the scores.
+Where k of m columns must move, each is judged at k / m times the columns' half: the rule of Rüger (1978, Das maximale
+Signifikanzniveau des Tests "Lehne H0 ab, wenn k unter n gegebenen Tests zur Ablehnung führen", Metrika 25), which holds whatever
+the columns have to do with each other.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.statistics.clusters import Clusters, correlation
@@ -14,39 +19,8 @@ from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 from everloop.decide.watch import distances
 from everloop.decide.watch.limits import either_way
-from everloop.decide.watch.sketch import Counts, cells
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shift:
-    """One column's distance from its reference, over `rows` rows, each measure less what sampling alone gives.
-
-    `psi`: population stability index. `jensen_shannon`: distance, 0 to 1. `wasserstein`: in shares of the range between the
-    outer cut points, `None` for categories. Rates are shares of the rows; unknown ones are category values that the model
-    does not know.
-    """
-
-    rows: int
-    psi: float
-    jensen_shannon: float
-    wasserstein: float | None
-    missing_rate: float
-    reference_missing_rate: float
-    unknown_rate: float
-    reference_unknown_rate: float = 0.0
-
-    def beyond(self, policy: DriftPolicy) -> dict[str, float]:
-        """The measures that reach a limit of the policy, with their values; of the two rates, the rise over the reference."""
-        measured = {
-            "psi": (self.psi, policy.psi),
-            "jensen_shannon": (self.jensen_shannon, policy.jensen_shannon),
-            "wasserstein": (self.wasserstein, policy.wasserstein),
-            "missing_rate": (self.missing_rate - self.reference_missing_rate, policy.missing_rate),
-            "unknown_rate": (self.unknown_rate - self.reference_unknown_rate, policy.unknown_rate),
-        }
-        return {
-            name: value for name, (value, limit) in measured.items() if value is not None and limit is not None and value >= limit
-        }
+from everloop.decide.watch.measures import limits
+from everloop.decide.watch.shift import Shift
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +30,6 @@ class LabelShift:
     rate: float
     reference_rate: float
     effect: Estimate
-
-
-def compare(column: Mapping[str, Any], counts: Counts) -> Shift | None:
-    """The shift of a window's counts from the reference `column`; `None` when either holds no row."""
-    before, after = cells(column), cells(counts)
-    if not before.sum() or not after.sum():
-        return None
-    edges, bins = column.get("edges"), len(column["counts"])
-    return Shift(
-        rows=int(after.sum()),
-        psi=distances.stability(before, after),
-        jensen_shannon=distances.jensen_shannon(before, after),
-        wasserstein=None if edges is None else distances.wasserstein(np.asarray(edges), before[:bins], after[:bins]),
-        missing_rate=float(counts["missing"] / after.sum()),
-        reference_missing_rate=float(column.get("missing", 0) / before.sum()),
-        unknown_rate=float(counts.get("other", 0) / after.sum()),
-        reference_unknown_rate=float(column.get("other", 0) / before.sum()),
-    )
 
 
 def compare_labels(reference: Mapping[str, Any], labels: Clusters, confidence: float = 0.95) -> LabelShift | None:
@@ -98,7 +54,7 @@ def compare_labels(reference: Mapping[str, Any], labels: Clusters, confidence: f
 
 
 def judge(columns: Mapping[str, Shift], score: Shift | None, policy: DriftPolicy) -> Verdict:
-    """Fail when the score, or `share` of the watched columns, reach a limit. Ignored columns are not watched.
+    """Fail when the score, or `share` of the watched columns, moved. Ignored columns are not watched.
 
     The shifts are effect sizes, so above `minimum_rows` more rows make the verdict surer, not stricter.
     """
@@ -124,6 +80,17 @@ def judge_labels(shift: LabelShift | None, policy: DriftPolicy) -> Reason:
     return Reason("drift.label", either_way(found, policy.label), f"{text}, limit {policy.label:g})", numbers)
 
 
+def column_level(columns: Mapping[str, Shift], policy: DriftPolicy) -> float:
+    """How often an ordinary window may move one column: so many that the window fails do so half as often as it may err."""
+    watched = max(1, len(_watched(columns, policy)))
+    return policy.false_alarms / 2 * max(1, math.ceil(policy.share * watched - 1e-9)) / watched
+
+
+def score_level(policy: DriftPolicy) -> float:
+    """How often an ordinary window may move the score: half as often as the verdict may err."""
+    return policy.false_alarms / 2
+
+
 def strangers(columns: Mapping[str, Shift], policy: DriftPolicy) -> dict[str, float]:
     """The columns in which values that the model does not know reach `unknown_rate`, ignored ones too, with their rates."""
     return {name: shift.unknown_rate for name, shift in columns.items() if "unknown_rate" in shift.beyond(policy)}
@@ -135,25 +102,33 @@ def unknown_ignored(columns: Mapping[str, Any], policy: DriftPolicy) -> list[str
 
 
 def moved(columns: Mapping[str, Shift], policy: DriftPolicy) -> dict[str, dict[str, float]]:
-    """The watched columns that reach a limit, by falling PSI, each with the measures that do."""
-    found = {name: shift.beyond(policy) for name, shift in columns.items() if name not in policy.ignore}
+    """The watched columns that moved, by falling PSI, each with the measures by which it did."""
+    level = column_level(columns, policy)
+    found = {name: shift.moved(policy, level) for name, shift in _watched(columns, policy).items()}
     return {name: found[name] for name in sorted(found, key=lambda name: -columns[name].psi) if found[name]}
 
 
 def moved_share(columns: Mapping[str, Shift], policy: DriftPolicy) -> float:
-    """Share of the watched columns that reach a limit; 0 when none is watched."""
-    watched = [name for name in columns if name not in policy.ignore]
+    """Share of the watched columns that moved; 0 when none is watched."""
+    watched = _watched(columns, policy)
     return len(moved(columns, policy)) / len(watched) if watched else 0.0
 
 
+def _watched(columns: Mapping[str, Shift], policy: DriftPolicy) -> dict[str, Shift]:
+    return {name: shift for name, shift in columns.items() if name not in policy.ignore}
+
+
 def _columns(columns: Mapping[str, Shift], policy: DriftPolicy) -> Reason:
-    watched, found = [name for name in columns if name not in policy.ignore], moved(columns, policy)
-    share = moved_share(columns, policy)
-    numbers = {"share": share, "limit": policy.share, "limits": limits(policy), "moved": found}
+    watched, found = _watched(columns, policy), moved(columns, policy)
+    share, level = moved_share(columns, policy), column_level(columns, policy)
+    ordinary = {name: watched[name].usual(policy, level) for name in found}
+    numbers = {"share": share, "limit": policy.share, "moved": found, **_judged_by(policy, ordinary, level)}
     if not watched:
         return Reason("drift.columns", Outcome.INCONCLUSIVE, "no column is watched", numbers)
-    most = ", ".join(f"{name} {_told(measures)}" for name, measures in list(found.items())[:3])
-    text = f"{len(found)} of {len(watched)} columns moved{f' (most: {most})' if most else ''}"
+    most = ", ".join(f"{name} {_told(found[name], watched[name], ordinary[name])}" for name in list(found)[:3])
+    usual = [shift for name, shift in watched.items() if name not in found and shift.beyond(policy)]
+    as_usual = f", {len(usual)} more only as in ordinary {_name(usual[0])} of the training period" if usual else ""
+    text = f"{len(found)} of {len(watched)} columns moved{f' (most: {most})' if most else ''}{as_usual}"
     failed = bool(found) and share >= policy.share
     return Reason("drift.columns", Outcome.FAIL if failed else Outcome.PASS, text, numbers)
 
@@ -161,17 +136,24 @@ def _columns(columns: Mapping[str, Shift], policy: DriftPolicy) -> Reason:
 def _score(score: Shift | None, policy: DriftPolicy) -> Reason:
     if score is None:
         return Reason("drift.score", Outcome.INCONCLUSIVE, "no score to compare")
-    found = score.beyond(policy)
-    text = f"the scores moved by {_told(found or {'psi': score.psi})}, limit of the PSI {policy.psi:g}"
-    numbers = {"psi": score.psi, "limit": policy.psi, "limits": limits(policy), "beyond": found}
+    level = score_level(policy)
+    found, ordinary = score.moved(policy, level), score.usual(policy, level)
+    told = _told(found or {"psi": score.psi}, score, ordinary)
+    text = f"the scores moved by {told}, limit of the PSI {policy.psi:g}"
+    numbers = {"psi": score.psi, "limit": policy.psi, "beyond": found, **_judged_by(policy, ordinary, level)}
     return Reason("drift.score", Outcome.FAIL if found else Outcome.PASS, text, numbers)
 
 
-def limits(policy: DriftPolicy) -> dict[str, float]:
-    """The limits that are set, by measure."""
-    names = ("psi", "jensen_shannon", "wasserstein", "missing_rate", "unknown_rate")
-    return {name: value for name in names if (value := getattr(policy, name)) is not None}
+def _judged_by(policy: DriftPolicy, ordinary: Mapping[str, Any], level: float) -> dict[str, Any]:
+    return {"limits": limits(policy), "ordinary": ordinary, "level": level}
 
 
-def _told(measures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.2f}" for name, value in measures.items())
+def _told(measures: Mapping[str, float], shift: Shift, ordinary: Mapping[str, float]) -> str:
+    """What was measured, and up to where ordinary windows go where that is known."""
+    values = ", ".join(f"{name} {value:.2f}" for name, value in measures.items())
+    most = ", ".join(f"{ordinary[name]:.2f}" for name in measures if name in ordinary)
+    return f"{values} (ordinary {_name(shift)} of the training period show up to {most})" if most else values
+
+
+def _name(shift: Shift) -> str:
+    return shift.ordinary.name if shift.ordinary else "windows"

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Counts = dict[str, Any]
-"""`{"counts": [...], "missing": n}`, with `"other": n` for a category: the bins and values are those of the reference."""
+"""`{"counts": [...], "missing": n}`, the bins and values being those of the reference, with `"other": n` for a category and
+`"outside": n` for a number whose reference has fences: the rows beyond them, which are in a bin too."""
 
 
 def count(column: Mapping[str, Any], values: Sequence[Any]) -> Counts:
@@ -26,8 +27,10 @@ def count(column: Mapping[str, Any], values: Sequence[Any]) -> Counts:
         counts = np.bincount(np.asarray(codes, dtype=int), minlength=len(position)).tolist()
         return {"counts": counts, "other": len(present) - len(codes), "missing": missing}
     # The model sees float32, and the cut points are float32 values.
-    found = bins(column["edges"], np.asarray(present, dtype=np.float32))
-    return {"counts": np.bincount(found, minlength=len(column["edges"]) + 1).tolist(), "missing": missing}
+    numbers = np.asarray(present, dtype=np.float32)
+    found = np.bincount(bins(column["edges"], numbers), minlength=len(column["edges"]) + 1).tolist()
+    beyond = {"outside": int(outside(column["fences"], numbers).sum())} if "fences" in column else {}
+    return {"counts": found, "missing": missing, **beyond}
 
 
 def bins(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
@@ -36,10 +39,16 @@ def bins(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> npt.N
     return found
 
 
+def outside(fences: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """Which values lie beyond the fences; NaN does not."""
+    low, high = fences
+    return (values < low) | (values > high)
+
+
 def merge(first: Counts, second: Counts) -> Counts:
     """The counts of both windows together."""
     merged: Counts = {"counts": [a + b for a, b in zip(first["counts"], second["counts"], strict=True)]}
-    return merged | {name: first[name] + second[name] for name in ("other", "missing") if name in first}
+    return merged | {name: first[name] + second[name] for name in ("other", "missing", "outside") if name in first}
 
 
 def cells(counts: Mapping[str, Any]) -> npt.NDArray[np.float64]:

@@ -19,6 +19,7 @@ from everloop.decide.watch import performance
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
+from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
 from everloop.learn.perturb import extents
@@ -118,11 +119,6 @@ class _Holdout:
         weeks = (self.asked.max() - self.asked.min()) / np.timedelta64(7, "D")
         return float((len(self.asked) - 1) / weeks) if weeks else None
 
-    def after(self, moment: np.datetime64) -> npt.NDArray[np.bool_]:
-        """The mask of the rows that were asked for later than `moment` (UTC)."""
-        later: npt.NDArray[np.bool_] = self.asked > moment
-        return later
-
 
 def _asked(rows: pa.Table) -> npt.NDArray[np.datetime64]:
     """When each row was asked for, UTC."""
@@ -194,7 +190,7 @@ def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Ho
 
 
 def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:
-    later = holdout.after(np.datetime64(champion.trained_through.replace(tzinfo=None), "us"))
+    later = holdout.asked > np.datetime64(champion.trained_through.replace(tzinfo=None), "us")
     return compare(
         holdout.labels[later],
         holdout.blocks[later],
@@ -210,8 +206,8 @@ def _groups(holdout: _Holdout, column: str, scored: Scored) -> dict[str, Any]:
     """The sufficient statistics of fairness by group, as JSON."""
     if column not in holdout.rows.column_names:
         raise DataError(f'FairnessPolicy.columns names "{column}", which Examples.sql does not select: add it there')
-    labels = holdout.labels.astype(float)
-    counts = fairness.count(holdout.rows[column].to_pylist(), scored.scores >= scored.threshold, labels, holdout.blocks)
+    labels, decided = holdout.labels.astype(float), scored.scores >= scored.threshold
+    counts = fairness.count(holdout.rows[column].to_pylist(), decided, labels, holdout.blocks)
     found: dict[str, Any] = msgspec.to_builtins(counts)
     return found
 
@@ -236,7 +232,10 @@ def _stage(
     decisions = scored.scores >= scored.threshold
     alike = performance.alike(holdout.labels, scored.scores, decisions, use_case.cost, holdout.blocks)
     by_block = Blocks(blocks(_asked(learnt), use_case.gate.block), holdout.blocks, alike)
-    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, by_block)
+    history = History.of(examples, model, use_case.interval)
+    reference = describe(
+        learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history=history, blocks=by_block
+    )
     report = Report(
         metrics=metrics,
         slices=by_slice(holdout.slices, holdout.labels, scored.scores, scored.threshold, use_case.cost),

@@ -14,9 +14,9 @@ def timed(*milliseconds, errors=0):
 
 
 def units(number):
-    """So many entities of five rows: one row in error, two that miss a feature, three slow requests."""
-    errors, missing, slow = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3))
-    return ByUnit(errors=errors, missing=missing, slow=slow)
+    """So many units of five rows: one row in error, two that miss a feature, three slow requests, four errors in all."""
+    errors, missing, slow, all_errors = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3, 4))
+    return ByUnit(errors=errors, all_errors=all_errors, missing=missing, slow=slow)
 
 
 def test_latency_quantile_is_right_to_a_bucket():
@@ -32,14 +32,27 @@ def test_a_score_that_is_no_probability_is_unusable(scores, unusable):
 
 
 def test_arms_of_batches_add_up():
-    first = replace(timed(1.0, 5.0), errors=1, incomplete=2, shared_errors=3, by_entity=units(1))
-    second = replace(timed(5.0, 70_000.0), errors=3, incomplete=4, shared_errors=2, by_entity=units(10))
+    first = replace(timed(1.0, 5.0), errors=1, incomplete=2, shared_errors=3, by_entity=units(1), by_batch=units(2))
+    second = replace(
+        timed(5.0, 70_000.0), errors=3, incomplete=4, shared_errors=2, by_entity=units(10), by_batch=units(20)
+    )  # fmt: skip
     whole = first + second
     assert (whole.requests, whole.errors, whole.incomplete, whole.timed, whole.shared_errors) == (4, 4, 6, 4, 5)
-    assert whole.by_entity == units(1) + units(10) == units(11)
+    assert whole.all_errors == 9
+    assert (whole.by_entity, whole.by_batch) == (units(11), units(22))
     assert whole.latency == timed(1.0, 5.0, 5.0, 70_000.0).latency
     assert whole == second + first
     assert Arm() + first == first
+
+
+def test_requests_of_buckets_above_a_limit_are_slower():
+    edge = float(LATENCY_EDGES[100])
+    arm = timed(edge, np.nextafter(edge, 0), np.nextafter(edge, np.inf), 2 * edge, 70_000.0)
+    assert arm.slower(edge) == 3
+    # The bucket that holds the limit may lie on either side of it.
+    assert arm.slower(np.nextafter(edge, np.inf)) == 2
+    assert arm.slower(np.nextafter(edge, 0)) == 3
+    assert (arm.slower(0.0), arm.slower(float(LATENCY_EDGES[-1])), arm.slower(np.inf)) == (5, 1, 0)
 
 
 def test_the_latency_sequence_is_that_of_its_histogram():

@@ -1,6 +1,8 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from everloop.decide.release.evidence.columns import codes, failed, floats
+from everloop.decide.release.evidence.columns import codes, failed, floats, present
 
 
 def test_numbers_come_as_floats_and_nulls_as_nan() -> None:
@@ -21,6 +23,11 @@ def test_a_row_failed_when_it_has_an_error_be_it_empty() -> None:
     assert failed({"error": []}).dtype == np.bool_
 
 
+def test_what_is_not_null_is_there():
+    for values in (["", None, "a", None], np.array(["", None, "a", None], dtype=object)):
+        assert present(values).tolist() == [True, False, True, False]
+
+
 def test_each_distinct_value_has_a_number_in_order_of_appearance() -> None:
     for values in (["b", "a", "b", None, "c", "a"], np.array(["b", "a", "b", None, "c", "a"], dtype=object)):
         found = codes(values)
@@ -28,3 +35,8 @@ def test_each_distinct_value_has_a_number_in_order_of_appearance() -> None:
         assert found.dtype == np.intp
     assert codes([]).dtype == np.intp
     assert codes(np.array([7, 7, 3])).tolist() == [0, 0, 1]
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_numbers_are_coded_as_any_other_values(numbers):
+    assert codes(np.array(numbers, dtype=np.int64)).tolist() == codes(numbers).tolist()

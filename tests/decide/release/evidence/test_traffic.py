@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -55,6 +56,14 @@ def test_at_full_weight_the_other_release_is_known_from_the_rollout_before():
     assert evidence.baseline.requests == 1
 
 
+def test_a_stage_that_has_just_begun_divides_a_year_before_it_into_no_more_batches_than_rows():
+    state = ReleaseState(champion="new", previous="old", rollout="r", stage=Stage.WATCH, since=NOW)
+    before = [row(at=NOW - timedelta(days=days), request_id=f"b{days}") for days in (360, 180, 1)]
+    evidence = gather(state, *before, row(at=NOW, request_id="a", release="new"))
+    assert evidence.baseline.by_batch.errors == Clusters.of([1, 1, 1], [0, 0, 0])
+    assert evidence.candidate.by_batch.errors == Clusters.of([1], [0])
+
+
 def test_a_request_of_many_rows_counts_its_latency_once():
     evidence = gather(CANARY, *[row(request_id="one", arm="challenger", release="new") for _ in range(5)])
     assert (evidence.candidate.requests, evidence.candidate.timed) == (5, 1)
@@ -108,8 +117,9 @@ def test_entities_are_the_units_of_what_is_counted():
         row(entity="z", request_id="d", arm="challenger", release="new"),
     )
     assert evidence.baseline.by_entity == ByUnit(
-        errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0])
-    )
+        errors=Clusters.of([2, 1], [0, 1]), all_errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]),
+        slow=Clusters.of([2, 1], [0, 0]),
+    )  # fmt: skip
     assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])
 
 
@@ -146,6 +156,8 @@ def test_an_error_that_the_other_release_shares_is_told_apart():
     )
     assert (evidence.candidate.requests, evidence.candidate.errors, evidence.candidate.shared_errors) == (3, 2, 1)
     assert evidence.candidate.by_entity.errors == Clusters.of([2, 1], [1, 1])
+    assert evidence.candidate.by_entity.all_errors == Clusters.of([2, 1], [2, 1])
+    assert (evidence.candidate.all_errors, evidence.baseline.all_errors) == (3, 1)
     assert (evidence.baseline.errors, evidence.baseline.shared_errors) == (1, 0)
 
 
@@ -213,9 +225,11 @@ def test_groups_are_counted_by_what_the_release_on_trial_decides():
     rows = columns(
         row(shadow_release="new", shadow_score=0.45, label=True),
         row(arm="challenger", release="new", score=0.3, label=False),
-        row(arm="challenger", release="new", score=0.9),
+        row(arm="challenger", release="new", score=0.9, entity="m"),
         row(),
     ) | {"request.sex": ["f", "f", "m", "m"]}
     found = from_traffic(rows, CANARY, cost=COST, thresholds=THRESHOLDS, groups=["sex"]).groups["sex"]
-    assert found["f"] == GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
-    assert found["m"] == GroupCounts(rows=1, selected=1)
+    counts = GroupCounts(rows=2, selected=1, positives=1, true_positives=1, negatives=1, false_positives=0)
+    assert replace(found["f"], units={}) == counts
+    assert replace(found["m"], units={}) == GroupCounts(rows=1, selected=1)
+    assert found["f"].clusters("selection") == Clusters.of([2], [1])

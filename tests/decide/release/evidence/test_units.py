@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from everloop.decide.release.evidence import ExpectedCosts, PairedCosts
 from everloop.decide.release.evidence.units import UnitCosts, design_effect
 
 NO_UNITS = UnitCosts()
@@ -107,6 +108,21 @@ def test_one_row_and_rows_that_are_all_alike_have_no_effect():
     assert design_effect(two, two, 1, 5.0, 1.0, 1.0, 0.01) == 1.0
     assert design_effect(two, two, 2, 0.0, 9.0, 1.0, 0.01) == 1.0
     assert effect(np.ones(80), np.arange(80) // 4, np.arange(80) // 20) == 1.0
+
+
+@pytest.mark.parametrize("costs", [(0.3, 0.7), (0.7, 0.3), (1.1, 0.1), (0.1, 0.3)])
+@pytest.mark.parametrize("factor", [1.0, 1.02, 1.1])
+def test_what_rounding_leaves_of_rows_that_are_all_alike_is_no_scatter(costs, factor):
+    """A mean of 700 times -0.4 is not quite -0.4: its deviations are not zero, and units that should have none have more."""
+    rows = np.arange(700)
+    for kind in (PairedCosts, ExpectedCosts):
+        found = kind.of(*(np.full(700, cost) for cost in costs), entities=rows // 3, blocks=rows // 100)
+        assert found.design_effect(factor, 0.01) == 1.0
+
+
+def test_little_scatter_is_scatter():
+    new = np.where(np.arange(400) // 20 % 2, 1.0, 1.0 + 1e-5)
+    assert effect(new, entity=np.arange(400) // 20) > 15
 
 
 def test_two_rows_in_two_units_are_enough():

@@ -63,7 +63,8 @@ def test_what_is_said_of_slices_is_told_whole() -> None:
             "gate.slice.dest", Outcome.PASS,
             "dest: none of 2 values shown worse than the champion by more than 5% (3 slices judged together)",
         ),
-        ("gate.slice.carrier", Outcome.INCONCLUSIVE, "no carrier has 300 rows, so none can be judged"),
+        ("gate.slice.carrier", Outcome.INCONCLUSIVE, "no carrier has 300 rows, so none can be judged: lower "
+            "GatePolicy.slice_minimum, or wait"),
     ]  # fmt: skip
     assert found[2].numbers == {"minimum": 300}
     assert found[0].numbers["family"] == 3

@@ -11,6 +11,7 @@ from everloop.decide.release import guardrails
 from everloop.decide.release.evidence import LATENCY_EDGES, Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
 from everloop.decide.statistics.clusters import Clusters
+from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
 POLICY = RolloutPolicy(minimum_requests=100, shadow_requests=200, minimum_labels=200)
@@ -74,6 +75,26 @@ def test_latency_fails_when_many_requests_are_slower_than_the_limit():
     assert guardrails.latency(fast, fast, POLICY, 0.003).outcome is Outcome.PASS
 
 
+def test_latency_is_not_sure_of_a_few_requests():
+    slow = timed(*[5.0] * 196, *[80.0] * 4)
+    assert guardrails.latency(slow, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+
+
+def test_latency_passes_unless_one_look_says_that_more_than_one_in_a_hundred_requests_exceed_the_limit():
+    for slow in range(1, 40):
+        arm = timed(*[5.0] * (1_000 - slow), *[80.0] * slow)
+        passed = guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 1e-9).outcome is Outcome.PASS
+        assert passed is not excess.exceeds((slow, 1_000), (0, 0), 0.01, 0.2)
+        assert passed is (slow <= 12)
+
+
+def test_slow_requests_of_few_entities_raise_less_doubt():
+    arm = timed(*[5.0] * 980, *[80.0] * 20)
+    assert guardrails.latency(arm, timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.INCONCLUSIVE
+    one = ByUnit(slow=Clusters.of(np.full(50, 20), np.where(np.arange(50) < 1, 20, 0)))
+    assert guardrails.latency(replace(arm, by_entity=one), timed(*[5.0] * 3000), POLICY, 0.003).outcome is Outcome.PASS
+
+
 def test_latency_under_the_floor_passes_whatever_the_factor():
     assert guardrails.latency(timed(*[15.0] * 200), timed(*[1.0] * 200), POLICY, 0.003).outcome is Outcome.PASS
 
@@ -118,13 +139,13 @@ def test_a_rate_is_told_with_its_evidence_and_margin(judge, name, what, margin, 
     text = f"{what} in 50.00% of 100 answers against 1.00% of 200: at least {low:.2%} more, {margin:.2%} allowed"
     numbers = {
         "count": 50, "requests": 100, "baseline_count": 2, "baseline_requests": 200, "difference": pytest.approx(0.49),
-        "low": low, "margin": margin, "log_evidence": excess.log_evidence((50, 100), (2, 200)), "alpha": 0.01, "correlation": 0.0,
+        "low": low, "margin": margin, "log_evidence": excess.log_evidence((50, 100), (2, 200)), "alpha": 0.01,
         "effective_requests": 100, "effective_baseline_requests": 200,
     }  # fmt: skip
     assert reason == Reason(name, Outcome.FAIL, text, numbers)
     alone = judge(Arm(requests=100, **{field: 1}), Arm(), POLICY, 0.01)
     assert (alone.outcome, alone.text) == (Outcome.PASS, f"{what} in 1.00% of 100 answers against 0.00% of 0")
-    assert alone.numbers["low"] == excess.at_least((1, 100), (0, 0), 0.2, 100)
+    assert alone.numbers["low"] == rate_sequence(1, 100, 0.01).low
     assert (alone.numbers["difference"], alone.numbers["log_evidence"]) == (0.01, -math.log(0.01))
     at_the_margin = judge(Arm(requests=100, **{field: int(100 * margin)}), Arm(requests=50), POLICY, 0.01)
     assert at_the_margin.outcome is Outcome.PASS
@@ -152,28 +173,113 @@ def test_a_rate_that_lies_beyond_the_margin_but_may_be_no_higher_waits():
     assert guardrails.error_rate(ours, theirs, unsure, 0.01).outcome is Outcome.PASS
 
 
+def test_errors_that_the_other_release_makes_too_hide_no_others():
+    """The champion fails on every twentieth request whoever answers; the challenger on every twentieth more."""
+    champion = Arm(requests=4_000, errors=200)
+    alike, worse = (Arm(requests=2_000, errors=own, shared_errors=100) for own in (0, 100))
+    assert guardrails.error_rate(alike, champion, POLICY, 0.01).outcome is Outcome.PASS
+    reason = guardrails.error_rate(worse, champion, POLICY, 0.01)
+    low = excess.at_least((200, 2_000), (200, 4_000), 0.2, 100)
+    assert reason.outcome is Outcome.FAIL
+    assert reason.text == (
+        "errors in 10.00% of 2000 answers against 5.00% of 4000, 5.00% that the other release could answer: "
+        f"at least {low:.2%} more, 1.00% allowed"
+    )
+    numbers = {"count": 200, "baseline_count": 200, "low": low, "own_share": 0.05}
+    assert numbers.items() <= reason.numbers.items()
+    assert reason.numbers["own_low"] == excess.at_least((100, 2_000), (0, 0), 0.2, 100)
+
+
+def test_more_errors_than_the_other_release_has_are_no_harm_where_it_could_answer_none_of_them():
+    """A hard case came more often to one arm: what both cannot answer is not the fault of either."""
+    champion = Arm(requests=4_000, errors=40)
+    unlucky = Arm(requests=2_000, errors=2, shared_errors=98)
+    alone = Arm(requests=2_000, errors=100)
+    assert guardrails.error_rate(alone, champion, POLICY, 0.01).outcome is Outcome.FAIL
+    assert guardrails.error_rate(unlucky, champion, POLICY, 0.01).outcome is Outcome.PASS
+    doubted = Arm(requests=2_000, errors=26, shared_errors=74)
+    found = guardrails.error_rate(doubted, champion, POLICY, 0.01)
+    assert found.numbers["own_low"] < 0.01 < found.numbers["low"]
+    assert found.outcome is Outcome.INCONCLUSIVE
+    fewer = Arm(requests=99, errors=0, shared_errors=9)
+    assert guardrails.error_rate(fewer, champion, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+
+
+def test_errors_of_its_own_are_counted_by_entity_too():
+    each, champion = np.full(100, 20), Arm(requests=4_000, errors=40)
+    own, shared = np.where(np.arange(100) < 5, 20, 0), np.where(np.arange(100) >= 95, 20, 0)
+    by_entity = ByUnit(errors=Clusters.of(each, own), all_errors=Clusters.of(each, own + shared))
+    ours = Arm(requests=2_000, errors=100, shared_errors=100, by_entity=by_entity)
+    numbers = guardrails.error_rate(ours, champion, POLICY, 0.01).numbers
+    assert numbers["effective_requests"] == pytest.approx(100)
+    assert numbers["own_low"] == pytest.approx(excess.at_least((5, 100), (0, 0), 0.2, 100))
+
+
 def test_rows_of_one_entity_count_for_what_they_are_worth():
     """The same counts, but all errors are those of two entities that fail whenever they ask."""
     ours, theirs = Arm(requests=400, errors=40), Arm(requests=4_000, errors=40)
     assert guardrails.error_rate(ours, theirs, POLICY, 0.003).outcome is Outcome.FAIL
     each = np.full(20, 20)
-    few = ByUnit(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
-    others = ByUnit(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
+    few = ByUnit(all_errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
+    others = ByUnit(all_errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
     reason = guardrails.error_rate(replace(ours, by_entity=few), replace(theirs, by_entity=others), POLICY, 0.003)
     assert reason.outcome is Outcome.INCONCLUSIVE
-    assert reason.numbers["correlation"] == pytest.approx(1.0)
     assert reason.numbers["effective_requests"] == pytest.approx(20)
     assert reason.numbers["effective_baseline_requests"] == pytest.approx(200)
     assert reason.numbers["log_evidence"] == pytest.approx(excess.log_evidence((2, 20), (2, 200)))
     assert reason.numbers["low"] == pytest.approx(excess.at_least((2, 20), (2, 200), 0.2, 100))
     assert (reason.numbers["count"], reason.numbers["requests"]) == (40, 400)
     missing = guardrails.missing_features(
-        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.errors)),
-        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.errors)),
+        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.all_errors)),
+        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.all_errors)),
         POLICY,
         0.003,
     )
     assert missing.numbers["effective_requests"] == pytest.approx(20)
+
+
+def test_with_nothing_to_hold_it_against_a_rate_fails_only_where_it_is_itself_shown_to_lie_above_the_margin():
+    """One error of two answers, before the other release has answered any, is no reason to go back; six of six are."""
+    quick = replace(POLICY, minimum_requests=40)
+    assert guardrails.error_rate(Arm(requests=2, errors=1), Arm(), quick, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert guardrails.error_rate(Arm(requests=6, errors=6), Arm(), quick, 0.001).outcome is Outcome.FAIL
+    for errors in range(2, 40):
+        failed = guardrails.error_rate(Arm(requests=400, errors=errors), Arm(), quick, 0.01).outcome is Outcome.FAIL
+        assert failed is (rate_sequence(errors, 400, 0.01).low > 0.01)
+
+
+@pytest.mark.parametrize("units", ["by_entity", "by_batch"])
+def test_a_single_entity_or_burst_that_always_fails_is_no_more_than_one_failure(units):
+    """Nothing else has been seen of the release: twenty errors in twenty answers, all of one unit."""
+    ours, theirs = Arm(requests=20, errors=20), Arm(requests=1_000)
+    assert guardrails.error_rate(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
+    some = {units: ByUnit(all_errors=Clusters.of(np.full(50, 20), np.zeros(50)))}
+    one = {units: ByUnit(all_errors=Clusters.of([20], [20]))}
+    reason = guardrails.error_rate(replace(ours, **one), replace(theirs, **some), POLICY, 0.01)
+    assert (reason.outcome, reason.numbers["effective_requests"]) == (Outcome.INCONCLUSIVE, 1)
+    five = {units: ByUnit(all_errors=Clusters.of([4] * 5, [4] * 5))}
+    assert guardrails.error_rate(replace(ours, **five), replace(theirs, **some), POLICY, 0.01).outcome is Outcome.FAIL
+    slow = {units: ByUnit(slow=Clusters.of([20], [20]))}
+    assert guardrails.latency(replace(timed(*[90.0] * 20), **slow), timed(*[5.0] * 900), POLICY, 0.01).outcome is not Outcome.FAIL
+
+
+def test_the_kind_of_unit_counts_in_which_rows_move_together_most():
+    """All errors of each arm lie in a tenth of its entities and in a fifth of its batches of time; batches are larger."""
+    each = {"entity": Clusters.of(np.full(40, 10), np.where(np.arange(40) < 4, 10, 0)),
+            "batch": Clusters.of(np.full(10, 40), np.where(np.arange(10) < 1, 40, 0))}  # fmt: skip
+    ours = Arm(requests=400, errors=40)
+    alone, by_entity, by_batch, both = (
+        guardrails.error_rate(replace(ours, **units), replace(ours, **units), POLICY, 0.01).numbers["effective_requests"]
+        for units in (
+            {},
+            {"by_entity": ByUnit(all_errors=each["entity"])},
+            {"by_batch": ByUnit(all_errors=each["batch"])},
+            {"by_entity": ByUnit(all_errors=each["entity"]), "by_batch": ByUnit(all_errors=each["batch"])},
+        )
+    )
+    assert (alone, by_entity, by_batch, both) == pytest.approx((400, 40, 10, 10))
+    slow = replace(timed(*[5.0] * 360, *[500.0] * 40), by_batch=ByUnit(slow=each["batch"]))
+    assert guardrails.latency(slow, Arm(), POLICY, 0.01).numbers["low_ms"] == slow.quantile_sequence(0.99, 0.005, 40.0).low
 
 
 def test_what_both_releases_read_is_no_evidence_of_missing_features():
@@ -209,9 +315,8 @@ def test_rows_that_fail_in_the_shadow_are_held_against_the_errors_of_the_answeri
 def test_errors_in_the_shadow_are_counted_by_entity():
     unscored = Clusters.of(np.full(10, 20), np.where(np.arange(10) < 1, 20, 0))
     errors = Clusters.of(np.full(100, 20), np.where(np.arange(100) < 1, 20, 0))
-    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(errors=errors))
+    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(all_errors=errors))
     numbers = guardrails.shadow_errors(DecisionPairs(unscored=unscored), baseline, POLICY, 0.01).numbers
-    assert numbers["correlation"] == pytest.approx(1.0)
     assert (numbers["effective_requests"], numbers["effective_baseline_requests"]) == (pytest.approx(10), pytest.approx(100))
 
 

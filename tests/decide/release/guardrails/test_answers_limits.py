@@ -56,11 +56,11 @@ def test_a_latency_fails_only_beyond_its_limit_and_passes_up_to_it():
     arm = timed(*[50.0] * 3000)
     numbers = guardrails.latency(arm, Arm(), POLICY, 0.01).numbers
     assert numbers["low_ms"] < numbers["p99_ms"]
-    below, at_p99 = (
+    below, at_low, at_p99 = (
         guardrails.latency(arm, Arm(), replace(POLICY, latency_floor_ms=limit), 0.01).outcome
-        for limit in (numbers["low_ms"] - 1e-9, numbers["p99_ms"])
+        for limit in (numbers["low_ms"] - 1e-9, numbers["low_ms"], numbers["p99_ms"])
     )
-    assert (below, at_p99) == (Outcome.FAIL, Outcome.PASS)
+    assert (below, at_low, at_p99) == (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 def test_what_the_scorer_said_is_told_whole():
@@ -94,7 +94,7 @@ def test_a_sound_shadow_is_told_whole():
     numbers = {
         "count": 2, "requests": 200, "baseline_count": 0, "baseline_requests": 400, "difference": 0.01,
         "low": excess.at_least((2, 200), (0, 400), 0.2, 200), "margin": 0.01,
-        "log_evidence": excess.log_evidence((2, 200), (0, 400)), "alpha": 0.01, "correlation": 0.0, "effective_requests": 200,
+        "log_evidence": excess.log_evidence((2, 200), (0, 400)), "alpha": 0.01, "effective_requests": 200,
         "effective_baseline_requests": 400,
     }  # fmt: skip
     assert guardrails.shadow_errors(pairs, Arm(requests=400), POLICY, 0.01) == Reason(

@@ -96,6 +96,20 @@ def test_labels_of_one_entity_and_of_one_day_count_for_what_they_are_worth():
     assert (reason.numbers["labels"], reason.numbers["entities"], reason.numbers["blocks"]) == (400, 20, 10)
 
 
+@pytest.mark.parametrize("new", [0.0, 1.0, 3.0])
+def test_labels_of_one_day_are_no_evidence_of_another(new):
+    day = np.zeros(900, dtype=int)
+    one_day = PairedCosts.of(np.full(900, new), np.ones(900), 3.0, entities=np.arange(900), blocks=day)
+    reason = guardrails.labelled_cost(one_day, POLICY, 0.01, 500)
+    assert (reason.outcome, reason.numbers["effective_labels"]) == (Outcome.INCONCLUSIVE, 0)
+    assert (reason.numbers["low"], reason.numbers["high"]) == (-1.02 * 3, 3.0)
+    assert reason.text.endswith(
+        "(2% more allowed; beyond that -3.0600 to +3.0000): all of one block of time, which tells nothing of another"
+    )
+    two_days = PairedCosts.of(np.full(900, 1.0), np.ones(900), 3.0, entities=np.arange(900), blocks=np.arange(900) // 450)
+    assert guardrails.labelled_cost(two_days, POLICY, 0.01, 500).outcome is Outcome.PASS
+
+
 def test_decisions_that_cost_nothing_do_no_harm():
     free = PairedCosts.of(np.zeros(400), np.zeros(400))
     assert guardrails.labelled_cost(free, POLICY, 0.01, 400).outcome is Outcome.PASS

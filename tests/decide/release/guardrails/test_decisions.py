@@ -74,6 +74,12 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     assert reason.numbers["low"] == pytest.approx(rate_sequence(12, 20, 0.02).low)
 
 
+def test_one_entity_that_is_always_decided_differently_is_one_case():
+    reason = guardrails.decision_shift(DecisionPairs(different=Clusters.of([40], [40])), POLICY, 0.01)
+    assert (reason.outcome, reason.numbers["effective_pairs"]) == (Outcome.INCONCLUSIVE, 1)
+    assert judged(40, 40) is Outcome.FAIL
+
+
 def test_a_shift_is_told_with_its_limit_and_what_is_shown():
     nothing = guardrails.decision_shift(DecisionPairs(), POLICY, 0.01)
     assert nothing == Reason(

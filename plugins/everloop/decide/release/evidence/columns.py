@@ -27,10 +27,19 @@ def floats(values: Sequence[Any] | npt.NDArray[Any]) -> Floats:
 
 def failed(rows: Rows) -> Mask:
     """Which rows have an error: the release that they were assigned to could not answer them."""
-    return np.array([error is not None for error in rows["error"]], dtype=bool)
+    return present(rows["error"])
+
+
+def present(values: Sequence[Any] | npt.NDArray[Any]) -> Mask:
+    """Where there is a value, be it an empty one."""
+    found: Mask = np.asarray(values, dtype=object) != None  # noqa: E711 - of each element
+    return found
 
 
 def codes(values: Sequence[Any] | npt.NDArray[Any]) -> Codes:
     """A number for each distinct value, in order of appearance."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        _, first, place = np.unique(values, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[place]
     seen: dict[Any, int] = {}
     return np.fromiter((seen.setdefault(value, len(seen)) for value in values), dtype=np.intp, count=len(values))

@@ -77,9 +77,10 @@ class PairedCosts:
 
         `largest` is by default the largest of the costs.
         """
-        both, counts = np.unique(np.column_stack([candidate, baseline]), axis=0, return_counts=True)
-        cells = tuple((new, old, int(count)) for new, old, count in np.column_stack([both, counts]).tolist())
-        most = float(both.max(initial=0.0)) if largest is None else largest
+        (new, ours), (old, theirs) = (np.unique(each, return_inverse=True) for each in (candidate, baseline))
+        counts = np.bincount(ours * len(old) + theirs, minlength=len(new) * len(old)).reshape(len(new), len(old))
+        cells = tuple((float(new[i]), float(old[j]), int(counts[i, j])) for i, j in np.argwhere(counts))
+        most = float(max(new.max(initial=0.0), old.max(initial=0.0))) if largest is None else largest
         return cls(cells=cells, largest=most, **_by_unit(candidate, baseline, entities, blocks))
 
     @property

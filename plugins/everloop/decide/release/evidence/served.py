@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, ByUnit
-from everloop.decide.release.evidence.columns import CHALLENGER, Codes, Floats, Mask, Rows, codes, failed, floats
+from everloop.decide.release.evidence.columns import CHALLENGER, Codes, Floats, Mask, Rows, codes, failed, floats, present
 from everloop.decide.statistics.clusters import Clusters
 from everloop.flags import incomplete, lacking
 
@@ -34,7 +34,7 @@ class Served:
     @classmethod
     def of(cls, rows: Rows) -> Served:
         """From columns `entity`, `request_id`, `arm`, `error`, `shadow_release`, `shadow_score`, `latency_ms` and `flags`."""
-        errors, asked = failed(rows), np.array([release is not None for release in rows["shadow_release"]], dtype=bool)
+        errors, asked = failed(rows), present(rows["shadow_release"])
         challenged = np.asarray(rows["arm"]) == CHALLENGER
         return cls(
             entity=codes(rows["entity"]),
@@ -61,6 +61,7 @@ class Served:
         def by(units: Codes) -> ByUnit:
             return ByUnit(
                 errors=Clusters.counted(units[mask], own),
+                all_errors=Clusters.counted(units[mask], self.failed[mask]),
                 missing=Clusters.counted(units[mask], missing),
                 slow=Clusters.counted(units[first], self.latency[first] > slow),
             )
@@ -77,6 +78,9 @@ class Served:
         )
 
     def _missing(self, mask: Mask, views: Collection[str] | None) -> Mask:
+        if views is not None and not views:
+            return np.zeros(int(mask.sum()), dtype=bool)
+
         def counts(flags: Collection[str]) -> bool:
             return bool(flags is not None and len(flags)) and (
                 incomplete(flags) if views is None else not lacking(flags).isdisjoint(views)

@@ -91,7 +91,9 @@ def _batches(at: npt.NDArray[np.datetime64], since: np.datetime64) -> Codes:
     """The batch of time of each row: a stage's time so far is divided into `BATCHES`, what was before into as long ones."""
     passed = (at - since).astype(np.int64)
     width = -(-int(passed.max(initial=0) + 1) // BATCHES)
-    return np.floor_divide(passed, max(1, width))
+    # Numbered anew: what was before a stage that has just begun is many batches, few of which have a row.
+    batch: Codes = np.unique(np.floor_divide(passed, max(1, width)), return_inverse=True)[1].astype(np.intp)
+    return batch
 
 
 def _assigned(entity: Codes, at: npt.NDArray[np.datetime64], ours: Mask, settled: Mask) -> Assigned:

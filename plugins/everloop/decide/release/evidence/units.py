@@ -12,6 +12,9 @@ from scipy.special import ndtri, stdtrit
 Codes = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Squared deviations below this share of the squared mean are what rounding leaves of rows that are all alike."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnitCosts:
@@ -25,10 +28,10 @@ class UnitCosts:
 
     @classmethod
     def of(cls, units: Codes, candidate: Floats, baseline: Floats) -> UnitCosts:
-        """From rows: the code of each row's unit and what it cost under both decisions, shape (rows,)."""
-        found, place = np.unique(units, return_inverse=True)
-        n, c, b = (np.bincount(place, weights=each, minlength=len(found)) for each in (np.ones(len(units)), candidate, baseline))
-        return cls(units=len(found), products=tuple(float(x @ y) for x, y in ((n, n), (n, c), (n, b), (c, c), (c, b), (b, b))))
+        """From rows: the code (0 or more) of each row's unit and what it cost under both decisions, shape (rows,)."""
+        n, c, b = (np.bincount(units, weights=each) for each in (None, candidate, baseline))
+        products = tuple(float(x @ y) for x, y in ((n, n), (n, c), (n, b), (c, c), (c, b), (b, b)))
+        return cls(units=int((n > 0).sum()), products=products)
 
     def __add__(self, other: UnitCosts) -> UnitCosts:
         summed = (a + b for a, b in zip(self.products, other.products, strict=True))
@@ -53,7 +56,7 @@ def design_effect(
     """
     if blocks.units == 1:
         return math.inf
-    if rows < 2 or not scatter:
+    if rows < 2 or scatter <= ROUNDING * rows * mean**2:
         return 1.0
     found = [_ratio(units, rows, scatter, mean, factor) for units in (entities, blocks)]
     return max(1.0, found[0], found[1] * _student(blocks.units, alpha))

@@ -8,7 +8,7 @@ from typing import Any
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.policy.behaviour import Test
-from everloop.decide.release.gate.margins import MEAN_NEEDS, measured_on, share_within, within
+from everloop.decide.release.gate.margins import MEAN_NEEDS, kept, measured_on, share_within
 from everloop.decide.statistics.clusters import Clusters, clustered_rate
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
@@ -86,7 +86,7 @@ def _test(test: Test, found: Tally | None, policy: GatePolicy) -> Reason:
     }
     if not found.broken.trials:
         return Reason(check, Outcome.INCONCLUSIVE, f"{test}: no held-out row has a value to change", numbers)
-    outcome = share_within(found.broken, test.share, policy.confidence)
+    outcome = share_within(found.broken, test.share, policy)
     text = f"{test}: broken by {_share(found.broken, policy)}, at most {test.share:.2%} allowed"
     return Reason(check, outcome, f"{text} (worst {found.worst:.3f})", numbers)
 
@@ -108,14 +108,14 @@ def _noise(found: Disturbance, policy: GatePolicy) -> Iterator[Reason]:
     if limits.noise_decisions is not None:
         yield _decisions(f"{CHECK}.noise_decisions", what, found, limits.noise_decisions, policy)
     if limits.noise_cost is not None:
-        yield _cost(f"{CHECK}.noise_cost", what, found, limits.noise_cost)
+        yield _cost(f"{CHECK}.noise_cost", what, found, limits.noise_cost, policy)
 
 
 def _absent(found: Mapping[str, Disturbance], policy: GatePolicy) -> Iterator[Reason]:
     for view, limit in policy.behaviour.absent_cost.items():
         check, what = f"{CHECK}.absent.{view}", f"without {view}"
         if view in found:
-            yield _cost(check, what, found[view], limit)
+            yield _cost(check, what, found[view], limit, policy)
         else:
             yield Reason(check, Outcome.ERROR, f"{what}: not tested, since no input comes of it; there are {sorted(found)}")
 
@@ -123,14 +123,14 @@ def _absent(found: Mapping[str, Disturbance], policy: GatePolicy) -> Iterator[Re
 def _decisions(check: str, what: str, found: Disturbance, limit: float, policy: GatePolicy) -> Reason:
     if not found.changed.trials:
         return Reason(check, Outcome.INCONCLUSIVE, f"{what}: there are no held-out rows")
-    outcome = share_within(found.changed, limit, policy.confidence)
+    outcome = share_within(found.changed, limit, policy)
     text = f"{what} the decision changes in {_share(found.changed, policy)}, at most {limit:.2%} allowed"
     return Reason(check, outcome, text, {**_told(found.changed, policy), "limit": limit})
 
 
-def _cost(check: str, what: str, found: Disturbance, limit: float) -> Reason:
+def _cost(check: str, what: str, found: Disturbance, limit: float, policy: GatePolicy) -> Reason:
     if found.cost is None or found.undisturbed is None:
         return Reason(check, Outcome.INCONCLUSIVE, f"no cost {what}: {MEAN_NEEDS}")
     margin = limit * found.undisturbed
     text = f"{what} cost per row rises by {found.cost}, at most {margin:.4f} allowed ({limit:.0%} of {found.undisturbed:.4f})"
-    return Reason(check, within(found.cost, margin), text, {**asdict(found.cost), "limit": margin, "margin": limit})
+    return Reason(check, kept(found.cost, margin, policy), text, {**asdict(found.cost), "limit": margin, "margin": limit})

@@ -60,10 +60,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate minus champion on the same rows: AUC, cost, and cost by slice (`{slice: {value: difference}}`).
-
-    `blocks`: of how many blocks of time these rows are.
-    """
+    """Candidate minus champion on the same rows, in so many `blocks`: AUC, cost, and cost by slice (`{slice: {value: ...}}`)."""
 
     rows: int
     blocks: int

@@ -107,23 +107,23 @@ def _excess(found: Posterior, policy: GatePolicy, by: ExpectedLoss) -> float:
 
 
 def sufficient(rows: int, error: float, policy: GatePolicy, by: ExpectedLoss, per_week: float | None = None) -> Sufficiency:
-    """How many rows let on a candidate as good as the champion with probability `POWER`, as `rows` rows have this error.
+    """What rows of this standard error let on: `shows` is the least improvement that is let on with probability `POWER`.
 
-    `shows`: the largest difference that may be measured on the rows that are there; below 0 the candidate must look better.
+    `margin` is the prior's standard deviation, an improvement that is no rarity; `wanted` the rows that let it on as often.
     """
+    unlucky = float(ndtri(POWER))
 
-    def unlucky(times: float) -> float:
-        """Above 0 where on so many times the rows it is not let on when it looks as much worse as it does once in five times."""
-        scaled = error / math.sqrt(times)
-        return _excess(Posterior.of(float(ndtri(POWER)) * scaled, scaled, by.prior), policy, by)
+    def excess(improvement: float, scaled: float) -> float:
+        """Above 0 where so large an improvement is not let on when it looks as much smaller as it does once in five times."""
+        return _excess(Posterior.of(unlucky * scaled - improvement, scaled, by.prior), policy, by)
 
-    def measured(difference: float) -> float:
-        return _excess(Posterior.of(difference, error, by.prior), policy, by)
+    def at(times: float) -> float:
+        return excess(by.prior, error / math.sqrt(times))
 
-    if not 0 < error < math.inf:
-        shows, count = (by.risk, rows) if error == 0 else (-math.inf, None)
+    if math.isfinite(error):
+        far = 40 * (error + error**2 / by.prior) + by.prior
+        shows = float(brentq(excess, -far, far, args=(error,)))
+        count = math.ceil(rows * float(brentq(at, FEWEST, MOST))) if at(FEWEST) > 0 > at(MOST) else rows
     else:
-        far = 40 * (error + error**2 / by.prior)
-        shows = float(brentq(measured, -far, far))
-        count = math.ceil(rows * float(brentq(unlucky, FEWEST, MOST))) if unlucky(FEWEST) > 0 > unlucky(MOST) else None
-    return Sufficiency(rows=rows, margin=policy.cost_margin, shows=shows, wanted=count, per_week=per_week)
+        shows, count = math.inf, None
+    return Sufficiency(rows=rows, margin=by.prior, shows=shows, wanted=count, per_week=per_week)

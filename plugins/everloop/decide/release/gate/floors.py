@@ -7,9 +7,8 @@ from dataclasses import asdict, replace
 
 from everloop.decide.policy import GatePolicy
 from everloop.decide.release.gate.evidence import Candidate
-from everloop.decide.release.gate.margins import AUC_NEEDS, MEAN_NEEDS, measured_on, rows_reason, with_sufficiency, within
+from everloop.decide.release.gate.margins import AUC_NEEDS, MEAN_NEEDS, kept, measured_on, rows_reason, with_sufficiency
 from everloop.decide.statistics.estimate import Estimate
-from everloop.decide.statistics.intervals import Range
 from everloop.decide.statistics.sufficiency import sufficiency
 from everloop.decide.verdict import Outcome, Reason
 
@@ -56,10 +55,9 @@ def _kept(
     By expected loss a limit is kept with the probability that the policy names (one-sided, of a flat prior); that it is broken
     is shown at the policy's confidence in any case.
     """
-    confidence = 1 - 2 * policy.decide_by.harm if policy.decide_by else policy.confidence
-    upper = loss.at(confidence, made_at=policy.confidence).high
-    found = sufficiency(loss.rows, upper - loss.value, limit, confidence, value=loss.value, per_week=per_week)
-    return with_sufficiency(replace(reason, outcome=within(Range(loss.low, upper), limit)), found, form)
+    upper = loss.at(policy.kept_confidence, made_at=policy.confidence).high
+    found = sufficiency(loss.rows, upper - loss.value, limit, policy.kept_confidence, value=loss.value, per_week=per_week)
+    return with_sufficiency(replace(reason, outcome=kept(loss, limit, policy)), found, form)
 
 
 def _size(candidate: Candidate, policy: GatePolicy) -> Reason:

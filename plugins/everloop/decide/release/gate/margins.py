@@ -25,9 +25,18 @@ def within(loss: Estimate | Range, margin: float) -> Outcome:
     return Outcome.FAIL if loss.low > margin else Outcome.INCONCLUSIVE
 
 
-def share_within(found: Clusters, limit: float, confidence: float) -> Outcome:
-    """Whether a share of rows, counted by block of time, keeps its limit: `within`, by the interval of a clustered rate."""
-    return within(clustered_rate(found, confidence), limit) if found.trials else Outcome.INCONCLUSIVE
+def kept(loss: Estimate, margin: float, policy: GatePolicy) -> Outcome:
+    """Whether a loss keeps a margin, where that may be shown at `GatePolicy.kept_confidence`."""
+    upper = loss.at(policy.kept_confidence, made_at=policy.confidence).high
+    return within(Range(loss.low, upper), margin)
+
+
+def share_within(found: Clusters, limit: float, policy: GatePolicy) -> Outcome:
+    """Whether a share of rows, counted by block of time, keeps its limit, as `kept`, by the interval of a clustered rate."""
+    if not found.trials:
+        return Outcome.INCONCLUSIVE
+    low, high = (clustered_rate(found, level)[end] for end, level in enumerate((policy.confidence, policy.kept_confidence)))
+    return within(Range(low, high), limit)
 
 
 def rows_reason(check: str, rows: int, blocks: int, policy: GatePolicy, per_week: float | None = None) -> Reason:
@@ -39,6 +48,19 @@ def rows_reason(check: str, rows: int, blocks: int, policy: GatePolicy, per_week
     return Reason(check, outcome, text, {"rows": rows, "blocks": blocks, "minimum": least})
 
 
+def with_sufficiency(reason: Reason, found: Sufficiency, form: Callable[[float], str]) -> Reason:
+    """The reason, where it lacks evidence, with what its rows could show and how many it takes; `form` words a margin."""
+    if reason.outcome is not Outcome.INCONCLUSIVE:
+        return reason
+    if not math.isfinite(found.shows):
+        able = f"they show nothing: {MEAN_NEEDS}"
+    elif found.enough:
+        able = f"{found.rows:,} rows can show {form(found.shows)}: this candidate lies too near {form(found.margin)}"
+    else:
+        able = f"{found.rows:,} rows can show {form(found.shows)}, {form(found.margin)} takes {found.takes}"
+    return replace(reason, text=f"{reason.text}; {able}", numbers=reason.numbers | found.numbers())
+
+
 _NAMES = {timedelta(hours=1): "hour", timedelta(days=1): "day", timedelta(weeks=1): "week"}
 
 
@@ -47,16 +69,3 @@ def measured_on(rows: int, blocks: int, policy: GatePolicy) -> str:
     name = _NAMES.get(policy.block)
     many = "" if blocks == 1 else "s"
     return f"{rows:,} rows of {blocks:,} " + (f"{name}{many}" if name else f"block{many} of {policy.block}")
-
-
-def with_sufficiency(reason: Reason, found: Sufficiency, form: Callable[[float], str]) -> Reason:
-    """The reason, where it lacks evidence, with what its rows could show and how many it takes; `form` words a margin."""
-    if reason.outcome is not Outcome.INCONCLUSIVE:
-        return reason
-    if not math.isfinite(found.shows):
-        able = "rows of one block of time show nothing, have at least two"
-    elif found.enough:
-        able = f"{found.rows:,} rows can show {form(found.shows)}: this candidate lies too near {form(found.margin)}"
-    else:
-        able = f"{found.rows:,} rows can show {form(found.shows)}, {form(found.margin)} takes {found.takes}"
-    return replace(reason, text=f"{reason.text}; {able}", numbers=reason.numbers | found.numbers())

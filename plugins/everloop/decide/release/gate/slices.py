@@ -67,7 +67,7 @@ def slices(found: Mapping[str, Mapping[str, Difference]], policy: GatePolicy) ->
 def _reason(name: str, judged: Sequence[_Judged], family: int, policy: GatePolicy) -> Reason:
     check = f"gate.slice.{name}"
     if not judged:
-        text = f"no {name} has {policy.slice_minimum} rows, so none can be judged"
+        text = f"no {name} has {policy.slice_minimum} rows, so none can be judged: lower GatePolicy.slice_minimum, or wait"
         return Reason(check, Outcome.INCONCLUSIVE, text, {"minimum": policy.slice_minimum})
     worse = [f"{one.slice.value} {one.cost}" for one in judged if one.worse]
     text = (

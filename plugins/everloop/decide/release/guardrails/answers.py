@@ -9,7 +9,8 @@ from typing import NamedTuple
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
-from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.clusters import Clusters, cautious_effects
+from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -39,13 +40,18 @@ def load_check(check: LoadCheck | None, policy: RolloutPolicy) -> Reason:
 
 
 def error_rate(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of answers with an error of its own, against the other release's errors.
+    """Share of answers with an error, against the other release's. Entities are the units.
 
-    A row that the other release could not answer either says nothing of this one. Entities are the units.
+    Rows that the other release, asked in this one's place, could not answer either are in both rates. They cannot make this one
+    worse: it is so by its own errors at most, and these must lie beyond the margin too, against none at all.
     """
-    counts = (candidate.errors, candidate.requests), (baseline.errors, baseline.requests)
-    units = [(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)]
-    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha)
+    counts = (candidate.all_errors, candidate.requests), (baseline.all_errors, baseline.requests)
+    units = [(ours.all_errors, theirs.all_errors) for ours, theirs in _units(candidate, baseline)]
+    own = None
+    if candidate.shared_errors:
+        effect, _ = _effects([(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)])
+        own = _fewer((candidate.errors, candidate.requests), effect)
+    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha, own)
 
 
 def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float, *, same_views: bool = False) -> Reason:
@@ -63,9 +69,13 @@ def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha
 
 def shadow_errors(pairs: DecisionPairs, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
     """Share of rows that the release on trial could not score although the answering one could, against that one's own errors."""
-    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.errors, baseline.requests)
-    units = [(pairs.unscored, baseline.by_entity.errors)]
+    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.all_errors, baseline.requests)
+    units = [(pairs.unscored, baseline.by_entity.all_errors)]
     return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha)
+
+
+_NONE = (0.0, 0.0)
+"""A side without a trial."""
 
 
 class _Rate(NamedTuple):
@@ -89,16 +99,21 @@ def _rate(
     wanted: int,
     policy: RolloutPolicy,
     alpha: float,
+    own: excess.Counts | None = None,
 ) -> Reason:
-    """A rate of the candidate against the baseline's, each `(hits, trials)`; against none at all where that one has no trial.
+    """A rate of the candidate against the baseline's, each `(hits, trials)`.
 
     Fails where both hold, at any look: it is shown to be higher (wrongly with chance `alpha` at most), and higher by more than
-    the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Passes with `wanted` trials
-    unless one look alone says more than the margin at that level.
+    the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Without a trial of the baseline
+    there is nothing to be higher than: fails where the rate itself is shown to lie above the margin, at `alpha`. Passes with
+    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`. `own`: the hits that can make the
+    difference, of the trials: what does not lie beyond the margin by them neither fails nor is doubted.
     """
     ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
-    low = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted))
-    evidence = excess.log_evidence(ours, theirs) if theirs[1] else -math.log(alpha)
+    if theirs[1]:
+        low, evidence = excess.at_least(ours, theirs, policy.margin_alpha, max(2, wanted)), excess.log_evidence(ours, theirs)
+    else:
+        low, evidence = rate_sequence(*ours, alpha).low, -math.log(alpha)
     (bad, trials), (other_bad, other_trials) = counts
     numbers = {
         "count": bad, "requests": trials, "baseline_count": other_bad, "baseline_requests": other_trials,
@@ -107,9 +122,14 @@ def _rate(
         "effective_baseline_requests": theirs[1],
     }  # fmt: skip
     text = f"{rate.what} in {_share(*counts[0]):.2%} of {trials} {rate.of} against {_share(*counts[1]):.2%} of {other_trials}"
-    if evidence >= -math.log(alpha) and low > margin:
+    doubted, beyond = excess.exceeds(ours, theirs, margin, policy.margin_alpha), low > margin
+    if own is not None:
+        own_low = excess.at_least(own, _NONE, policy.margin_alpha, max(2, wanted))
+        doubted, beyond = doubted and excess.exceeds(own, _NONE, margin, policy.margin_alpha), beyond and own_low > margin
+        numbers |= {"own_share": own[0] / own[1], "own_low": own_low}
+        text = f"{text}, {own[0] / own[1]:.2%} that the other release could answer"
+    if evidence >= -math.log(alpha) and beyond:
         return Reason(rate.check, FAIL, f"{text}: at least {low:.2%} more, {margin:.2%} allowed", numbers)
-    doubted = excess.exceeds(ours, theirs, margin, policy.margin_alpha)
     return Reason(rate.check, PASS if trials >= max(1, wanted) and not doubted else INCONCLUSIVE, text, numbers)
 
 
@@ -117,13 +137,16 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     """The p99 against `latency_factor` times the other release's p99, or the floor where that is higher. Entities are the units.
 
     Fails when the least that it can be lies above the most that the limit can be, by the quantiles' confidence sequences. Passes
-    with the required requests, unless that is so at `policy.margin_alpha`.
+    with the required requests, unless one look alone says at `policy.margin_alpha` that more requests exceed the limit than may.
     """
     p99, other = candidate.quantile(SHARE), baseline.quantile(SHARE)
     if math.isnan(p99):
         return Reason("rollout.latency", INCONCLUSIVE, "no request was timed yet", {"timed": 0})
-    low, most = _p99_and_limit(candidate, baseline, policy, alpha)
-    limit = _latency_limit(other, baseline, policy)
+    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
+    ours, theirs = (
+        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
+    )
+    low, most, limit = ours.low, _latency_limit(theirs.high, baseline, policy), _latency_limit(other, baseline, policy)
     numbers = {
         "p99_ms": p99, "low_ms": low, "baseline_p99_ms": other if baseline.timed else None, "limit_ms": limit,
         "limit_high_ms": most, "timed": candidate.timed,
@@ -132,18 +155,10 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     text = f"p99 latency {p99:.1f} ms of {candidate.timed} requests {against}, limit {limit:.1f} ms"
     if low > most:
         return Reason("rollout.latency", FAIL, text, numbers)
-    doubted_low, doubted_most = _p99_and_limit(candidate, baseline, policy, policy.margin_alpha)
-    good = doubted_low <= doubted_most and candidate.requests >= max(1, policy.minimum_requests)
+    slower = _fewer((candidate.slower(limit), candidate.timed), effects[0])
+    doubted = excess.exceeds(slower, _NONE, 1 - SHARE, policy.margin_alpha)
+    good = candidate.requests >= max(1, policy.minimum_requests) and not doubted
     return Reason("rollout.latency", PASS if good else INCONCLUSIVE, text, numbers)
-
-
-def _p99_and_limit(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> tuple[float, float]:
-    """The least that the p99 can be, and the most that its limit can be, both at once but for `alpha`."""
-    effects = _effects([(ours.slow, theirs.slow) for ours, theirs in _units(candidate, baseline)])
-    ours, theirs = (
-        arm.quantile_sequence(SHARE, alpha / 2, effect) for arm, effect in zip((candidate, baseline), effects, strict=True)
-    )
-    return ours.low, _latency_limit(theirs.high, baseline, policy)
 
 
 def _latency_limit(p99: float, baseline: Arm, policy: RolloutPolicy) -> float:
@@ -157,7 +172,7 @@ def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[
 
 def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
     """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
-    found = [[one.design_effect(correlation(arms)) for one in arms] for arms in units]
+    found = [cautious_effects(arms) for arms in units]
     return max(one for one, _ in found), max(one for _, one in found)
 
 

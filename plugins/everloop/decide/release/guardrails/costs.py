@@ -21,8 +21,8 @@ def labelled_cost(costs: PairedCosts, policy: RolloutPolicy, alpha: float, requi
     Judged is the mean of "candidate's less (1 + margin) times the baseline's", whose sign says it all: no interval of a ratio is
     needed, and what a row costs is bounded, so that the interval holds at any number of labels (`statistics.bets`; each of `low`
     and `high` at `alpha`). From `required` labels on, no shown harm is a pass: waiting longer is the caller's choice. Rows of one
-    entity, and of one block of time, count for as many independent ones as they are worth (`PairedCosts.design_effect`); labels
-    are taken to ripen equally fast under any outcome.
+    entity, and of one block of time, count for as many independent ones as they are worth (`PairedCosts.design_effect`); one
+    block alone is no evidence. Labels are taken to ripen equally fast under any outcome.
     """
     name, factor, least = "rollout.cost", 1 + policy.cost_margin, max(2, policy.minimum_labels)
     if costs.count < least:
@@ -43,6 +43,8 @@ def labelled_cost(costs: PairedCosts, policy: RolloutPolicy, alpha: float, requi
     )
     if low > 0:
         return Reason(name, Outcome.FAIL, text, numbers)
+    if math.isinf(effect):
+        return Reason(name, Outcome.INCONCLUSIVE, f"{text}: all of one block of time, which tells nothing of another", numbers)
     return Reason(name, Outcome.PASS if costs.count >= required else Outcome.INCONCLUSIVE, text, numbers)
 
 
