@@ -9,9 +9,11 @@ import pytest
 from everloop.decide.policy import CostMatrix, DriftPolicy, FairnessPolicy, GatePolicy, RetrainPolicy, ServicePolicy
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.watch import concept, performance
+from everloop.decide.watch.shift import compare
 from everloop.decide.watch.sketch import merge
 from everloop.errors import ReleaseError
 from everloop.interval import Interval
+from everloop.learn.history import History
 from everloop.learn.reference import Blocks, describe
 from everloop.ports import Account, Decision, Measurement
 from everloop.release import Bundle, Calibrator, FeaturePlan, Manifest, sha256
@@ -54,7 +56,7 @@ USE_CASE = UseCase(
     cost=CostMatrix(false_positive=1, false_negative=3),
     drift=DriftPolicy(share=0.5, minimum_rows=100),
     fairness=FairnessPolicy(columns=("bank",), minimum=50, selection_difference=0.1),
-    service=ServicePolicy(latency_ms=50, error_rate=0.01),
+    service=ServicePolicy(latency_ms=50, error_rate=0.01, burst_seconds=1),
     retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=2)),
 )
 
@@ -125,7 +127,7 @@ class World:
             "loans",
             [
                 prediction(
-                    ids[i], release="old", as_of=asked[i], at=NOW,
+                    ids[i], release="old", as_of=asked[i], at=NOW + timedelta(seconds=i),
                     features=json.dumps({"request": {"bank": bank[i % len(bank)]}, "vector": {"income": income[i]}}),
                     **{"score": float(chance[i]), "entity": ids[i]}
                     | {name: value(i, chance[i]) for name, value in changes.items()},
@@ -318,6 +320,36 @@ def test_a_release_from_before_held_out_residuals_were_kept_is_not_believed_with
     world.run(0)
     assert world.verdicts("estimate") == ["inconclusive"]
     assert "the release does not say" in world.found("estimate")[0].detail["because"]
+
+
+def daily(moves):
+    """A reference whose 40 days have each another mean of `income`, `moves` apart: the fitted ones, and 16 later."""
+    rng = np.random.default_rng(3)
+    asked = np.datetime64("2020-01-01", "us") + np.arange(40 * 200) * np.timedelta64(432, "s")
+    income, chance = features(rng, 8_000, np.repeat(rng.normal(0, moves, 40), 200))
+    labels = rng.random(8_000) < chance
+    past = History(width=DAY, asked=asked[:6_000], scored=((asked[:4_800], chance[:4_800]), (asked[4_800:], chance[4_800:])))
+    rows = pa.table({"income": income[:6_000], "bank": rng.choice(["A", "B"], 6_000)})
+    held_out = (labels[6_000:], chance[6_000:], {"auc": 0.77, "cost": 0.55})
+    return describe(rows, ["income", "bank"], {"bank": ("A", "B")}, labels[:6_000], *held_out, past)
+
+
+@pytest.mark.parametrize(("moves", "verdict"), [(1.0, "pass"), (0.05, "fail")])
+def test_an_input_that_moved_as_from_day_to_day_before_has_not_drifted(world, moves, verdict):
+    old = world.registry.bundles["old"]
+    reference = daily(moves)
+    world.registry.bundles["old"] = Bundle(old.manifest, {"reference.json": json.dumps(reference).encode()})
+    world.serve(0, shift=1.0)
+    world.run(0)
+    (found,) = world.found("drift", "income")
+    assert (found.verdict, found.detail["psi"] > 0.5) == (verdict, True)
+    assert ("psi" in found.detail["beyond"]) == (verdict == "fail")
+    shift = compare(reference["columns"]["income"], found.detail["counts"], DAYS[0], 100)
+    assert found.detail["ordinary"] == pytest.approx(shift.usual(USE_CASE.drift, 0.0125))
+    assert len(found.detail["ordinary"]) == 4
+    (score,) = world.found("drift", "score")
+    assert set(score.detail["ordinary"]) == {"psi", "wasserstein"}
+    assert "days of the training period" in world.found("drift")[0].detail["because"]
 
 
 def test_more_positive_labels_than_were_learnt_from_are_a_drift_of_the_label(world):
