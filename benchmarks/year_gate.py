@@ -51,7 +51,7 @@ def judge(releases: Releases, candidate: Forecast, old: Served, name: str) -> Ve
 
 def forecast_of(releases: Releases, champion: Served, held: Flags) -> Scores:
     """What the champion would have forecast for the candidate's held-out rows, recalibrated by the same policy."""
-    rows, policy = labelled(releases, champion.scores, held), releases.year.case.recalibration
+    rows, policy = labelled(releases, champion.scores, held), releases.recalibration
     return rows.scores if policy is None else prequential(rows, policy)
 
 

@@ -18,6 +18,7 @@ from everloop.decide.policy import DriftPolicy, RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Likeness, blocks
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
@@ -149,7 +150,7 @@ class Loop:
 
     def _rollout(self) -> RolloutPolicy:
         """The policy of what is on trial."""
-        policy, trial = self._case.recalibration, self.served[str(self.state.challenger or self.state.champion)]
+        policy, trial = self.releases.recalibration, self.served[str(self.state.challenger or self.state.champion)]
         return policy.rollout if policy and trial.recalibrates else self._case.rollout
 
     def _evidence(self, at: datetime) -> Evidence:
@@ -173,7 +174,7 @@ class Loop:
 
     def _recalibrate(self, at: datetime) -> None:
         """Look at the labels of the morning, and put on trial what is wanted and passes."""
-        policy = self._case.recalibration
+        policy = self.releases.recalibration
         if policy is None or (at - BEGIN) % DAY != LOOKED_AT:
             return
         serving = self.served[str(self.state.champion)]
@@ -215,7 +216,7 @@ class Loop:
     def _train(self, at: datetime, serving: Served, wanted: RetrainDecision) -> None:
         self.made.trainings.append(at)
         self.told.append(Told(at, "trained", name_of(at), wanted.reason))
-        candidate = trained(self.releases, at, self._case.recalibration)
+        candidate = trained(self.releases, at, self.releases.recalibration)
         verdict = judge(self.releases, candidate, self.served[name_of(serving.cut)], serving.name)
         self.told.append(Told(at, f"gate: {verdict.outcome.value}", name_of(at), verdict.because()))
         if verdict.passed:
@@ -229,7 +230,9 @@ class Loop:
         drifted = drifting(year.rows.filter(rows), release.scores[rows], release.reference, case.drift, week)
         known = year.known[rows] <= moment(week.end)
         labels, sure = year.labels[rows][known], scores[known]
-        found = performance.measure(labels, sure, sure >= release.model.threshold, case.cost)
+        days = blocks(year.asked[rows][known], case.gate.block)
+        alike = {name: Likeness(**found) for name, found in release.reference["alike"].items()}
+        found = performance.measure(labels, sure, sure >= release.model.threshold, case.cost, days, alike)
         performed = performance.judge(found, release.metrics, case.retrain, case.drift.minimum_rows)
         failed = [verdict.because() for verdict in (drifted, performed) if verdict.outcome is Outcome.FAIL]
         return Window(
@@ -249,7 +252,7 @@ def drifting(
 
 def played(releases: Releases, name: str = "everloop") -> Loop:
     """The whole year, the first model having been released at its begin."""
-    made, first = Strategy.empty(name, releases), trained(releases, BEGIN, releases.year.case.recalibration).served
+    made, first = Strategy.empty(name, releases), trained(releases, BEGIN, releases.recalibration).served
     made.trainings = [BEGIN]
     loop = Loop(releases, made, ReleaseState(champion=first.name, since=BEGIN))
     loop.begin_with(first)

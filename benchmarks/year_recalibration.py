@@ -12,6 +12,7 @@ from benchmarks.flights_year import Scores, moment
 from benchmarks.year_releases import Served, name_of, time_of
 from benchmarks.year_served import Releases
 from everloop.decide.policy import RecalibrationPolicy
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.release.prequential import Forecasts, judge
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Verdict
@@ -88,7 +89,7 @@ def look(
         scored.trained,
         name=name_of(serving.cut, at),
         scores=found.apply(scored.trained.scores),
-        reference=renewed(reference, found, forecast_residuals(reference, found, rows.labels, forecasts.recalibrated)),
+        reference=renewed(reference, found, forecast_residuals(reference, found, rows.labels, forecasts.recalibrated, blocks(rows.asked, policy.block))),
         calibrated_through=through,
         recalibration=found,
         recalibrates=scored.trained.name,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.flights_year import Trained2013, Year, fit, moment
+from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.statistics.compare import auc, costs
 from everloop.interval import Interval
 from everloop.learn.calibrate import calibrate
@@ -27,9 +28,13 @@ def weeks() -> list[Interval]:
 
 @dataclass
 class Releases:
-    """The models of the year by the moment at which they were trained, each trained and scored once, whoever asks for it."""
+    """The models of the year by the moment at which they were trained, each trained and scored once, whoever asks for it.
+
+    `recalibration`: how everloop brings their scores back to chances between two trainings; `None` for not at all.
+    """
 
     year: Year
+    recalibration: RecalibrationPolicy | None = None
     _models: dict[datetime, Trained2013] = field(default_factory=dict)
     _scores: dict[datetime, npt.NDArray[np.float64]] = field(default_factory=dict)
 

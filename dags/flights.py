@@ -15,6 +15,7 @@ from everloop.decide.policy import (
     Invariance,
     RetrainPolicy,
     RolloutPolicy,
+    ServicePolicy,
     TrainingPolicy,
 )
 from everloop.use_case import DroppedFiles, Examples, Files, PostgresTable, SourceTable, UseCase, WriteBack
@@ -160,6 +161,8 @@ USE_CASE = UseCase(
     ),
     # Two of the 27 inputs: temperature and dew point alone tell a season that was never learnt.
     drift=DriftPolicy(share=0.05),
+    # The demo plays an hour of data in a fourteenth of a second.
+    service=ServicePolicy(burst_seconds=1.0),
     retrain=RetrainPolicy(k=2, n=3, cooldown=timedelta(days=84)),
 )
 

@@ -103,7 +103,7 @@ def fit(rows: Labelled, at: np.datetime64, policy: RecalibrationPolicy) -> Recal
     prior = np.diag([policy.intercept_spread**-2, policy.slope_spread**-2])
     best = _maximum(design, used.labels, weights, prior)
     likeliest, precision = _likelihood(design, used.labels, weights, units, best, prior)
-    covariance: Floats = np.linalg.inv(precision + prior)
+    covariance = np.asarray(np.linalg.inv(precision + prior), dtype=np.float64)
     intercept, slope = covariance @ (precision @ likeliest + prior @ [0.0, 1.0])
     return Recalibration(float(intercept), max(float(slope), LEAST), covariance, len(used), found)
 

@@ -148,6 +148,11 @@ class Likeness:
         apart = float(((sums - sums.mean()) ** 2).sum()) * len(sums) / (len(sums) - 1)
         return cls(max(0.0, apart / alone - 1) / excess, len(sums) - 1)
 
+    @classmethod
+    def of_rate(cls, found: Clusters) -> Likeness:
+        """Of what each row adds to a rate's error."""
+        return cls(correlation([found]), max(0, found.units - 1))
+
 
 NOTHING_KNOWN = Likeness()
 
@@ -177,7 +182,7 @@ def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING
     itself estimated (Korn & Graubard 1998, Confidence intervals for proportions with small expected number of positive counts
     estimated from survey data, Survey Methodology 24(2)).
     """
-    together = Likeness(correlation([found]), max(0, found.units - 1)) + known
+    together = Likeness.of_rate(found) + known
     if not together.freedom:
         return Range(0.0, 1.0)
     hits, trials = found.effective(together.correlation)

@@ -13,6 +13,7 @@ import numpy as np
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.release.prequential import Forecasts, judge
 from everloop.decide.release.state import ReleaseState
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Verdict
 from everloop.decide.watch.recalibrate import RecalibrationDecision, Seen, should_recalibrate
 from everloop.errors import ConfigurationError
@@ -74,7 +75,7 @@ def look(
         return _meanwhile(state.champion)
     forecasts = Forecasts(found.rows.labels, prequential(found.rows, policy), found.served, found.rows.scores, found.rows.asked)
     verdict = judge(forecasts, found.serving.manifest.threshold, use_case.cost, policy)
-    plan = _plan(state.champion, found, fitted, forecasts, seen)
+    plan = _plan(state.champion, found, fitted, forecasts, seen, policy)
     return {**decision.to_json(), "row": row.seq, "plan": msgspec.to_builtins(plan), "verdict": verdict.to_json()}
 
 
@@ -110,8 +111,10 @@ def _seen(found: BoosterRows, fitted: Recalibration, policy: RecalibrationPolicy
     )
 
 
-def _plan(champion: str, found: BoosterRows, fitted: Recalibration, forecasts: Forecasts, seen: Seen) -> Plan:
-    reference = json.loads(found.trained.files[REFERENCE])
+def _plan(
+    champion: str, found: BoosterRows, fitted: Recalibration, forecasts: Forecasts, seen: Seen, policy: RecalibrationPolicy
+) -> Plan:
+    reference, units = json.loads(found.trained.files[REFERENCE]), blocks(found.rows.asked, policy.block)
     return Plan(
         champion=champion,
         trained=found.trained.id,
@@ -120,7 +123,7 @@ def _plan(champion: str, found: BoosterRows, fitted: Recalibration, forecasts: F
         labels=seen.labels,
         blocks=seen.blocks,
         calibrated_through=seen.through,
-        residuals=forecast_residuals(reference, fitted, forecasts.labels, forecasts.recalibrated),
+        residuals=forecast_residuals(reference, fitted, forecasts.labels, forecasts.recalibrated, units),
     )
 
 

@@ -21,7 +21,8 @@ from everloop.use_case import UseCase
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-COLUMNS = ("release", "score", "shadow_release", "shadow_score", "label", "known_at", "as_of")
+ANSWER, SHADOW = ("release", "score"), ("shadow_release", "shadow_score")
+COLUMNS = (*ANSWER, *SHADOW, "label", "known_at", "as_of")
 
 
 @dataclass(frozen=True)
@@ -41,39 +42,47 @@ class BoosterRows:
 def gather(
     traffic: TrafficLog, registry: Registry, use_case: UseCase, champion: str, policy: RecalibrationPolicy, at: datetime
 ) -> BoosterRows:
-    """The rows of the policy's window before `at` (data time) that have a label by then."""
+    """The rows of the policy's window before `at` (data time) that have a label by then, each once: an answer before a shadow."""
     serving = registry.get(champion)
     trained = registry.get(serving.manifest.recalibrates or champion)
     found = traffic.served(use_case.name, Interval(at - policy.window, at), COLUMNS)
-    found = found.filter(pc.fill_null(pc.and_(pc.is_valid(found["label"]), pc.less(found["known_at"], pa.scalar(at))), False))
+    known = pc.and_(pc.is_valid(found["label"]), pc.less(found["known_at"], pa.scalar(at)))
+    found = found.filter(pc.fill_null(known, False))
     members = _members(found, trained, registry)
-    parts = [_scored(found, names, members, trained) for names in (("release", "score"), ("shadow_release", "shadow_score"))]
+    answered, shadowed = (_by(found, members, *names) for names in (ANSWER, SHADOW))
+    parts = [
+        _scored(found.filter(answered), members, trained, *ANSWER),
+        _scored(found.filter(pc.and_not(shadowed, answered)), members, trained, *SHADOW),
+    ]
     rows, served = zip(*parts, strict=True)
     return BoosterRows(trained, serving, _joined(rows), np.concatenate(served))
 
 
 def _members(rows: pa.Table, trained: Bundle, registry: Registry) -> dict[str, Bundle]:
     """The releases among those that scored `rows` whose booster is that of `trained`."""
-    names = pa.chunked_array([*rows["release"].chunks, *rows["shadow_release"].chunks]).drop_null().unique().to_pylist()
-    bundles = {name: registry.get(name) for name in names}
+    names = {name for column in ("release", "shadow_release") for name in rows[column].unique().to_pylist() if name}
+    bundles = {name: registry.get(name) for name in sorted(names)}
     booster = trained.manifest.files[MODEL]
     return {name: bundle for name, bundle in bundles.items() if bundle.manifest.files[MODEL] == booster}
 
 
-def _scored(
-    rows: pa.Table, names: tuple[str, str], members: Mapping[str, Bundle], trained: Bundle
-) -> tuple[Labelled, npt.NDArray[np.float64]]:
-    """The rows that a member scored in the columns `names` (release, score)."""
-    release, score = names
+def _by(rows: pa.Table, members: Mapping[str, Bundle], release: str, score: str) -> pa.ChunkedArray:
+    """Which rows a member scored in these columns."""
     wanted = pc.and_(pc.is_in(rows[release], value_set=pa.array(list(members), pa.string())), pc.is_valid(rows[score]))
-    kept = rows.filter(pc.fill_null(wanted, False))
-    given = kept[score].to_numpy().astype(np.float64)
-    by, base = kept[release].to_numpy(zero_copy_only=False), np.empty(len(given))
+    return pc.fill_null(wanted, False)
+
+
+def _scored(
+    rows: pa.Table, members: Mapping[str, Bundle], trained: Bundle, release: str, score: str
+) -> tuple[Labelled, npt.NDArray[np.float64]]:
+    """Rows that members scored in these columns: as `trained` would have scored them, and as they were scored."""
+    given = rows[score].to_numpy().astype(np.float64)
+    by, base = rows[release].to_numpy(), np.empty(len(given))
     for name, bundle in members.items():
         mine = by == name
         base[mine] = translated(given[mine], bundle.manifest.calibrator, trained.manifest.calibrator)
-    labels = kept["label"].to_numpy(zero_copy_only=False).astype(bool)
-    return Labelled(base, labels, _moments(kept, "as_of"), _moments(kept, "known_at")), given
+    labels = rows["label"].to_numpy().astype(bool)
+    return Labelled(base, labels, _moments(rows, "as_of"), _moments(rows, "known_at")), given
 
 
 def _joined(parts: tuple[Labelled, ...]) -> Labelled:
