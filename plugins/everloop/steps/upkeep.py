@@ -10,6 +10,7 @@ from everloop.errors import DataError
 from everloop.ports import Decision, Lake, Ledger, TrafficLog
 from everloop.steps import prediction_log
 from everloop.steps.deciding import decide_and_append
+from everloop.steps.provenance import trained_as
 from everloop.steps.rollback import champions
 from everloop.use_case import UseCase
 
