@@ -52,7 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         fairness=FairnessPolicy(columns=("origin",), error_rate_difference=0.5),
         rollout=replace(
             shipped.rollout, steps=(0.5,), minimum_requests=200, shadow_requests=300, watch_labels=600, minimum_labels=60,
-            score_shift=0.8,
+            decision_shift=0.8,
         ),
         retrain=replace(shipped.retrain, cooldown=timedelta(days=28)),
     )  # fmt: skip
