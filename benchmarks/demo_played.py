@@ -256,7 +256,7 @@ class Demo:
         thresholds = {name: models.at(_cut(name)).threshold for name in tried}
         options: dict[str, Any] = {"groups": tuple(models.groups)}
         if "views" in inspect.signature(from_traffic).parameters:
-            options["views"] = {name: _views(year) for name in tried}
+            options["views"] = {name: dict.fromkeys(_views(year)) for name in tried}
         return from_traffic(rows, self.state, cost=year.case.cost, thresholds=thresholds, check=check, **options)
 
     def _monitor(self, week: Interval) -> None:
