@@ -12,9 +12,9 @@ from benchmarks.flights_year import Scores, moment
 from benchmarks.year_releases import Served, name_of, time_of
 from benchmarks.year_served import Releases
 from everloop.decide.policy import RecalibrationPolicy
-from everloop.decide.statistics.clusters import blocks
 from everloop.decide.release.prequential import Forecasts, judge
 from everloop.decide.release.state import ReleaseState
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Verdict
 from everloop.decide.watch.recalibrate import RecalibrationDecision, Seen, should_recalibrate
 from everloop.learn.recalibrate import Labelled, fit, prequential
@@ -84,12 +84,13 @@ def look(
     new = np.isnan(scored.forecast[index])
     scored.forecast[index[new]] = prequential(rows, policy, new)
     forecasts = Forecasts(rows.labels, scored.forecast[index], scored.given[index], rows.scores, rows.asked)
-    reference = scored.trained.reference
+    reference, days = scored.trained.reference, blocks(rows.asked, policy.block)
+    residuals = forecast_residuals(reference, found, rows.labels, forecasts.recalibrated, days)
     made = replace(
         scored.trained,
         name=name_of(serving.cut, at),
         scores=found.apply(scored.trained.scores),
-        reference=renewed(reference, found, forecast_residuals(reference, found, rows.labels, forecasts.recalibrated, blocks(rows.asked, policy.block))),
+        reference=renewed(reference, found, residuals),
         calibrated_through=through,
         recalibration=found,
         recalibrates=scored.trained.name,

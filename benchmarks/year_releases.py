@@ -54,9 +54,8 @@ def trained(releases: Releases, cut: datetime, policy: RecalibrationPolicy | Non
     held = labelled(releases, scores, model.holdout)
     found, forecasts = fit(held, moment(cut), policy), prequential(held, policy)
     metrics = measure(held.labels, forecasts, model.threshold, year.case.cost)
-    reference = renewed(model.reference, found, forecast_residuals(model.reference, found, held.labels, forecasts, blocks(held.asked, policy.block))) | {
-        "metrics": metrics
-    }
+    residuals = forecast_residuals(model.reference, found, held.labels, forecasts, blocks(held.asked, policy.block))
+    reference = renewed(model.reference, found, residuals) | {"metrics": metrics}
     through = held.known.max()
     return Forecast(Served(name, cut, model, found.apply(scores), reference, metrics, through), forecasts)
 

@@ -83,9 +83,10 @@ def test_few_labels_or_days_leave_scores_as_they_are(changes: dict[str, int]) ->
 
 
 def test_few_labels_change_little_and_many_a_lot() -> None:
-    few = fit(world(1.0, days=5, a_day=10), at(5), replace(POLICY, minimum_labels=50))
-    many = fit(world(1.0, days=5, a_day=2_000), at(5), POLICY)
-    assert 0 < few.intercept < 0.8
+    policy = replace(POLICY, minimum_labels=50)
+    few, free = (fit(world(1.0, days=5, a_day=10), at(5), each) for each in (policy, replace(policy, intercept_spread=100)))
+    many = fit(world(1.0, days=5, a_day=2_000), at(5), policy)
+    assert 0 < few.intercept < 0.8 * free.intercept
     assert many.intercept == pytest.approx(1.0, abs=0.1)
 
 
@@ -184,7 +185,7 @@ def test_before_labels_are_enough_a_forecast_is_the_score() -> None:
     rows = world(0.5, days=6)
     early = rows.asked < at(3)
     forecasts = prequential(rows, POLICY)
-    assert (forecasts[early] == pytest.approx(rows.scores[early]))
+    assert forecasts[early] == pytest.approx(rows.scores[early])
     assert not np.allclose(forecasts[~early], rows.scores[~early])
 
 

@@ -282,13 +282,16 @@ def test_a_recalibration_by_no_newer_labels_than_the_serving_one_is_refused(
     ledger: Ledger, registry: InMemoryRegistry, ask: Release, bundles: dict[str, Bundle], shown: Bundle, month: int
 ):
     write(ledger, "promoted", shown.id, ReleaseState(champion=shown.id))
-    older = recalibration(bundles["old"], datetime(2013, month, 1, tzinfo=UTC) + timedelta(hours=0))
+    older = recalibration(bundles["old"], datetime(2013, month, 1, tzinfo=UTC))
     older = Bundle(replace(older.manifest, threshold=0.4), older.files)
     registry.put(older)
     write(ledger, "gate_passed", older.id)
     told = ask(older.id)
     assert not told["released"]
-    assert f"{older.id} is calibrated through 2013-0{month}-01 00:00Z, champion {shown.id} through 2013-06-01 00:00Z" in told["reason"]
+    assert (
+        f"{older.id} is calibrated through 2013-0{month}-01 00:00Z, champion {shown.id} through 2013-06-01 00:00Z"
+        in told["reason"]
+    )
 
 
 def test_a_newer_training_takes_the_place_of_a_recalibration(ledger: Ledger, ask: Release, ids: dict[str, str], shown: Bundle):

@@ -1,4 +1,4 @@
-"""The graph `<use case>_recalibrate`: from ripened labels to a release with the booster that serves, or to no release with reasons."""
+"""The graph `<use case>_recalibrate`: from ripened labels to a release with the booster that serves, or to none with reasons."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ log = logging.getLogger(__name__)
 PAGE = """
 - **look**: whether the labels that have ripened show that scores are off where decisions are made, or are newer than the policy's
   schedule allows. A yes goes to the ledger with its numbers; a no skips the rest.
-- **register**: the release: the booster that serves, a new calibrator, the store, run and model version in MLflow, and a ledger row.
-- **gate**: pass or refuse, with reasons, to the ledger: would its forecasts of these labels have been no worse than what was served?
-- **release**: begins the short rollout, check, shadow, one step, watch.
+- **register**: the release: the booster that serves and a new calibrator, in the store, with run and model version in MLflow and
+  a ledger row.
+- **gate**: pass or refuse, with reasons, to the ledger: would its forecasts of these labels have been no worse than what was
+  served?
+- **release**: begins the short rollout: check, shadow, one step, watch.
 
 Whether the model itself has aged, the monitor goes on judging by what its booster was when it was trained.
 """

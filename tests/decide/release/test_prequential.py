@@ -53,15 +53,18 @@ def test_one_that_is_shown_to_forecast_worse_than_none_at_all_fails_though_the_s
     found, truth = world()
     off = expit(np.log(truth / (1 - truth)) + 0.8)
     verdict = judged(Forecasts(found.labels, off, off, truth, found.asked))
-    assert (verdict.outcome, outcome(verdict, "trained"), outcome(verdict, "log_loss")) == (Outcome.FAIL, Outcome.FAIL, Outcome.PASS)
+    assert (verdict.outcome, outcome(verdict, "trained"), outcome(verdict, "log_loss")) == (
+        Outcome.FAIL,
+        Outcome.FAIL,
+        Outcome.PASS,
+    )
 
 
 def test_cost_that_is_shown_to_rise_fails_though_log_loss_is_better() -> None:
     found, truth = world()
-    # Better sure of what is far from the threshold, and wrong on all that lies near it.
-    near = (truth > 0.2) & (truth < 0.5)
-    new = np.where(near, 0.2499, truth)
-    old = np.where(near, truth, 0.5 * truth + 0.5 * 0.5)
+    # What was served decides as well as can be and knows nothing else; the new one knows all but what lies above the threshold.
+    new = np.where((truth >= 0.25) & (truth < 0.6), 0.2499, truth)
+    old = np.where(truth >= 0.25, 0.3, 0.2)
     verdict = judged(Forecasts(found.labels, new, old, old, found.asked))
     assert (outcome(verdict, "log_loss"), outcome(verdict, "cost"), verdict.outcome) == (Outcome.PASS, Outcome.FAIL, Outcome.FAIL)
 

@@ -20,7 +20,9 @@ def shift(low: float, high: float) -> Estimate:
 SEEN = Seen(labels=900, blocks=7, shift=shift(-0.1, 0.2), calibrated_through=THEN, through=NOW)
 
 
-@pytest.mark.parametrize(("low", "high", "wanted"), [(0.01, 0.4, True), (-0.4, -0.01, True), (0.0, 0.4, False), (-0.4, 0.0, False)])
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"), [(0.01, 0.4, True), (-0.4, -0.01, True), (0.0, 0.4, False), (-0.4, 0.0, False)]
+)
 def test_scores_that_are_shown_to_be_off_are_recalibrated(low: float, high: float, wanted: bool) -> None:
     found = should_recalibrate(replace(SEEN, shift=shift(low, high)), SERVING, POLICY)
     assert (found.recalibrate, found.triggers) == (wanted, ("labels",) if wanted else ())

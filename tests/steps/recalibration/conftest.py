@@ -107,5 +107,3 @@ def world() -> World:
     made = World(InMemoryTraffic(), InMemoryLedger(), InMemoryRegistry(champion), champion)
     made.crown(champion.id)
     return made
-
-

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from everloop.learn.recalibrate import Recalibration
 from everloop.release import CALIBRATED_THROUGH, RECALIBRATES, Bundle
 from everloop.steps.recalibration.rows import BoosterRows, gather
 from fakes.traffic import prediction
-
 from steps.recalibration.conftest import AT, START, TOYS, World, bundle
 
 MOVED = Recalibration(0.7, 1.1)
@@ -69,11 +69,11 @@ def test_a_row_that_could_not_be_answered_counts_as_it_was_shadowed(world: World
 def test_scores_of_a_recalibration_are_carried_back_to_what_the_booster_was_trained_with(world: World) -> None:
     new = later(world.champion)
     world.registry.put(new)
-    one(world, "new", release=new.id, score=float(MOVED.apply([0.35])))
+    one(world, "new", release=new.id, score=float(MOVED.apply(np.array([0.35]))[0]))
     one(world, "old", release=world.champion.id, score=0.35)
     found = gathered(world, new.id)
     assert found.rows.scores == pytest.approx([0.35, 0.35], abs=1e-3)
-    assert found.served == pytest.approx([MOVED.apply([0.35])[0], 0.35])
+    assert found.served == pytest.approx([float(MOVED.apply(np.array([0.35]))[0]), 0.35])
     assert (found.trained.id, found.serving.id) == (world.champion.id, new.id)
 
 

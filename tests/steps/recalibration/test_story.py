@@ -19,7 +19,6 @@ from everloop.steps import recalibration
 from everloop.steps.provenance import same_booster, trained_as
 from everloop.steps.release import release
 from everloop.steps.why import lines, story
-
 from steps.recalibration.conftest import AT, EDGES, NOW, TOYS, World
 
 OFF = 0.9
@@ -32,9 +31,7 @@ def look(world: World, at: Any = AT) -> dict[str, Any]:
 def made(world: World, wanted: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Registered and judged: the release, and the gate's answer."""
     told = recalibration.register(world.ledger, world.registry, world.use_case, "run-1", wanted, now=NOW)
-    return told["release"], recalibration.gate(
-        world.ledger, world.registry, world.use_case, wanted, told["release"], now=NOW
-    )
+    return told["release"], recalibration.gate(world.ledger, world.registry, world.use_case, wanted, told["release"], now=NOW)
 
 
 def begun(world: World, name: str) -> dict[str, Any]:
@@ -130,7 +127,7 @@ def test_nothing_is_asked_for_while_a_release_is_on_trial(turned: World) -> None
 
 def test_a_use_case_that_does_not_recalibrate_says_so(world: World) -> None:
     world.use_case = replace(TOYS, recalibration=None)
-    with pytest.raises(ConfigurationError, match="toys has no RecalibrationPolicy: set UseCase.recalibration"):
+    with pytest.raises(ConfigurationError, match=r"toys has no RecalibrationPolicy: set UseCase\.recalibration"):
         look(world)
 
 
