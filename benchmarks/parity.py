@@ -99,7 +99,7 @@ class Asked:
 
     def gate(self, champion: str) -> str:
         """What the gate of a retraining says of the features that `champion` is served."""
-        standing = parity.standing(PostgresMeasurements(self.database), world.flights(), champion)
+        standing = parity.standing(PostgresMeasurements(self.database), PostgresLedger(self.database), world.flights(), champion)
         (reason,) = for_gate(champion, standing)
         return f"{reason.outcome}: {reason.text}"
 

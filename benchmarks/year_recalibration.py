@@ -14,10 +14,11 @@ from benchmarks.year_served import Releases
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.release.prequential import Forecasts, judge
 from everloop.decide.release.state import ReleaseState
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Verdict
 from everloop.decide.watch.recalibrate import RecalibrationDecision, Seen, should_recalibrate
 from everloop.learn.recalibrate import Labelled, fit, prequential
-from everloop.learn.reference import renewed
+from everloop.learn.reference import forecast_residuals, renewed
 
 LOOKED_AT = timedelta(hours=6)
 """When it is looked at, since midnight UTC: the hour of `RecalibrationPolicy.cron`."""
@@ -83,11 +84,13 @@ def look(
     new = np.isnan(scored.forecast[index])
     scored.forecast[index[new]] = prequential(rows, policy, new)
     forecasts = Forecasts(rows.labels, scored.forecast[index], scored.given[index], rows.scores, rows.asked)
+    reference, days = scored.trained.reference, blocks(rows.asked, policy.block)
+    residuals = forecast_residuals(reference, found, rows.labels, forecasts.recalibrated, days)
     made = replace(
         scored.trained,
         name=name_of(serving.cut, at),
         scores=found.apply(scored.trained.scores),
-        reference=renewed(scored.trained.reference, found, rows.labels, forecasts.recalibrated),
+        reference=renewed(reference, found, residuals),
         calibrated_through=through,
         recalibration=found,
         recalibrates=scored.trained.name,

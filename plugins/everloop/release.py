@@ -17,6 +17,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.ubj"
 REFERENCE = "reference.json"
 REQUEST_FUNCTIONS = "request_functions.py"
+RECALIBRATES, CALIBRATED_THROUGH = "recalibrates", "calibrated_through"
+"""Words of the lineage: `Manifest.recalibrates`, `Manifest.calibrated_through`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,17 @@ class Manifest:
     metrics: Mapping[str, float]
     lineage: Mapping[str, str]
     files: Mapping[str, str]
+
+    @property
+    def recalibrates(self) -> str | None:
+        """The release whose booster this one has, with a newer calibrator; `None` for one that was trained."""
+        return self.lineage.get(RECALIBRATES)
+
+    @property
+    def calibrated_through(self) -> datetime:
+        """The latest label time that the calibrator knows of."""
+        told = self.lineage.get(CALIBRATED_THROUGH)
+        return self.trained_through if told is None else datetime.fromisoformat(told)
 
 
 @dataclass(frozen=True)

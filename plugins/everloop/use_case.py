@@ -14,6 +14,7 @@ from everloop.decide.policy import (
     FairnessPolicy,
     GatePolicy,
     ParityPolicy,
+    RecalibrationPolicy,
     RetrainPolicy,
     RolloutPolicy,
     ServicePolicy,
@@ -120,6 +121,7 @@ class UseCase:
     `feature_service`: the Feast feature service of the model. `categories`: request fields that the model takes as categories.
     `entity`: the request fields whose hash decides the arm. `slices`: name to SQL expression over request fields.
     `write_back`: where batch scores go: a `WriteBack`, `Files`, or a tuple of any number of them; `None` for the lake alone.
+    `recalibration`: when scores are brought back to chances without a new model; `None` for never.
     `retention`: how long PostgreSQL keeps predictions and outcomes; `lake_retention`: how long the lake keeps the prediction log.
     """
 
@@ -145,6 +147,7 @@ class UseCase:
     rollout: RolloutPolicy = RolloutPolicy()
     drift: DriftPolicy = DriftPolicy()
     retrain: RetrainPolicy = RetrainPolicy()
+    recalibration: RecalibrationPolicy | None = None
     parity: ParityPolicy = ParityPolicy()
     service: ServicePolicy = ServicePolicy()
     retention: timedelta = timedelta(days=400)
@@ -208,6 +211,7 @@ class UseCase:
         )  # fmt: skip
         for policy in policies:
             found += policy.problems()
+        found += self.recalibration.problems() if self.recalibration else []
         for files in self.files_back:
             found += files.problems()
         return found

@@ -1,16 +1,18 @@
 """What begins a rollout, what is refused, and that running twice changes nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from everloop.decide.policy import RolloutPolicy
+from everloop.decide.policy import RecalibrationPolicy, RolloutPolicy
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ReleaseError
 from everloop.ports import Decision, Ledger
-from everloop.steps.release import record_approval, release, superseded
+from everloop.release import CALIBRATED_THROUGH, RECALIBRATES, Bundle
+from everloop.steps.release import policy_of, record_approval, release, superseded
 from everloop.use_case import UseCase
 from fakes.ledger import InMemoryLedger
 from fakes.registry import InMemoryRegistry
@@ -239,3 +241,71 @@ def test_an_answer_is_written_once_with_the_name_of_who_gave_it(ledger: Ledger, 
     record_approval(ledger, toys, ids["new"], True, "bob", NOW)
     assert (first["seq"], again["seq"]) == (1, None)
     assert [(e.action, e.actor) for e in ledger.entries("toys")] == [("approved", "ann"), ("approved", "bob")]
+
+
+def recalibration(of: Bundle, through: datetime) -> Bundle:
+    """A release with the booster of another and a newer calibrator."""
+    lineage = {RECALIBRATES: of.id, CALIBRATED_THROUGH: through.isoformat()}
+    return Bundle(replace(of.manifest, lineage=lineage), of.files)
+
+
+@pytest.fixture
+def shown(registry: InMemoryRegistry, bundles: dict[str, Bundle]) -> Bundle:
+    """A recalibration of `old`, by the labels of June."""
+    made = recalibration(bundles["old"], datetime(2013, 6, 1, tzinfo=UTC))
+    registry.put(made)
+    registry.record(made, {}, {}, "")
+    return made
+
+
+def test_a_recalibration_of_what_serves_goes_on_trial_without_approval(
+    ledger: Ledger, ask: Release, ids: dict[str, str], shown: Bundle, use_case_with: Callable[..., UseCase]
+):
+    write(ledger, "promoted", ids["old"], ReleaseState(champion=ids["old"]))
+    write(ledger, "gate_passed", shown.id)
+    asks = use_case_with(rollout=RolloutPolicy(approval=True), recalibration=RecalibrationPolicy())
+    assert ask(shown.id, use_case=asks)["released"]
+
+
+def test_a_recalibration_of_another_booster_than_serves_is_refused(
+    ledger: Ledger, ask: Release, ids: dict[str, str], shown: Bundle
+):
+    write(ledger, "promoted", ids["new"], ReleaseState(champion=ids["new"]))
+    write(ledger, "gate_passed", shown.id)
+    told = ask(shown.id)
+    assert not told["released"]
+    assert told["reason"] == f"{shown.id} recalibrates {ids['old']}, not what serves ({ids['new']}): recalibrate that"
+
+
+@pytest.mark.parametrize("month", [5, 6])
+def test_a_recalibration_by_no_newer_labels_than_the_serving_one_is_refused(
+    ledger: Ledger, registry: InMemoryRegistry, ask: Release, bundles: dict[str, Bundle], shown: Bundle, month: int
+):
+    write(ledger, "promoted", shown.id, ReleaseState(champion=shown.id))
+    older = recalibration(bundles["old"], datetime(2013, month, 1, tzinfo=UTC))
+    older = Bundle(replace(older.manifest, threshold=0.4), older.files)
+    registry.put(older)
+    write(ledger, "gate_passed", older.id)
+    told = ask(older.id)
+    assert not told["released"]
+    assert (
+        f"{older.id} is calibrated through 2013-0{month}-01 00:00Z, champion {shown.id} through 2013-06-01 00:00Z"
+        in told["reason"]
+    )
+
+
+def test_a_newer_training_takes_the_place_of_a_recalibration(ledger: Ledger, ask: Release, ids: dict[str, str], shown: Bundle):
+    write(ledger, "promoted", shown.id, ReleaseState(champion=shown.id))
+    write(ledger, "gate_passed", ids["new"])
+    assert ask("new")["released"]
+
+
+def test_each_release_meets_traffic_by_a_policy_of_its_kind(
+    registry: InMemoryRegistry, ids: dict[str, str], shown: Bundle, toys: UseCase, use_case_with: Callable[..., UseCase]
+):
+    policy = RecalibrationPolicy()
+    both = use_case_with(recalibration=policy)
+    assert policy_of(registry, both, shown.id) is policy.rollout
+    assert policy_of(registry, both, ids["old"]) is both.rollout
+    assert policy_of(registry, both, None) is both.rollout
+    assert policy_of(registry, toys, shown.id) is toys.rollout

@@ -78,7 +78,7 @@ def parity(use_case: UseCaseName) -> None:
     loop = loop_of(use_case)
     _, state = loop.ledger.head(use_case)
     served = [release for release in (state.champion, state.shadow) if release]
-    found = [steps.latest(loop.measurements, loop.use_case, release) for release in served]
+    found = [steps.latest(loop.measurements, loop.ledger, loop.use_case, release) for release in served]
     if not served:
         typer.echo(f"{use_case}: nothing serves yet")
     for release, measured in zip(served, found, strict=True):

@@ -10,6 +10,8 @@ from typing import Any
 
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.ports import Entry, Ledger, Measurement, Measurements
+from everloop.release import RECALIBRATES
+from everloop.steps.provenance import REGISTERED
 from everloop.steps.release import superseded
 
 ROWS = 40
@@ -31,13 +33,17 @@ _FATES = {
 
 @dataclass
 class ReleaseRow:
-    """What became of one release: when it was judged, how, its AUC on the held-out rows with its interval, and its last word."""
+    """What became of one release: when it was judged, how, its AUC on the held-out rows with its interval, and its last word.
+
+    `recalibrates`: the release whose booster it has, where it was not trained.
+    """
 
     release: str
     at: datetime
     verdict: str = "not judged"
     auc: Mapping[str, Any] = field(default_factory=dict)
     fate: str = ""
+    recalibrates: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,13 @@ def gather(ledger: Ledger, measurements: Measurements, name: str) -> View:
 def releases(entries: Iterable[Entry]) -> tuple[ReleaseRow, ...]:
     """Every release that the gate judged, latest first."""
     rows: dict[str, ReleaseRow] = {}
+    came_of: dict[str, str] = {}
     for entry in entries:
+        if entry.action == REGISTERED:
+            came_of[entry.subject] = entry.evidence.get("lineage", {}).get(RECALIBRATES, "")
         _note(rows, entry)
+    for row in rows.values():
+        row.recalibrates = came_of.get(row.release, "")
     return tuple(sorted(rows.values(), key=lambda row: row.at, reverse=True))
 
 

@@ -139,7 +139,7 @@ class LoopWatch:
 
     def _look(self, state: ReleaseState, now: datetime) -> Action:
         loop = self.loop
-        ports = (loop.traffic, loop.registry, loop.scorer, loop.lake, loop.measurements)
+        ports = (loop.ledger, loop.traffic, loop.registry, loop.scorer, loop.lake, loop.measurements)
         found: Action = self.steady(rollout.look, *ports, loop.use_case, state, now=now)
         return found
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 STEPS = 50
 """Newton steps at most; fewer than ten are needed unless the labels are all alike, where the prior holds the fit."""
-FINE = 0.01
-"""Between two breakpoints of a recalibrated calibrator a probability rises by no more than this, so that its curve is kept."""
+FINE = 0.1
+"""Between two breakpoints of a recalibrated calibrator log odds rise by about this, so that its curve is kept."""
 LEAST = 1e-6
 """Nearer to 0 or 1 no score is held to be."""
 
@@ -143,7 +143,7 @@ def _log_odds(scores: Floats) -> Floats:
 def _refined(calibrator: Calibrator) -> tuple[Floats, Floats]:
     """Breakpoints with more between those that lie far apart; the curve stays."""
     x, y = np.asarray(calibrator.x), np.asarray(calibrator.y)
-    parts = np.maximum(1, np.ceil(np.diff(y) / FINE)).astype(int)
+    parts = np.maximum(1, np.ceil(np.diff(_log_odds(y)) / FINE)).astype(int)
     fine = np.concatenate([*(np.linspace(a, b, n, endpoint=False) for a, b, n in zip(x[:-1], x[1:], parts, strict=True)), x[-1:]])
     return fine, np.interp(fine, x, y)
 

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.decide.statistics.clusters import Clusters, Codes, Likeness
-from everloop.decide.watch.concept import residuals
+from everloop.decide.watch.concept import Residuals, residuals
 from everloop.decide.watch.sketch import bins, outside
 from everloop.learn.history import History, numbers, places
 from everloop.learn.recalibrate import Recalibration
@@ -93,21 +93,29 @@ def describe(
     }
 
 
-def renewed(
+def renewed(reference: Mapping[str, Any], recalibration: Recalibration, sketch: Residuals) -> dict[str, Any]:
+    """The reference of a recalibration: that of the release it comes of, with the scores as they are now.
+
+    The order of scores stays, so their bins are the same rows between other cut points. `sketch`: `forecast_residuals`. Inputs,
+    label rate and measures stay, so that drift and performance go on being held against what the booster was when it was trained.
+    """
+    score = dict(reference["score"])
+    moved = {name: recalibration.apply(np.asarray(score[name])).tolist() for name in ("edges", "range") if name in score}
+    return {**reference, "score": {**score, **moved, "residuals": sketch}}
+
+
+def forecast_residuals(
     reference: Mapping[str, Any],
     recalibration: Recalibration,
     labels: npt.NDArray[np.bool_],
     forecasts: npt.NDArray[np.float64],
-) -> dict[str, Any]:
-    """The reference of a recalibration: that of the release it comes of, with the scores as they are now.
+    blocks: Codes,
+) -> Residuals:
+    """What scores may be off by: of rows (n,), labels against what was forecast before they were known, in the renewed bins.
 
-    The order of scores stays, so their bins are the same rows between other cut points. `forecasts` (n,): scores of rows before
-    their `labels` were known, whose residuals tell what scores may be off by. Inputs, label rate and measures stay, so that drift
-    and performance go on being held against what the booster was when it was trained.
+    `blocks` (n,): the block of time that each lies in.
     """
-    score = dict(reference["score"])
-    moved = {name: recalibration.apply(np.asarray(score[name])).tolist() for name in ("edges", "range") if name in score}
-    return {**reference, "score": {**score, **moved, "residuals": residuals(moved["edges"], labels, forecasts)}}
+    return residuals(recalibration.apply(np.asarray(reference["score"]["edges"])).tolist(), labels, forecasts, blocks)
 
 
 def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

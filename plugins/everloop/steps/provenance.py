@@ -8,7 +8,7 @@ from typing import Any
 
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Decision, Entry, Ledger, Registry
-from everloop.release import Manifest, manifest_bytes, sha256
+from everloop.release import RECALIBRATES, Manifest, manifest_bytes, sha256
 from everloop.steps.deciding import decide_and_append
 from everloop.use_case import UseCase
 
@@ -57,12 +57,12 @@ def registered(
     *,
     asked_in: Sequence[int],
     version: Mapping[str, str],
-    training_set: Mapping[str, Any],
+    training_set: Mapping[str, Any] | None,
     now: datetime,
 ) -> int:
     """Write what `release` is and how it came to be; returns the row's number, the same one when asked again.
 
-    `asked_in`: the rows that asked for training run `run`. `version`: where people review it. `training_set`: what that step
+    `asked_in`: the rows that asked for run `run`. `version`: where people review it. `training_set`: what that step of a training
     counted. The same snapshot trained by another run gives the same release, and a row of its own.
     """
 
@@ -102,7 +102,24 @@ def _made_of(manifest: Manifest) -> dict[str, Any]:
 
 
 def _words(manifest: Manifest, run: str) -> str:
+    if manifest.recalibrates:
+        return (
+            f"recalibrates {manifest.recalibrates} in run {run}, by labels through {manifest.calibrated_through:%Y-%m-%d %H:%MZ}"
+        )
     tables = ", ".join(f"{name} version {version}" for name, version in sorted(manifest.snapshot.items()))
     first, last = (f"{moment:%Y-%m-%d %H:%MZ}" for moment in (manifest.trained_from, manifest.trained_through))
     code = manifest.lineage.get("git_commit", "unknown")
     return f"trained by run {run} on labels from {first} through {last}; {tables or 'no table'}; code {code}"
+
+
+def trained_as(ledger: Ledger, use_case: UseCase, release: str) -> str:
+    """The release that the booster of `release` was trained as: itself, unless it is a recalibration."""
+    rows = ledger.entries(use_case.name, subject=release, action=REGISTERED)
+    return str(rows[-1].evidence.get("lineage", {}).get(RECALIBRATES, release)) if rows else release
+
+
+def same_booster(ledger: Ledger, use_case: UseCase, release: str) -> set[str]:
+    """All releases that have the booster of `release`."""
+    trained = trained_as(ledger, use_case, release)
+    rows = ledger.entries(use_case.name, action=REGISTERED)
+    return {trained, *(row.subject for row in rows if row.evidence.get("lineage", {}).get(RECALIBRATES) == trained)}

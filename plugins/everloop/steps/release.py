@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release import rollout
 from everloop.decide.release.evidence import trial
 from everloop.decide.release.rollout import Action, Kind
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.ports import Decision, Entry, Ledger, Registry
+from everloop.release import MODEL, Manifest
 from everloop.steps.deciding import act, decide_and_append, mirror
 from everloop.use_case import UseCase
 
@@ -42,7 +44,8 @@ def release(
 ) -> dict[str, Any]:
     """Begin the rollout of `release_id`, or write to the ledger why not.
 
-    Refused: what comes of a backfill; what has learnt from nothing newer than the champion; what a person rejected; and,
+    Refused: what comes of a backfill; what has learnt from nothing newer than the champion, or recalibrates another booster or
+    by no newer labels; what a person rejected; and,
     unless `forced`, what the gate did not pass, what waits for the approval that the policy asks for, what was on trial
     before, or whatever comes while another release is on trial (a forced one takes its place). The watch of a promoted release
     is no obstacle and ends: it waits for labels without a limit, and the gate has held the candidate against that very release.
@@ -58,6 +61,13 @@ def release(
     on_trial = after.rollout is not None and release_id in (after.challenger, after.champion)
     result = acted.summary() | {"release": release_id, "released": on_trial and acted.action.kind is not Kind.REFUSE}
     return result | {"mirrored": mirror(registry, use_case.name, after)} if result["released"] else result
+
+
+def policy_of(registry: Registry, use_case: UseCase, release_id: str | None) -> RolloutPolicy:
+    """How a release meets traffic: a recalibration by `RecalibrationPolicy.rollout`, any other by `UseCase.rollout`."""
+    if use_case.recalibration is None or release_id is None or not registry.get(release_id).manifest.recalibrates:
+        return use_case.rollout
+    return use_case.recalibration.rollout
 
 
 def record_approval(
@@ -89,7 +99,7 @@ def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked
         state,
         asked.release,
         name,
-        use_case.rollout,
+        policy_of(registry, use_case, asked.release),
         asked.now,
         actor=asked.actor,
         reason=asked.reason,
@@ -115,7 +125,7 @@ def _refusal(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Aske
         return Reason("release.backfill", Outcome.FAIL, text)
     return (
         _stale(registry, use_case, asked.release, state)
-        or _rejected(ledger, use_case, asked)
+        or _rejected(ledger, registry, use_case, asked)
         or (None if asked.forced else _unproven(ledger, use_case, asked.release))
     )
 
@@ -128,6 +138,8 @@ def _stale(registry: Registry, use_case: UseCase, release_id: str, state: Releas
     if state.champion is None:
         return None
     champion = registry.get(state.champion).manifest
+    if candidate.recalibrates:
+        return _other_booster(release_id, candidate, state.champion, champion)
     if candidate.trained_through > champion.trained_through:
         return None
     text = (
@@ -139,12 +151,27 @@ def _stale(registry: Registry, use_case: UseCase, release_id: str, state: Releas
     return Reason("release.stale", Outcome.FAIL, text, numbers)
 
 
-def _rejected(ledger: Ledger, use_case: UseCase, asked: _Asked) -> Reason | None:
+def _other_booster(release_id: str, candidate: Manifest, serving: str, champion: Manifest) -> Reason | None:
+    """A recalibration takes the place of a release of the same booster whose calibrator knows of older labels."""
+    if candidate.files[MODEL] != champion.files[MODEL]:
+        text = f"{release_id} recalibrates {candidate.recalibrates}, not what serves ({serving}): recalibrate that"
+        return Reason("release.booster", Outcome.FAIL, text)
+    if candidate.calibrated_through > champion.calibrated_through:
+        return None
+    text = (
+        f"{release_id} is calibrated through {candidate.calibrated_through:%Y-%m-%d %H:%MZ}, champion {serving} through "
+        f"{champion.calibrated_through:%Y-%m-%d %H:%MZ}: recalibrate by newer labels, or revert to go back to an older release"
+    )
+    numbers = {"calibrated_through": candidate.calibrated_through, "champion_calibrated_through": champion.calibrated_through}
+    return Reason("release.stale", Outcome.FAIL, text, numbers)
+
+
+def _rejected(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked) -> Reason | None:
     answer = _latest(ledger, use_case.name, asked.release, "approved", "rejected")
     if answer and answer.action == "rejected":
         text = f"{asked.release} was rejected by {answer.actor} ({answer.reason}): train another, or have it approved"
         return Reason("release.rejected", Outcome.FAIL, text)
-    if answer or asked.forced or not use_case.rollout.approval:
+    if answer or asked.forced or not policy_of(registry, use_case, asked.release).approval:
         return None
     text = f"nobody has approved {asked.release}, and {use_case.name} asks for it: answer the approval of its retrain run"
     return Reason("release.approval", Outcome.FAIL, text)

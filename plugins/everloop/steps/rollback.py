@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from everloop.decide.release import rollout
+from everloop.decide.release.evidence import trial
 from everloop.decide.release.rollout import Action, Kind
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome, Reason, combine
 from everloop.errors import ReleaseError
 from everloop.ports import Entry, Ledger, Registry
 from everloop.steps.deciding import act, mirror
+from everloop.steps.release import policy_of
 from everloop.use_case import UseCase
 
 
@@ -46,14 +48,20 @@ def pause(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, 
 
 def resume(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
     """Go on with the stage that a pause interrupted, from its beginning."""
-    policy = use_case.rollout
-    return _by_hand(ledger, registry, use_case, lambda state: rollout.resume(state, policy, now, actor=actor, reason=reason), now)
+
+    def choose(state: ReleaseState) -> Action:
+        return rollout.resume(state, policy_of(registry, use_case, trial(state)[0]), now, actor=actor, reason=reason)
+
+    return _by_hand(ledger, registry, use_case, choose, now)
 
 
 def skip(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
     """Go on to the next stage without this one's verdict, in WATCH make the promotion final."""
-    policy = use_case.rollout
-    return _by_hand(ledger, registry, use_case, lambda state: rollout.skip(state, policy, now, actor=actor, reason=reason), now)
+
+    def choose(state: ReleaseState) -> Action:
+        return rollout.skip(state, policy_of(registry, use_case, trial(state)[0]), now, actor=actor, reason=reason)
+
+    return _by_hand(ledger, registry, use_case, choose, now)
 
 
 def abort(ledger: Ledger, registry: Registry, use_case: UseCase, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from everloop.errors import ReleaseError, SourceError
 from everloop.ports import Lake, Ledger, Measurements, Registry, Scorer, TrafficLog
 from everloop.steps.deciding import act, mirror
 from everloop.steps.parity.standing import standings
+from everloop.steps.release import policy_of
 from everloop.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def step(
     """
 
     def decide(state: ReleaseState) -> Action:
-        return look(traffic, registry, scorer, lake, measurements, use_case, state, now=now)
+        return look(ledger, traffic, registry, scorer, lake, measurements, use_case, state, now=now)
 
     acted = act(ledger, use_case.name, None, decide, now)
     if acted.entry is None:
@@ -56,6 +57,7 @@ def step(
 
 
 def look(
+    ledger: Ledger,
     traffic: TrafficLog,
     registry: Registry,
     scorer: Scorer,
@@ -68,8 +70,8 @@ def look(
 ) -> Action:
     """What `step` would do at `now`, with the reasons and numbers; nothing is written."""
     seen = _evidence(traffic, registry, scorer, lake, use_case, state)
-    found = replace(seen, parity=standings(measurements, use_case, state))
-    return advance(state, found, use_case.rollout, now, use_case.fairness)
+    found = replace(seen, parity=standings(measurements, ledger, use_case, state))
+    return advance(state, found, policy_of(registry, use_case, trial(state)[0]), now, use_case.fairness)
 
 
 def _evidence(

@@ -10,6 +10,7 @@ from everloop.errors import DataError
 from everloop.ports import Decision, Lake, Ledger, TrafficLog
 from everloop.steps import prediction_log
 from everloop.steps.deciding import decide_and_append
+from everloop.steps.provenance import trained_as
 from everloop.steps.rollback import champions
 from everloop.use_case import UseCase
 
@@ -67,12 +68,14 @@ def vacuum(lake: Lake, ledger: Ledger, use_case: UseCase, *, now: datetime) -> d
 def keep_since(ledger: Ledger, use_case: UseCase, now: datetime) -> datetime:
     """The moment (wall clock) from which on every table version is kept.
 
-    No living release was trained on a version older than that: its snapshot was pinned before its first row in the ledger.
+    No living release was trained on a version older than that: its snapshot was pinned before the first row of the ledger that
+    speaks of it, or of the release that it recalibrates.
     Living are what serves, what is on trial, and the champion that a revert would go back to.
     """
     entries = ledger.entries(use_case.name)
     _, state = ledger.head(use_case.name)
-    living = {*champions(entries)[-2:], state.challenger, state.previous}
+    named = [name for name in (*champions(entries)[-2:], state.challenger, state.previous) if name]
+    living = {*named, *(trained_as(ledger, use_case, name) for name in named)}
     first = [entry.at - TRAINING_MARGIN for entry in entries if entry.subject in living]
     return min([now - KEEP_VERSIONS, *first])
 

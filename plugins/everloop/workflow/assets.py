@@ -31,6 +31,11 @@ def retrain(use_case: UseCase) -> Asset:
     return Asset(_name(use_case, "retrain"))
 
 
+def measured(use_case: UseCase) -> Asset:
+    """The monitor has recorded and measured labels."""
+    return Asset(_name(use_case, "measured"))
+
+
 def released(use_case: UseCase) -> Asset:
     """The ledger says that a rollout has begun."""
     return Asset(_name(use_case, "released"))

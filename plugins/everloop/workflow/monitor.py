@@ -27,7 +27,7 @@ PAGE = """
   **parity**; while it fails, the gate refuses and a rollout holds or goes back.
 - **estimate** comes after **drift** and **performance**, which say whether what it assumes holds.
 - **decide**: k of the last n windows, and the latest, must violate; or enough new labels, or time. Says yes or no with reasons;
-  yes rings `retrain`.
+  yes rings `retrain`. Where the use case recalibrates, `measured` is rung in any case.
 
 A run that only answers a backfill measures, and decides nothing: a backfill never leads to a release.
 """
@@ -102,6 +102,9 @@ class MonitorTasks:
             wanted = assets.retrain(self.use_case)
             extra = {"backfill": False, "reason": decision["reason"], "row": decision["row"], "intervals": intervals}
             outlet_events[assets.sometimes(wanted)].add(wanted, extra=extra)
+        if self.use_case.recalibration is not None and not backfill:
+            measured = assets.measured(self.use_case)
+            outlet_events[assets.sometimes(measured)].add(measured, extra={"backfill": False, "intervals": intervals})
         return decision
 
     def _measure(self, kind: str, intervals: runs.Intervals) -> Json:
@@ -133,7 +136,8 @@ def graph(use_case: UseCase) -> DAG:
         intervals: Any = task.short_circuit(tasks.plan)()
         outcomes = task(tasks.outcomes)(intervals)
         measures = (tasks.fairness, tasks.parity, tasks.service)
-        decide = task(outlets=[assets.sometimes(assets.retrain(use_case))])(tasks.decide)(intervals)
+        events = [assets.retrain(use_case), *([assets.measured(use_case)] if use_case.recalibration else [])]
+        decide = task(outlets=[assets.sometimes(event) for event in events])(tasks.decide)(intervals)
         # Whether an estimate may be believed, the other two say.
         drift, performance, estimate = (task(measure)(intervals) for measure in (tasks.drift, tasks.performance, tasks.estimate))
         outcomes >> [drift, performance] >> estimate >> decide

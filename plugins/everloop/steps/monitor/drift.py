@@ -32,7 +32,7 @@ def _measure(rows: Scored, use_case: UseCase) -> list[Measurement]:
     columns, policy = rows.reference["columns"], use_case.drift
     counts = {name: count(column, rows.column(name)) for name, column in columns.items()}
     shifts = {name: shift for name in columns if (shift := _compare(rows, columns[name], counts[name], policy))}
-    counts["score"] = count(rows.reference["score"], rows.scores.tolist())
+    counts["score"] = count(rows.reference["score"], rows.current.tolist())
     score = _compare(rows, rows.reference["score"], counts["score"], policy)
     verdict = drifting.judge(shifts, score, policy)
     detail = window(rows, verdict) | {

@@ -17,7 +17,7 @@ from everloop.interval import Interval
 from everloop.ports import Lake, Measurement, Measurements, Registry, TrafficLog
 from everloop.steps.monitor.measuring import write
 from everloop.steps.monitor.ripened import ripened
-from everloop.steps.monitor.served import Scored, champions, scored
+from everloop.steps.monitor.served import Scored, boosters, scored
 from everloop.use_case import UseCase
 
 RIPENED = "monitor:fairness"
@@ -47,7 +47,7 @@ def fairness(
     found: list[Measurement] = []
     for interval in (*again, *intervals) if use_case.fairness.columns else ():
         rows = traffic.served(use_case.name, interval)
-        bundles = {release: scored(rows, interval, release, registry) for release in champions(rows)}
+        bundles = {releases[-1]: scored(rows, interval, releases, registry) for releases in boosters(rows, registry)}
         known = _groups(lake, use_case, interval, rows, _unsent(use_case, bundles.values()))
         found += [_measured(one, column, known, use_case) for one in bundles.values() for column in use_case.fairness.columns]
     written = write(measurements, use_case, found)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.interval import Interval
+from everloop.learn.recalibrate import translated
 from everloop.ports import Measurement, Registry, TrafficLog
 from everloop.release import REFERENCE, Bundle
 from everloop.use_case import UseCase
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows (n) of `interval` that `release` gave a score, with the release's own threshold deciding.
+    """The rows (n) of `interval` that the releases of one booster gave a score, with the latest one's threshold deciding.
 
-    `keys`, `entities` (n,); `asked` (n,): when each was asked for (data time, UTC); `scores` (n,); `labels` (n,): 1, 0 or NaN
+    `release`: as which the booster was trained, so that recalibrations go on with its history; `bundle`: the latest of them.
+    `keys`, `entities` (n,); `asked` (n,): when each was asked for (data time, UTC); `scores` (n,): as they were given; `current`
+    (n,): as the latest would have given them; `labels` (n,): 1, 0 or NaN
     where unknown; `features`: JSON text by row.
     """
 
@@ -39,6 +42,7 @@ class Scored:
     asked: Moments = field(repr=False)
     entities: Sequence[str] = field(repr=False)
     scores: Floats = field(repr=False)
+    current: Floats = field(repr=False)
     labels: Floats = field(repr=False)
     features: Sequence[str] = field(repr=False)
 
@@ -92,34 +96,57 @@ def champions(rows: pa.Table) -> list[str]:
     return sorted(set(answered["release"].to_pylist()))
 
 
-def scored(rows: pa.Table, interval: Interval, release: str, registry: Registry) -> Scored:
-    """The rows that `release` scored, its own answers first."""
-    own = rows.filter(pc.and_(pc.equal(rows["release"], release), pc.is_valid(rows["score"])))
-    beside = rows.filter(
-        pc.fill_null(pc.and_(pc.equal(rows["shadow_release"], release), pc.is_valid(rows["shadow_score"])), False)
-    )
+def boosters(rows: pa.Table, registry: Registry) -> list[tuple[str, ...]]:
+    """The releases that answered as champion, those of one booster together, the latest last."""
+    answered = rows.filter(pc.equal(rows["arm"], "champion")).sort_by("at")
+    found: dict[str, list[str]] = {}
+    for release in reversed(dict.fromkeys(reversed(answered["release"].to_pylist()))):
+        found.setdefault(registry.get(release).manifest.recalibrates or release, []).append(release)
+    return [tuple(found[trained]) for trained in sorted(found)]
+
+
+def scored(rows: pa.Table, interval: Interval, releases: Sequence[str], registry: Registry) -> Scored:
+    """The rows that `releases`, all of one booster and the latest last, have scored, their own answers first; each row once."""
+    members = pa.array(releases, pa.string())
+    answered = pc.fill_null(pc.and_(pc.is_in(rows["release"], value_set=members), pc.is_valid(rows["score"])), False)
+    shadowed = pc.and_(pc.is_in(rows["shadow_release"], value_set=members), pc.is_valid(rows["shadow_score"]))
+    own, beside = rows.filter(answered), rows.filter(pc.and_not(pc.fill_null(shadowed, False), answered))
+    by = [*own["release"].to_pylist(), *beside["shadow_release"].to_pylist()]
+    bundles = {release: registry.get(release) for release in releases}
+    latest = bundles[releases[-1]]
+    scores = np.concatenate([numbers(own["score"]), numbers(beside["shadow_score"])])
     return Scored(
         interval=interval,
-        release=release,
-        bundle=registry.get(release),
+        release=latest.manifest.recalibrates or releases[-1],
+        bundle=latest,
         keys=[*own["key"].to_pylist(), *beside["key"].to_pylist()],
         asked=np.concatenate([moments(own["as_of"]), moments(beside["as_of"])]),
         entities=[*own["entity"].to_pylist(), *beside["entity"].to_pylist()],
-        scores=np.concatenate([numbers(own["score"]), numbers(beside["shadow_score"])]),
+        scores=scores,
+        current=_current(scores, np.array(by, dtype=object), bundles, latest),
         labels=np.concatenate([numbers(own["label"]), numbers(beside["label"])]),
         features=[*own["features"].to_pylist(), *beside["features"].to_pylist()],
     )
 
 
+def _current(scores: Floats, by: npt.NDArray[np.object_], bundles: Mapping[str, Bundle], latest: Bundle) -> Floats:
+    """Scores that the releases `by` (n,) gave, as the latest of the same booster would have given them."""
+    found = scores.copy()
+    for release, bundle in bundles.items():
+        mine = by == release
+        found[mine] = translated(scores[mine], bundle.manifest.calibrator, latest.manifest.calibrator)
+    return found
+
+
 def each_champion(
     traffic: TrafficLog, registry: Registry, use_case: UseCase, intervals: Sequence[Interval], measure: Measure
 ) -> list[Measurement]:
-    """What `measure` finds for every release that was champion in each interval; nothing where nothing was served."""
+    """What `measure` finds for every booster that was champion's in each interval; nothing where nothing was served."""
     found = []
     for interval in intervals:
         rows = traffic.served(use_case.name, interval)
-        for release in champions(rows):
-            found += measure(scored(rows, interval, release, registry))
+        for releases in boosters(rows, registry):
+            found += measure(scored(rows, interval, releases, registry))
     return found
 
 

@@ -16,7 +16,7 @@ from everloop.ports import Decision, Entry, Ledger, Measurement, Measurements
 from everloop.steps.deciding import decide_and_append
 from everloop.steps.monitor.measuring import WINDOW
 from everloop.steps.monitor.outcomes import CURSOR
-from everloop.steps.provenance import REGISTERED
+from everloop.steps.provenance import REGISTERED, same_booster, trained_as
 from everloop.use_case import UseCase
 
 ACTION = "retrain_wanted"
@@ -61,15 +61,16 @@ class Seen:
 
 
 def windows(measurements: Measurements, ledger: Ledger, use_case: UseCase, champion: str, through: datetime) -> Seen:
-    """What was measured of the champion until `through`.
+    """What was measured of the champion until `through`, and of releases of the same booster before it.
 
     No more than the policy looks at: the last n, or all where it counts new labels.
     """
     policy, found = use_case.retrain, dict[datetime, dict[str, Measurement]]()
     newest = policy.n if policy.new_labels is None else None
+    trained = trained_as(ledger, use_case, champion)
     for kind in ("drift", "performance", *(["estimate"] if policy.on_estimate else [])):
         for measured in measurements.read(
-            use_case.name, kind=kind, release=champion, subject=WINDOW, until=through, newest=newest
+            use_case.name, kind=kind, release=trained, subject=WINDOW, until=through, newest=newest
         ):
             found.setdefault(measured.interval.end, {})[kind] = measured
     ends = sorted(found)
@@ -134,7 +135,8 @@ def _yes(reason: str, through: datetime, row: Entry) -> dict[str, Any]:
 
 
 def _last_asked(ledger: Ledger, use_case: UseCase, champion: str) -> Entry | None:
-    entries = ledger.entries(use_case.name, subject=champion, action=ACTION)
+    alike = same_booster(ledger, use_case, champion)
+    entries = [entry for entry in ledger.entries(use_case.name, action=ACTION) if entry.subject in alike]
     return entries[-1] if entries else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,13 @@ from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
 from everloop.learn.perturb import extents
 from everloop.learn.plots import plots
+from everloop.learn.recalibrate import Labelled, fit, moment, prequential
 from everloop.learn.reference import Blocks, describe
 from everloop.learn.scoring import Model, top_contributions
 from everloop.learn.split import HOLDOUT, LEARNT
 from everloop.ports import Lake, Ledger, Registry
 from everloop.release import MODEL as MODEL_FILE
-from everloop.release import REFERENCE
+from everloop.release import REFERENCE, Bundle, Calibrator
 from everloop.steps.training.examples import ALONE, TRUE_LABEL, Definition
 from everloop.steps.training.staging import (
     DEFINITION,
@@ -53,6 +55,8 @@ EXPLAINED = 2_000
 SHOWN = 3
 """Rows of the input example, and inputs of which is told what they say alone."""
 
+CALIBRATION = "calibration.json"
+
 Slices = Mapping[str, "npt.NDArray[np.str_]"]
 
 
@@ -72,6 +76,9 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
 
     Held-out rows were asked for after every label that the candidate learnt from was known. Against the champion only those
     count that were also asked for after its own `trained_through`.
+
+    Where the use case recalibrates, candidate and champion are judged as they would serve: by forecasts, each by the labels known
+    before its block of time. The candidate's calibrator then learns of all held-out labels.
     """
     began = time.monotonic()
     examples = staged_examples(lake, run)
@@ -79,9 +86,8 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     definition = decode(pinned["definition.json"], Definition)
     model = staged_files(lake, run, MODEL)
     trained = decode(model[TRAINED], Trained)
-    candidate = Model(model[MODEL_FILE], Encoder(trained.columns, trained.categories), trained.calibrator)
     holdout = _Holdout.of(examples, lake, use_case)
-    scored = Scored(candidate.score(candidate.encoder.table(holdout.rows)), use_case.cost.threshold)
+    candidate, scored, calibration = _candidate(model[MODEL_FILE], trained, holdout, use_case)
     metrics = measure(holdout.labels, scored.scores, scored.threshold, use_case.cost)
     evidence = replace(
         _evidence(registry, ledger, use_case, holdout, scored, len(model[MODEL_FILE]) / 1e6, definition),
@@ -91,25 +97,57 @@ def evaluate(lake: Lake, registry: Registry, ledger: Ledger, use_case: UseCase, 
     )
     groups = {column: _groups(holdout, column, scored) for column in use_case.fairness.columns}
     found = {"evidence": msgspec.to_builtins(evidence), "fairness": groups, "metrics": metrics}
-    _stage(lake, use_case, run, examples, candidate, holdout, scored, metrics, found)
+    _stage(lake, use_case, run, examples, candidate, holdout, scored, metrics, found, calibration)
     return {**found, "champion": evidence.champion and evidence.champion.release, "seconds": time.monotonic() - began}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A calibrator that knows of the held-out labels too, through `calibrated_through`."""
+
+    calibrator: Calibrator
+    calibrated_through: datetime
+
+
+def _candidate(
+    content: bytes, trained: Trained, holdout: _Holdout, use_case: UseCase
+) -> tuple[Model, Scored, Calibration | None]:
+    """The candidate as it will serve, the scores of the held-out rows that it is judged by, and its newer calibrator."""
+    encoder, policy = Encoder(trained.columns, trained.categories), use_case.recalibration
+    candidate = Model(content, encoder, trained.calibrator)
+    scores = candidate.score(encoder.table(holdout.rows))
+    if policy is None:
+        return candidate, Scored(scores, use_case.cost.threshold), None
+    rows = holdout.labelled(scores)
+    through = rows.known.max()
+    calibrator = fit(rows, through + np.timedelta64(1, "us"), policy).compose(trained.calibrator)
+    newer = Calibration(calibrator=calibrator, calibrated_through=through.astype("datetime64[us]").item().replace(tzinfo=UTC))
+    return Model(content, encoder, calibrator), Scored(prequential(rows, policy), use_case.cost.threshold), newer
 
 
 @dataclass(frozen=True)
 class _Holdout:
-    """The held-out rows, their labels, when each was asked for (UTC) and the block of time that lies in, each slice's values."""
+    """The held-out rows and their labels; when each was asked for and its label known (UTC), the block of time that it lies in,
+    and each slice's values.
+    """
 
     rows: pa.Table
     labels: npt.NDArray[np.bool_]
     asked: npt.NDArray[np.datetime64]
+    known: npt.NDArray[np.datetime64]
     blocks: Codes
     slices: Slices
 
     @classmethod
     def of(cls, examples: pa.Table, lake: Lake, use_case: UseCase) -> _Holdout:
         rows = examples.filter(_in(examples, (HOLDOUT,)))
-        labels, asked = rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool), _asked(rows)
-        return cls(rows, labels, asked, blocks(asked, use_case.gate.block), _slices(lake, rows, use_case))
+        labels = rows[TRUE_LABEL].to_numpy(zero_copy_only=False).astype(bool)
+        asked, known = _moments(rows, "event_timestamp"), _moments(rows, "label_time")
+        return cls(rows, labels, asked, known, blocks(asked, use_case.gate.block), _slices(lake, rows, use_case))
+
+    def labelled(self, scores: npt.NDArray[np.float64]) -> Labelled:
+        """The rows with these scores (n,), to recalibrate on."""
+        return Labelled(scores, self.labels, self.asked, self.known)
 
     @property
     def rows_per_week(self) -> float | None:
@@ -120,11 +158,11 @@ class _Holdout:
         return float((len(self.asked) - 1) / weeks) if weeks else None
 
 
-def _asked(rows: pa.Table) -> npt.NDArray[np.datetime64]:
-    """When each row was asked for, UTC."""
+def _moments(rows: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
+    """A column of times, UTC."""
     import pyarrow as pa
 
-    found: npt.NDArray[np.datetime64] = rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy()
+    found: npt.NDArray[np.datetime64] = rows[name].cast(pa.timestamp("us", "UTC")).to_numpy()
     return found
 
 
@@ -162,13 +200,27 @@ def _evidence(
     bundle = registry.get(serving)
     champion = Champion(release=serving, trained_through=bundle.manifest.trained_through)
     try:
-        model = Model.of(bundle)
-        theirs = Scored(model.score(model.encoder.table(holdout.rows)), bundle.manifest.threshold)
+        theirs, known = _champion(registry, bundle, holdout, use_case)
     except (DataError, ReleaseError) as error:
         problem = f"champion {serving} cannot be scored on the candidate's rows: {error}"
         return Evidence(candidate=candidate, champion=champion, problem=problem)
-    comparison = _comparison(holdout, scored, theirs, champion, use_case)
+    comparison = _comparison(holdout, scored, theirs, known, use_case)
     return Evidence(candidate=candidate, champion=champion, comparison=comparison)
+
+
+def _champion(registry: Registry, serving: Bundle, holdout: _Holdout, use_case: UseCase) -> tuple[Scored, datetime]:
+    """The champion's scores of the held-out rows, and the latest label that they may know of.
+
+    Where the use case recalibrates these are forecasts too, from the calibrator that its booster was released with: the one that
+    serves has learnt from the held-out labels.
+    """
+    policy = use_case.recalibration
+    bundle = serving if policy is None else registry.get(serving.manifest.recalibrates or serving.id)
+    model, known = Model.of(bundle), max(bundle.manifest.trained_through, bundle.manifest.calibrated_through)
+    scores = model.score(model.encoder.table(holdout.rows))
+    if policy is not None:
+        scores = prequential(holdout.labelled(scores), policy)
+    return Scored(scores, bundle.manifest.threshold), known
 
 
 def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Holdout, definition: Definition) -> Behaviour:
@@ -189,8 +241,8 @@ def _behaviour(use_case: UseCase, examples: pa.Table, model: Model, holdout: _Ho
     return behave(trial, policy, [view.name for view in definition.plan.views])
 
 
-def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, champion: Champion, use_case: UseCase) -> Comparison:
-    later = holdout.asked > np.datetime64(champion.trained_through.replace(tzinfo=None), "us")
+def _comparison(holdout: _Holdout, ours: Scored, theirs: Scored, known: datetime, use_case: UseCase) -> Comparison:
+    later = holdout.asked > moment(known)
     return compare(
         holdout.labels[later],
         holdout.blocks[later],
@@ -222,6 +274,7 @@ def _stage(
     scored: Scored,
     metrics: Mapping[str, float],
     found: Mapping[str, Any],
+    calibration: Calibration | None,
 ) -> None:
     matrix = model.encoder.table(holdout.rows)
     sample = matrix[:: -(-len(matrix) // EXPLAINED)]
@@ -231,7 +284,7 @@ def _stage(
     held_out = (holdout.labels, scored.scores, metrics)
     decisions = scored.scores >= scored.threshold
     alike = performance.alike(holdout.labels, scored.scores, decisions, use_case.cost, holdout.blocks)
-    by_block = Blocks(blocks(_asked(learnt), use_case.gate.block), holdout.blocks, alike)
+    by_block = Blocks(blocks(_moments(learnt, "event_timestamp"), use_case.gate.block), holdout.blocks, alike)
     history = History.of(examples, model, use_case.interval)
     reference = describe(
         learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history=history, blocks=by_block
@@ -245,6 +298,8 @@ def _stage(
     )
     pictures = plots(holdout.labels, scored.scores, scored.threshold, importance)
     files = {"report.json": encode(report), REFERENCE: encode(reference)}
+    if calibration is not None:
+        files[CALIBRATION] = encode(calibration)
     stage_files(lake, run, EVALUATION, {**files, **{f"plots/{name}": content for name, content in pictures.items()}})
 
 

@@ -51,13 +51,11 @@ def gate(
         raise ConfigurationError(f"{forced_by} forces release {release} without a reason: give one, the ledger keeps it")
     evidence = msgspec.convert(evaluation["evidence"], Evidence)
     champion = evidence.champion.release if evidence.champion else None
-    parity = parity_verdict.for_gate(champion, standing(measurements, use_case, champion))
+    parity = parity_verdict.for_gate(champion, standing(measurements, ledger, use_case, champion))
     serving = served(load_check(registry, scorer, lake, use_case, release), use_case.rollout, use_case.gate)
     groups = _fairness(evaluation["fairness"], use_case, evidence)
     verdict = judge(evidence, use_case.gate, [*groups, *serving, *parity])
-    recorded = {**verdict.to_json(), "champion": champion}
-    action = "gate_passed" if verdict.passed else "gate_failed"
-    _write(ledger, use_case, release, ACTOR, action, _words(verdict), recorded, now)
+    action = record_verdict(ledger, use_case, release, verdict, champion, now)
     forced = bool(forced_by) and not verdict.passed
     if forced_by and forced:
         _write(ledger, use_case, release, forced_by, "forced", reason or "", {"champion": champion, "overruled": action}, now)
@@ -72,6 +70,13 @@ def gate(
         "because": _words(verdict),
         "body": "\n".join(f"- **{found.outcome.value}** {found.text}" for found in verdict.reasons),
     }
+
+
+def record_verdict(ledger: Ledger, use_case: UseCase, release: str, verdict: Verdict, champion: str | None, now: datetime) -> str:
+    """Write a gate's verdict on a release against a champion, unless it is the latest word already; returns the action."""
+    action = "gate_passed" if verdict.passed else "gate_failed"
+    _write(ledger, use_case, release, ACTOR, action, _words(verdict), {**verdict.to_json(), "champion": champion}, now)
+    return action
 
 
 def _words(verdict: Verdict) -> str:

@@ -12,9 +12,9 @@ from everloop.learn.card import card
 from everloop.learn.job import TRAINED, Trained, Tuned
 from everloop.learn.job import TUNED as TUNED_FILE
 from everloop.ports import Lake, Registry
+from everloop.release import CALIBRATED_THROUGH, REFERENCE, REQUEST_FUNCTIONS, Bundle, Manifest, sha256
 from everloop.release import MODEL as MODEL_FILE
-from everloop.release import REFERENCE, REQUEST_FUNCTIONS, Bundle, Manifest, sha256
-from everloop.steps.training.evaluation import Report
+from everloop.steps.training.evaluation import CALIBRATION, Calibration, Report
 from everloop.steps.training.examples import Definition
 from everloop.steps.training.lineage import LINEAGE
 from everloop.steps.training.staging import DEFINITION, EVALUATION, MODEL, TUNED, decode, staged_files
@@ -35,7 +35,8 @@ def register(
     trained = decode(model[TRAINED], Trained)
     tuned = decode(staged_files(lake, run, TUNED)[TUNED_FILE], Tuned)
     report = decode(evaluation["report.json"], Report)
-    bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model, report, evaluation[REFERENCE])
+    newer = decode(evaluation[CALIBRATION], Calibration) if CALIBRATION in evaluation else None
+    bundle = _bundle(use_case, staged_files(lake, run, DEFINITION), model, report, evaluation[REFERENCE], newer)
     registry.put(bundle)
     pictures = {name.removeprefix("plots/"): png for name, png in evaluation.items() if name.startswith("plots/")}
     text = card(bundle, use_case.description, report.importance, report.slices, report.evidence["behaviour"])
@@ -45,7 +46,12 @@ def register(
 
 
 def _bundle(
-    use_case: UseCase, pinned: Mapping[str, bytes], model: Mapping[str, bytes], report: Report, reference: bytes
+    use_case: UseCase,
+    pinned: Mapping[str, bytes],
+    model: Mapping[str, bytes],
+    report: Report,
+    reference: bytes,
+    newer: Calibration | None,
 ) -> Bundle:
     """Model, lineage, features and suites were pinned by earlier tasks: a deployment in between leaves no mixture."""
     trained = decode(model[TRAINED], Trained)
@@ -56,7 +62,7 @@ def _bundle(
         use_case=use_case.name,
         columns=trained.columns,
         categories=trained.categories,
-        calibrator=trained.calibrator,
+        calibrator=newer.calibrator if newer else trained.calibrator,
         threshold=use_case.cost.threshold,
         plan=definition.plan,
         entity=use_case.entity,
@@ -73,6 +79,7 @@ def _bundle(
             "device": trained.device,
             "workers": str(trained.workers),
             "drill": str(definition.drill).lower(),
+            **({CALIBRATED_THROUGH: newer.calibrated_through.isoformat()} if newer else {}),
         },
         files={name: sha256(content) for name, content in files.items()},
     )

@@ -13,6 +13,8 @@ from everloop.ports import Entry
 from everloop.steps.release import superseded
 from everloop.steps.why.story import Story
 
+WANTED = "recalibration_wanted"
+
 WIDTH = 120
 """Longer evidence is cut in the text; the data (`--json`) hold it whole."""
 
@@ -62,7 +64,8 @@ def _row(entry: Entry, told: Story) -> Iterator[str]:
     action = entry.action.replace("_", " ")
     yield f"{when(entry.at)}  row {entry.seq}  {action} {entry.subject} by {entry.actor}: {entry.reason}"
     if entry.seq in told.asked_in:
-        yield f"    asked for the training that made {told.release}"
+        made = "recalibration" if entry.action == WANTED else "training"
+        yield f"    asked for the {made} that made {told.release}"
     if (changed := _place(entry.after)) != _place(entry.before):
         yield f"    then: {changed}"
     yield from (f"    {line}" for line in _evidence(entry.evidence))
