@@ -14,6 +14,7 @@ from benchmarks.year_served import Releases
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.release.prequential import Forecasts, judge
 from everloop.decide.release.state import ReleaseState
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Verdict
 from everloop.decide.watch.recalibrate import RecalibrationDecision, Seen, should_recalibrate
 from everloop.learn.recalibrate import Labelled, fit, prequential
@@ -87,7 +88,7 @@ def look(
         scored.trained,
         name=name_of(serving.cut, at),
         scores=found.apply(scored.trained.scores),
-        reference=renewed(scored.trained.reference, found, rows.labels, forecasts.recalibrated),
+        reference=renewed(scored.trained.reference, found, rows.labels, forecasts.recalibrated, blocks(rows.asked)),
         calibrated_through=through,
         recalibration=found,
         recalibrates=scored.trained.name,

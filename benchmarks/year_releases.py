@@ -12,6 +12,7 @@ import numpy.typing as npt
 from benchmarks.flights_year import Flags, Scores, Trained2013, moment
 from benchmarks.year_served import BEGIN, Releases
 from everloop.decide.policy import RecalibrationPolicy
+from everloop.decide.statistics.clusters import blocks
 from everloop.learn.metrics import measure
 from everloop.learn.recalibrate import NONE, Labelled, Recalibration, fit, prequential
 from everloop.learn.reference import renewed
@@ -53,7 +54,8 @@ def trained(releases: Releases, cut: datetime, policy: RecalibrationPolicy | Non
     held = labelled(releases, scores, model.holdout)
     found, forecasts = fit(held, moment(cut), policy), prequential(held, policy)
     metrics = measure(held.labels, forecasts, model.threshold, year.case.cost)
-    reference = renewed(model.reference, found, held.labels, forecasts) | {"metrics": metrics}
+    days = blocks(held.asked, year.case.gate.block)
+    reference = renewed(model.reference, found, held.labels, forecasts, days) | {"metrics": metrics}
     through = held.known.max()
     return Forecast(Served(name, cut, model, found.apply(scores), reference, metrics, through), forecasts)
 

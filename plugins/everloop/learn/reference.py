@@ -98,16 +98,18 @@ def renewed(
     recalibration: Recalibration,
     labels: npt.NDArray[np.bool_],
     forecasts: npt.NDArray[np.float64],
+    units: Codes | None = None,
 ) -> dict[str, Any]:
     """The reference of a recalibration: that of the release it comes of, with the scores as they are now.
 
     The order of scores stays, so their bins are the same rows between other cut points. `forecasts` (n,): scores of rows before
-    their `labels` were known, whose residuals tell what scores may be off by. Inputs, label rate and measures stay, so that drift
-    and performance go on being held against what the booster was when it was trained.
+    their `labels` were known, whose residuals tell what scores may be off by; `units` (n,): the block of time that each lies in.
+    Inputs, label rate and measures stay, so that drift and performance go on being held against what the booster was when it was
+    trained.
     """
     score = dict(reference["score"])
     moved = {name: recalibration.apply(np.asarray(score[name])).tolist() for name in ("edges", "range") if name in score}
-    return {**reference, "score": {**score, **moved, "residuals": residuals(moved["edges"], labels, forecasts)}}
+    return {**reference, "score": {**score, **moved, "residuals": residuals(moved["edges"], labels, forecasts, units)}}
 
 
 def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
