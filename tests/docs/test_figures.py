@@ -59,8 +59,12 @@ def sentences() -> list[str]:
     week, day = drawn.values()
     held = {name: facts[f"true {name} within its interval, by week"] for name in ("auc", "cost")}
     return [
+        f"not to be believed in {facts['failing months that it said not to believe']} of these months, "
+        f"and its interval held the truth in {facts['failing months of which its interval held the truth']}",
         f"in {len(facts['weeks in which it fails'])} of {facts['weeks']} weeks",
-        f"said not to be believed in {facts['failing weeks that it said not to believe']} of these",
+        f"said not to be believed in {facts['failing weeks that it said not to believe']} of these, "
+        f"its interval held the truth in {facts['failing weeks of which its interval held the truth']}, "
+        f"and {len(facts['weeks in which it fails and neither said so nor held the truth'])} went by",
         f"doubted {facts['weeks that it doubted although it was right']} weeks in which it was right",
         f"held the AUC in {held['auc']}, the cost in {held['cost']}",
         f"Drift told {told['drift'][0]} of the {len(drift['facts']['losses of performance'])} losses a week or more before",
@@ -75,6 +79,34 @@ def sentences() -> list[str]:
 @pytest.mark.parametrize("sentence", sentences())
 def test_the_figures_of_the_monitoring_page_are_those_of_the_results(sentence: str) -> None:
     assert sentence in page("monitoring.md")
+
+
+def coverage() -> list[str]:
+    """The rows of the table of the gate's intervals, and what the margin made of them."""
+    facts = result("gate_coverage")["facts"]
+    columns = (
+        "days by lot, by days",
+        "days by lot, by rows",
+        *(f"weeks in a row, by {side}" for side in ("days", "rows", "weeks")),
+    )
+    rows = [
+        f"| {name} | " + " | ".join(facts[f"{name}: held in"][column] for column in columns) + " |"
+        for name in ("cost difference", "AUC difference", "AUC", "calibration error")
+    ]
+    wrong, right = (
+        [facts[f"passes although {what} by more than the margin, {column}"] for column in columns[:4]]
+        for what in ("costlier", "not costlier")
+    )
+    return [
+        *rows,
+        f"let on {wrong[0]} of those seen on days by lot ({wrong[1]} by rows) and {wrong[2]} of those seen on weeks in a row "
+        f"({wrong[3]} by rows); of all others {right[0]} and {right[2]} ({right[1]} and {right[3]} by rows)",
+    ]
+
+
+@pytest.mark.parametrize("sentence", coverage())
+def test_the_coverage_of_the_gates_intervals_is_that_of_the_results(sentence: str) -> None:
+    assert sentence in page("decisions.md")
 
 
 PEERS = ("everloop", "FastAPI", "KServe", "Ray Serve", "LitServe", "MLflow, tensor", "BentoML", "MLflow")
