@@ -41,7 +41,7 @@ def test_models_that_decide_alike_pass_with_the_required_rows():
 def test_a_share_that_one_look_holds_to_be_above_the_limit_waits():
     outcomes = {different: judged(400, different) for different in range(100, 200)}
     for different, outcome in outcomes.items():
-        low = rate_sequence(different, 400, 0.02).low
+        low = rate_sequence(different, 400, 0.01).low
         doubted = wilson(different, 400, 0.6).low > 0.35
         expected = Outcome.FAIL if low > 0.35 else Outcome.INCONCLUSIVE if doubted else Outcome.PASS
         assert outcome is expected
@@ -71,7 +71,7 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     assert judged(200, 120) is Outcome.FAIL
     assert reason.outcome is Outcome.INCONCLUSIVE
     assert reason.numbers["effective_pairs"] == pytest.approx(20)
-    assert reason.numbers["low"] == pytest.approx(rate_sequence(12, 20, 0.02).low)
+    assert reason.numbers["low"] == pytest.approx(rate_sequence(12, 20, 0.01).low)
 
 
 def test_one_entity_that_is_always_decided_differently_is_one_case():
@@ -86,11 +86,11 @@ def test_a_shift_is_told_with_its_limit_and_what_is_shown():
         "rollout.decisions", Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"pairs": 0}
     )  # fmt: skip
     numbers = {
-        "different": 200, "pairs": 200, "share": 1.0, "low": rate_sequence(200, 200, 0.02).low, "limit": 0.35,
+        "different": 200, "pairs": 200, "share": 1.0, "low": rate_sequence(200, 200, 0.01).low, "limit": 0.35,
         "effective_pairs": 200,
     }  # fmt: skip
     text = "100.0% of 200 same rows are decided differently, limit 35%"
     assert guardrails.decision_shift(pairs(200, 200), POLICY, 0.01) == Reason("rollout.decisions", Outcome.FAIL, text, numbers)
     text = "7.5% of 200 same rows are decided differently, limit 35%"
-    numbers |= {"different": 15, "share": 0.075, "low": rate_sequence(15, 200, 0.02).low}
+    numbers |= {"different": 15, "share": 0.075, "low": rate_sequence(15, 200, 0.01).low}
     assert guardrails.decision_shift(pairs(200, 15), POLICY, 0.01) == Reason("rollout.decisions", Outcome.PASS, text, numbers)

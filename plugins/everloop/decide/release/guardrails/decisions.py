@@ -22,7 +22,7 @@ def decision_shift(pairs: DecisionPairs, policy: RolloutPolicy, alpha: float) ->
         return Reason(NAME, Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"pairs": 0})
     (effect,) = cautious_effects([pairs.different])
     hits, trials = pairs.different.hits / effect, pairs.different.trials / effect
-    low, limit = rate_sequence(hits, trials, 2 * alpha).low, policy.decision_shift
+    low, limit = rate_sequence(hits, trials, alpha).low, policy.decision_shift
     numbers = {
         "different": int(pairs.different.hits), "pairs": pairs.count, "share": pairs.different.rate, "low": low, "limit": limit,
         "effective_pairs": trials,
