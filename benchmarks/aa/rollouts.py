@@ -43,18 +43,21 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look: when, in which stage, at how many rows, and what came of it."""
+    """One look: when, in which stage, rows so far, `answers` of the release on trial in this stage, and what came of it."""
 
     week: float
     stage: Stage
     weight: float
     rows: int
+    answers: int
     action: Action
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a rollout ended: `promoted` (or in its watch still), `rolled_back`, `paused` or `stuck`; `checks`: by what.
+    """How a rollout ended: `promoted` (or in its watch still), `rolled_back`, `paused`, `stuck` or `starved`; `checks`: by what.
+
+    Starved is one that is paused or stuck in a stage that has had fewer answers than its policy asks for.
 
     `excess`: by which share the release on trial cost more than the other one on all rows of the traffic.
     """
@@ -88,7 +91,8 @@ def looks(traffic: Traffic, rollout: str, setup: Setup, views: Sequence[str]) ->
         evidence = from_traffic(log.seen(now), state, groups=columns, **options)
         action = advance(state, evidence, setup.policy, log.wall(now), setup.groups)
         week = (now - traffic.asked[0]) / np.timedelta64(7, "D")
-        yield Look(week=float(week), stage=state.stage, weight=state.weight, rows=log.rows, action=action)
+        answers = evidence.candidate.requests
+        yield Look(week=float(week), stage=state.stage, weight=state.weight, rows=log.rows, answers=answers, action=action)
         state = action.after
         if state.stage in (Stage.IDLE, Stage.PAUSED) or now >= end:
             return
@@ -100,7 +104,7 @@ def ended(flown: Flown, world: str, salt: int, setup: Setup) -> Ended:
     """How rollout `salt` ended."""
     traffic = worlds.traffic(world, flown, salt, setup.length)
     *before, last = looks(traffic, f"aa/{world}/{salt}", setup, flown.views.tolist())
-    how, outcome = _how(last)
+    how, outcome = _how(last, setup.policy)
     held = [reason for reason in last.action.verdict.reasons if reason.outcome is outcome]
     if outcome is not Outcome.FAIL:
         held = [reason for reason in held if how != "promoted" and reason.check not in ONLY_TOLD]
@@ -122,11 +126,12 @@ def _excess(traffic: Traffic, cost: CostMatrix) -> float:
     return round(float(new / old) - 1, 5)
 
 
-def _how(last: Look) -> tuple[str, Outcome]:
+def _how(last: Look, policy: RolloutPolicy) -> tuple[str, Outcome]:
     """How it ended, and which outcome of a check tells why."""
     if last.action.kind is Kind.ROLL_BACK:
         return "rolled_back", Outcome.FAIL
-    if last.action.kind is Kind.PAUSE:
-        return "paused", Outcome.INCONCLUSIVE
-    promoted = last.stage is Stage.WATCH or last.action.kind is Kind.PROMOTE
-    return ("promoted" if promoted else "stuck"), Outcome.INCONCLUSIVE
+    if last.stage is Stage.WATCH or last.action.kind is Kind.PROMOTE:
+        return "promoted", Outcome.INCONCLUSIVE
+    if last.stage is Stage.CANARY and last.answers < policy.minimum_requests:
+        return "starved", Outcome.INCONCLUSIVE
+    return ("paused" if last.action.kind is Kind.PAUSE else "stuck"), Outcome.INCONCLUSIVE

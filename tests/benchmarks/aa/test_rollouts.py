@@ -62,12 +62,21 @@ def test_a_release_that_fails_on_a_tenth_of_the_rows_is_rolled_back(flown, monke
 
 
 def test_a_stage_without_a_verdict_is_paused_or_stuck(flown):
-    starved = replace(SETUP, policy=replace(SETUP.policy, minimum_requests=10**6, patience=timedelta(days=1)))
-    found = ended(flown, "same", 1, starved)
-    assert (found.how, found.stage) == ("paused", "canary 0.1")
-    assert {"rollout.errors", "rollout.latency"} <= set(found.checks)
-    patient = replace(starved, policy=replace(starved.policy, patience=timedelta(days=365)))
+    slow = replace(SETUP, policy=replace(SETUP.policy, minimum_time=timedelta(days=4), patience=timedelta(days=2)))
+    found = ended(flown, "same", 1, slow)
+    assert (found.how, found.stage) == ("paused", "shadow 0")
+    assert found.checks == ("rollout.time",)
+    patient = replace(slow, policy=replace(slow.policy, patience=timedelta(days=365)))
     assert ended(flown, "same", 1, patient).how == "stuck"
+
+
+def test_a_stage_that_wants_more_answers_than_come_is_starved(flown):
+    hungry = replace(SETUP, policy=replace(SETUP.policy, minimum_requests=10**6, patience=timedelta(days=1)))
+    found = ended(flown, "same", 1, hungry)
+    assert (found.how, found.stage) == ("starved", "canary 0.1")
+    assert {"rollout.errors", "rollout.latency"} <= set(found.checks)
+    patient = replace(hungry, policy=replace(hungry.policy, patience=timedelta(days=365)))
+    assert ended(flown, "same", 1, patient).how == "starved"
 
 
 def test_a_rollout_that_watches_when_the_traffic_ends_is_promoted(flown):
