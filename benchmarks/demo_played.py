@@ -151,6 +151,7 @@ class Demo:
             self._monitor(Interval(at - WEEK, at))
             self._await(at)
         drill = at + SABOTAGED
+        waiting = self.told.waits_for  # of a release that keeps the story waiting; the drill overwrites it
         self.told.drill_refused = int(not self.models.passes(drill, str(self.state.champion)))
         at = self._conclude(at)
         drill = at + SABOTAGED
@@ -160,6 +161,7 @@ class Demo:
         while not self.told.drill_rolled_back and at < last:
             at = self._live_through(at)
             self._await(at)
+        self.told.waits_for = waiting
         return self.told
 
     @property
