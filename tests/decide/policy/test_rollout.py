@@ -19,6 +19,7 @@ MARGIN_ALPHA = "RolloutPolicy.margin_alpha is {}: it must lie above 0 and below 
         (RolloutPolicy(error_rate_margin=1.5), ["RolloutPolicy.error_rate_margin is 1.5: it must lie in [0, 1]"]),
         (RolloutPolicy(missing_margin=1.5), ["RolloutPolicy.missing_margin is 1.5: it must lie in [0, 1]"]),
         (RolloutPolicy(decision_shift=1.5), ["RolloutPolicy.decision_shift is 1.5: it must lie in [0, 1]"]),
+        (RolloutPolicy(ranking_shift=-0.1), ["RolloutPolicy.ranking_shift is -0.1: it must lie in [0, 1]"]),
         (RolloutPolicy(steps=()), ["RolloutPolicy.steps is (): shares must ascend within (0, 1]"]),
         (RolloutPolicy(steps=(0.5, 0.1)), ["RolloutPolicy.steps is (0.5, 0.1): shares must ascend within (0, 1]"]),
         (RolloutPolicy(steps=(0.5, 0.5)), ["RolloutPolicy.steps is (0.5, 0.5): shares must ascend within (0, 1]"]),

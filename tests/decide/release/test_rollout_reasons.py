@@ -19,8 +19,8 @@ from everloop.decide.verdict import Outcome, Reason, Verdict
 EXPERIMENT = replace(CHECK, stage=Stage.EXPERIMENT)
 SEEN = replace(GOOD, expected=ExpectedCosts.of(np.linspace(0.2, 0.4, 300), np.linspace(0.2, 0.4, 300)))
 REST = 0.05 - 2 * 0.001
-"""What the test of the split leaves in two steps of the canary: eleven shares of the guardrails, and one of groups."""
-ALPHA = REST / 11
+"""What the test of the split leaves in two steps of the canary: twelve shares of the guardrails, and one of groups."""
+ALPHA = REST / 12
 ARMS = SEEN.candidate, SEEN.baseline
 FOUR_FIFTHS = FairnessPolicy.four_fifths("sex")
 
@@ -35,6 +35,7 @@ def of_rows(labels: int) -> tuple[Reason, ...]:
     """What is judged of the rows that both releases scored, in any stage with traffic."""
     return (
         guardrails.decision_shift(SEEN.pairs, POLICY, ALPHA),
+        guardrails.ranking_shift(SEEN.pairs, POLICY, ALPHA),
         parity_verdict.for_rollout(SEEN.parity),
         guardrails.estimated_cost(SEEN.expected, POLICY, ALPHA),
         guardrails.labelled_cost(SEEN.costs, POLICY, 4 * ALPHA, labels),
@@ -85,7 +86,7 @@ def test_groups_are_judged_by_intervals_that_hold_at_every_look_and_share_their_
     expected = [
         reason
         for column, counts in two.items()
-        for reason in fairness.judge(column, counts, rule, alpha=REST / 12 / 2, intervals=fairness.ALWAYS_VALID).reasons
+        for reason in fairness.judge(column, counts, rule, alpha=REST / 13 / 2, intervals=fairness.ALWAYS_VALID).reasons
     ]
     assert expected
     assert list(verdict.reasons[-len(expected) :]) == expected

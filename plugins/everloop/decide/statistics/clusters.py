@@ -52,8 +52,8 @@ class Clusters:
         return cls(units=trials, trials=trials, hits=hits, trials_squared=trials, hits_squared=hits, product=hits)
 
     @classmethod
-    def counted(cls, units: Codes, hits: npt.NDArray[np.bool_]) -> Clusters:
-        """From rows: the code (0 or more) of each row's unit and whether it is a hit, shape (rows,)."""
+    def counted(cls, units: Codes, hits: npt.NDArray[np.bool_] | Floats) -> Clusters:
+        """From rows: the code (0 or more) of each row's unit and whether, or how far (0 to 1), it is a hit, shape (rows,)."""
         trials = np.bincount(units)
         there = trials > 0
         return cls.of(trials[there], np.bincount(units, weights=hits)[there])

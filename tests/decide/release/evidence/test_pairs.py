@@ -19,7 +19,9 @@ def decided(new, old):
     """Rows of an entity each, decided differently where they cost something else, and not scored where they cost 3."""
     rows = len(new)
     return DecisionPairs(
-        different=Clusters.independent(rows, int((new != old).sum())), unscored=Clusters.independent(rows, int((new == 3).sum()))
+        different=Clusters.independent(rows, int((new != old).sum())),
+        disordered=Clusters.independent(rows, int((new > old).sum())),
+        unscored=Clusters.independent(rows, int((new == 3).sum())),
     )
 
 

@@ -80,6 +80,20 @@ def test_decisions_pair_by_row_whoever_answered():
     assert (evidence.pairs.count, evidence.pairs.different.hits) == (3, 2)
 
 
+def test_pairs_of_rows_that_are_put_in_another_order_are_counted_in_time_by_entity():
+    def both(old, new, second):
+        return row(score=old, shadow_release="new", shadow_score=new, at=NOW + timedelta(seconds=second), entity=f"e{second}")
+
+    rows = [both(0.1, 0.2, 1), both(0.3, 0.1, 2), both(0.5, 0.3, 3), both(0.7, 0.6, 4)]
+    expected = Clusters.of([1, 1], [1, 0])
+    assert gather(CANARY, *rows).pairs.disordered == expected
+    assert gather(CANARY, *(rows[place] for place in (2, 0, 3, 1))).pairs.disordered == expected
+    answered = row(
+        arm="challenger", release="new", score=0.6, shadow_release="old", shadow_score=0.7, entity="e4", at=rows[3]["at"]
+    )
+    assert gather(CANARY, *rows[:3], answered).pairs.disordered == expected
+
+
 def test_a_shadow_without_a_score_counts_against_the_release_on_trial_only():
     state = ReleaseState(champion="old", challenger="new", rollout="r", stage=Stage.SHADOW, since=NOW)
     evidence = gather(

@@ -87,10 +87,59 @@ def test_a_shift_is_told_with_its_limit_and_what_is_shown():
     )  # fmt: skip
     numbers = {
         "different": 200, "pairs": 200, "share": 1.0, "low": rate_sequence(200, 200, 0.01).low, "limit": 0.35,
-        "effective_pairs": 200,
+        "effective_pairs": 200, "rows": 200,
     }  # fmt: skip
     text = "100.0% of 200 same rows are decided differently, limit 35%"
     assert guardrails.decision_shift(pairs(200, 200), POLICY, 0.01) == Reason("rollout.decisions", Outcome.FAIL, text, numbers)
     text = "7.5% of 200 same rows are decided differently, limit 35%"
     numbers |= {"different": 15, "share": 0.075, "low": rate_sequence(15, 200, 0.01).low}
     assert guardrails.decision_shift(pairs(200, 15), POLICY, 0.01) == Reason("rollout.decisions", Outcome.PASS, text, numbers)
+
+
+def ranked(trials, hits, rows=400, policy=POLICY, alpha=0.01):
+    found = DecisionPairs(different=Clusters.independent(rows, 0), disordered=Clusters.independent(trials, hits))
+    return guardrails.ranking_shift(found, policy, alpha)
+
+
+def test_a_ranking_is_judged_by_the_pairs_of_rows_that_are_turned_round():
+    assert ranked(190, 40).outcome is Outcome.PASS
+    assert ranked(190, 85).outcome is Outcome.INCONCLUSIVE  # 45 % may be more than 40 %, and are not shown to be
+    assert ranked(190, 120).outcome is Outcome.FAIL
+    assert ranked(190, 85, policy=replace(POLICY, ranking_shift=0.45)).outcome is Outcome.PASS
+    assert ranked(9, 1, rows=199).outcome is Outcome.INCONCLUSIVE
+    assert ranked(0, 0, rows=0).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_release_of_shuffled_labels_is_turned_back_within_a_few_hundred_rows_and_no_real_one():
+    """Half of the pairs against a quarter, with the looks that a rollout has; the level is that of the default policy."""
+    rng = np.random.default_rng(8)
+    for rate, wanted in ((0.5, Outcome.FAIL), (0.24, Outcome.PASS)):
+        for _ in range(20):
+            turned = np.cumsum(rng.random(1_500) < rate)
+            looks = [ranked(n, int(turned[n - 1]), rows=2 * n, alpha=0.0038).outcome for n in range(100, 1_501, 100)]
+            assert wanted in looks
+            assert {Outcome.PASS: Outcome.FAIL, Outcome.FAIL: Outcome.PASS}[wanted] not in looks[looks.index(wanted) :]
+
+
+def test_a_baseline_that_orders_nothing_cannot_be_disagreed_with():
+    assert ranked(0, 0, rows=200).outcome is Outcome.PASS
+
+
+def test_a_ranking_is_told_with_its_limit_and_what_is_shown():
+    numbers = {
+        "different": 40.5, "pairs": 190, "share": 40.5 / 190, "low": rate_sequence(40.5, 190, 0.01).low, "limit": 0.4,
+        "effective_pairs": 190, "rows": 400,
+    }  # fmt: skip
+    text = "21.3% of 190 pairs of rows are in the other order, limit 40%"
+    assert ranked(190, 40.5) == Reason("rollout.ranking", Outcome.PASS, text, numbers)
+    assert ranked(0, 0, rows=0) == Reason(
+        "rollout.ranking", Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"pairs": 0}
+    )  # fmt: skip
+
+
+def test_couples_of_entities_count_for_what_they_are_worth():
+    couples = DecisionPairs(
+        different=Clusters.independent(400, 0), disordered=Clusters.of(np.full(20, 10), np.where(np.arange(20) < 12, 10, 0))
+    )
+    reason = guardrails.ranking_shift(couples, POLICY, 0.01)
+    assert (reason.outcome, reason.numbers["effective_pairs"]) == (Outcome.INCONCLUSIVE, pytest.approx(20))

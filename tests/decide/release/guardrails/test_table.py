@@ -47,7 +47,9 @@ EVIDENCE = Evidence(
     traffic=4_000,
     candidate=arm(400, errors=9, incomplete=30),
     baseline=arm(3_600, errors=20, incomplete=100),
-    pairs=DecisionPairs(different=Clusters.independent(800, 90), unscored=Clusters.independent(810, 10)),
+    pairs=DecisionPairs(
+        different=Clusters.independent(800, 90), disordered=Clusters.independent(390, 60), unscored=Clusters.independent(810, 10)
+    ),
     costs=PairedCosts.of(*RNG.choice([0.0, 1.0, 3.0], size=(2, 600)), 3.0),
     expected=ExpectedCosts.of(*RNG.random((2, 800))),
     groups=GROUPS,
@@ -67,12 +69,23 @@ def judged(name, of=None, alpha=0.013):
     ("stage", "names"),
     [
         (Stage.CHECK, []),
-        (SHADOW, ["shadow_errors", "decisions", "parity", "estimated_cost", "cost", "fairness"]),
+        (SHADOW, ["shadow_errors", "decisions", "ranking", "parity", "estimated_cost", "cost", "fairness"]),
         (
             CANARY,
-            ["errors", "missing", "latency", "sample_ratio", "decisions", "parity", "estimated_cost", "cost", "fairness"],
+            [
+                "errors",
+                "missing",
+                "latency",
+                "sample_ratio",
+                "decisions",
+                "ranking",
+                "parity",
+                "estimated_cost",
+                "cost",
+                "fairness",
+            ],
         ),
-        (WATCH, ["errors", "missing", "latency", "decisions", "parity", "estimated_cost", "cost", "fairness"]),
+        (WATCH, ["errors", "missing", "latency", "decisions", "ranking", "parity", "estimated_cost", "cost", "fairness"]),
         (EXPERIMENT, ["errors", "missing", "latency"]),
     ],
 )
@@ -81,14 +94,14 @@ def test_each_stage_has_its_guardrails(stage, names):
 
 
 def test_names_are_told_apart():
-    assert len(BY_NAME) == len(GUARDRAILS) == 10
+    assert len(BY_NAME) == len(GUARDRAILS) == 11
 
 
 @pytest.mark.parametrize(
     ("stage", "required"),
     [
-        (SHADOW, {"shadow_errors", "decisions"}),
-        (CANARY, {"errors", "missing", "latency", "decisions"}),
+        (SHADOW, {"shadow_errors", "decisions", "ranking"}),
+        (CANARY, {"errors", "missing", "latency", "decisions", "ranking"}),
         (WATCH, {"errors", "missing", "latency", "cost"}),
     ],
 )
@@ -110,6 +123,7 @@ def test_each_judges_its_own_evidence_at_the_level_that_it_is_given():
     assert judged("latency") == [guardrails.latency(candidate, baseline, POLICY, 0.013)]
     assert judged("shadow_errors") == [guardrails.shadow_errors(EVIDENCE.pairs, baseline, POLICY, 0.013)]
     assert judged("decisions") == [guardrails.decision_shift(EVIDENCE.pairs, POLICY, 0.013)]
+    assert judged("ranking") == [guardrails.ranking_shift(EVIDENCE.pairs, POLICY, 0.013)]
     assert judged("parity") == [parity_verdict.for_rollout(EVIDENCE.parity)]
     assert judged("estimated_cost") == [guardrails.estimated_cost(EVIDENCE.expected, POLICY, 0.013)]
     assert judged("cost") == [guardrails.labelled_cost(EVIDENCE.costs, POLICY, 0.013, 700)]
@@ -160,16 +174,17 @@ def test_what_cannot_fail_spends_nothing(policy, groups, names):
 
 
 def test_the_default_levels():
-    """The split may spend 0.001 in each of four steps; 11 shares divide the rest, and some of them six stages each."""
+    """The split may spend 0.001 in each of four steps; 12 shares divide the rest, and some of them six stages each."""
     rest = 0.05 - 4 * 0.001
     found = {one.name: level(one, RolloutPolicy(), UNJUDGED) for one in GUARDRAILS}
     assert found == pytest.approx({
-        "shadow_errors": rest / 11, "errors": 2 * rest / 11 / 6, "missing": rest / 11 / 6, "latency": 2 * rest / 11 / 6,
-        "sample_ratio": 0, "decisions": rest / 11, "parity": 0, "estimated_cost": rest / 11, "cost": 4 * rest / 11,
-        "fairness": rest / 11,
+        "shadow_errors": rest / 12, "errors": 2 * rest / 12 / 6, "missing": rest / 12 / 6, "latency": 2 * rest / 12 / 6,
+        "sample_ratio": 0, "decisions": rest / 12, "ranking": rest / 12,
+        "parity": 0, "estimated_cost": rest / 12, "cost": 4 * rest / 12,
+        "fairness": rest / 12,
     })  # fmt: skip
     judging = replace(RolloutPolicy(), estimated_cost_margin=0.1)
-    assert level(BY_NAME["cost"], judging, FOUR_FIFTHS) == pytest.approx(4 * rest / 13)
+    assert level(BY_NAME["cost"], judging, FOUR_FIFTHS) == pytest.approx(4 * rest / 14)
 
 
 def test_evidence_that_begins_anew_is_looked_at_once_in_each_stage():

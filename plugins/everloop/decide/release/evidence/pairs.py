@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 class DecisionPairs:
     """Rows that both releases scored, by entity, and those among them that they decide differently.
 
+    `disordered`: pairs of these rows that the other release orders, and those that the one on trial orders the other way round
+    (`statistics.concordance`).
     `offered`: rows that the release on trial had to score in the shadow of a good answer, and those among them that it could not.
     """
 
     different: Clusters = field(default_factory=Clusters)
+    disordered: Clusters = field(default_factory=Clusters)
     unscored: Clusters = field(default_factory=Clusters)
 
     def __add__(self, other: DecisionPairs) -> DecisionPairs:
-        return DecisionPairs(different=self.different + other.different, unscored=self.unscored + other.unscored)
+        return DecisionPairs(
+            different=self.different + other.different,
+            disordered=self.disordered + other.disordered,
+            unscored=self.unscored + other.unscored,
+        )
 
     @property
     def count(self) -> int:

@@ -20,6 +20,7 @@ from everloop.decide.release.evidence.views import OwnViews, Views
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.decide.statistics.clusters import DAY, Clusters, blocks
 from everloop.decide.statistics.compare import costs, expected_costs
+from everloop.decide.statistics.concordance import disordered
 from everloop.errors import ConfigurationError
 
 COLUMNS = (
@@ -123,12 +124,14 @@ def _paired(
     offered = ~ours & (shadow == candidate) & fine & np.isfinite(answer)
     pair = (offered | (ours & (shadow == baseline) & fine & np.isfinite(answer))) & np.isfinite(other)
     new, old = np.where(ours, answer, other)[pair], np.where(ours, other, answer)[pair]
+    in_time = np.argsort(moments(rows["at"])[pair], kind="stable")
     decided = new >= _threshold(thresholds, candidate), old >= _threshold(thresholds, baseline)
     units = {"entities": served.entity[pair], "blocks": blocks(moments(rows["as_of"])[pair], block)}
     expected = [expected_costs((new + old) / 2, decision, cost) for decision in decided]
     return {
         "pairs": DecisionPairs(
             different=Clusters.counted(served.entity[pair], decided[0] != decided[1]),
+            disordered=disordered(new[in_time], old[in_time], served.entity[pair][in_time]),
             unscored=Clusters.counted(served.entity[offered], ~pair[offered]),
         ),
         "costs": _labelled(labels[pair], decided, cost, units),

@@ -7,7 +7,7 @@ the chance that it fails, at any of its looks, a release that is as good as the 
 
 from everloop.decide.release.guardrails.answers import error_rate, latency, load_check, missing_features, shadow_errors
 from everloop.decide.release.guardrails.costs import estimated_cost, labelled_cost
-from everloop.decide.release.guardrails.decisions import decision_shift
+from everloop.decide.release.guardrails.decisions import decision_shift, ranking_shift
 from everloop.decide.release.guardrails.split import sample_ratio
 from everloop.decide.release.guardrails.table import GUARDRAILS, Guardrail, Trial, experiment_level, level
 
@@ -24,6 +24,7 @@ __all__ = [
     "level",
     "load_check",
     "missing_features",
+    "ranking_shift",
     "sample_ratio",
     "shadow_errors",
 ]

@@ -10,7 +10,7 @@ from everloop.decide.policy import FairnessPolicy, RolloutPolicy
 from everloop.decide.release.evidence import Evidence
 from everloop.decide.release.guardrails.answers import error_rate, latency, missing_features, shadow_errors
 from everloop.decide.release.guardrails.costs import estimated_cost, labelled_cost
-from everloop.decide.release.guardrails.decisions import decision_shift
+from everloop.decide.release.guardrails.decisions import decision_shift, ranking_shift
 from everloop.decide.release.guardrails.split import sample_ratio
 from everloop.decide.release.state import Stage
 from everloop.decide.verdict import Reason
@@ -113,6 +113,14 @@ GUARDRAILS = (
         name="decisions",
         stages=ALL,
         judge=lambda t, alpha: [decision_shift(t.evidence.pairs, t.policy, alpha)],
+        share=1,
+        required=lambda t: t.stage is not WATCH,
+    ),
+    # A release of shuffled labels decides a third to four fifths differently, as models of two seasons may; its ranking tells.
+    Guardrail(
+        name="ranking",
+        stages=ALL,
+        judge=lambda t, alpha: [ranking_shift(t.evidence.pairs, t.policy, alpha)],
         share=1,
         required=lambda t: t.stage is not WATCH,
     ),
