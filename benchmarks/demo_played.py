@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -128,12 +127,11 @@ class Told:
 
 @dataclass
 class Demo:
-    """One story. `waits`: weeks wait for the rollout's decision, and go on until a second release serves and none is on trial."""
+    """One story: weeks wait for the rollout's decision, and go on until a second release serves and none is on trial."""
 
     models: Models
     salt: str
     look: timedelta
-    waits: bool
     state: ReleaseState = field(default_factory=ReleaseState)
     told: Told = field(default_factory=Told)
     log: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
@@ -146,19 +144,16 @@ class Demo:
         self._begin(SPRING, SPRING)
         self._decide(SPRING)
         at = SPRING
-        while at < AUTUMN or (self.waits and not self._settled() and at < LATEST):
+        while at < AUTUMN or (not self._settled() and at < LATEST):
             at = self._live_through(at)
             self._monitor(Interval(at - WEEK, at))
             self._await(at)
         drill = at + SABOTAGED
         waiting = self.told.waits_for  # of a release that keeps the story waiting; the drill overwrites it
         self.told.drill_refused = int(not self.models.passes(drill, str(self.state.champion)))
-        at = self._conclude(at)
-        drill = at + SABOTAGED
         options = {"actor": "demo", "reason": "drill", "skip_shadow": True, "supersede": True}
         self._apply(force(self.state, _name(drill), self._salted(drill), self._policy, at, **options))
-        last = END if self.waits else min(END, at + 4 * WEEK)
-        while not self.told.drill_rolled_back and at < last:
+        while not self.told.drill_rolled_back and at < END:
             at = self._live_through(at)
             self._await(at)
         self.told.waits_for = waiting
@@ -171,15 +166,6 @@ class Demo:
 
     def _settled(self) -> bool:
         return self.told.promoted >= 2 and self.state.stage in (Stage.IDLE, Stage.WATCH)
-
-    def _conclude(self, at: datetime) -> datetime:
-        """Until the drill meets a settled champion, or as it was: five weeks at the most until no rollout is under way."""
-        if self.waits:
-            return at
-        last = at + 5 * WEEK
-        while self.state.rollout is not None and at < last:
-            at = self._live_through(at)
-        return at
 
     def _live_through(self, at: datetime) -> datetime:
         """A week of traffic with looks as they come; its end."""
@@ -229,7 +215,7 @@ class Demo:
 
     def _await(self, at: datetime) -> None:
         """What the rollout can decide at the end of a week, it decides before the next one begins."""
-        while self.waits and self._decide(at):
+        while self._decide(at):
             pass
 
     def _decide(self, at: datetime) -> bool:
@@ -256,10 +242,10 @@ class Demo:
         rows["label"] = np.where(year.known[index] <= moment(at), year.labels[index].astype(float), np.nan)
         tried = [name for name in trial(self.state) if name]
         thresholds = {name: models.at(_cut(name)).threshold for name in tried}
-        options: dict[str, Any] = {"groups": tuple(models.groups)}
-        if "views" in inspect.signature(from_traffic).parameters:
-            options["views"] = {name: dict.fromkeys(_views(year)) for name in tried}
-        return from_traffic(rows, self.state, cost=year.case.cost, thresholds=thresholds, check=check, **options)
+        views = {name: dict.fromkeys(_views(year)) for name in tried}
+        return from_traffic(
+            rows, self.state, cost=year.case.cost, thresholds=thresholds, check=check, groups=tuple(models.groups), views=views
+        )  # fmt: skip
 
     def _monitor(self, week: Interval) -> None:
         """What the monitor asks for is trained and judged, and what the gate lets on goes on trial."""
@@ -277,7 +263,7 @@ class Demo:
             return
         self.wanted[champion] = week.end
         self.told.trained += 1
-        if self.models.passes(week.end, champion) and (self.waits or self.state.stage is Stage.IDLE):
+        if self.models.passes(week.end, champion):
             self._begin(week.end, week.end)
 
     def _begin(self, cut: datetime, at: datetime) -> None:

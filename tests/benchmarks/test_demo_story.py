@@ -78,7 +78,7 @@ def test_a_sabotaged_model_has_learnt_nothing_and_the_gate_says_so(models: Model
 
 @pytest.mark.parametrize("look", [timedelta(days=1), timedelta(days=21)])
 def test_a_story_has_two_promotions_and_a_drill_that_is_refused_and_rolled_back(models: Models, look: timedelta) -> None:
-    told = Demo(models, "a", look, waits=True).play()
+    told = Demo(models, "a", look).play()
     assert told.promoted >= 2
     assert (told.drill_refused, told.drill_rolled_back, told.drill_promoted) == (1, 1, 0)
     assert told.well
@@ -86,14 +86,12 @@ def test_a_story_has_two_promotions_and_a_drill_that_is_refused_and_rolled_back(
 
 
 def test_the_same_salt_gives_the_same_story_and_decisions_do_not_wait_for_slow_looks(models: Models) -> None:
-    one, two = (Demo(models, "a", timedelta(days=21), waits=True).play() for _ in range(2))
+    one, two = (Demo(models, "a", timedelta(days=21)).play() for _ in range(2))
     assert asdict(one) == asdict(two)
-    slow = Demo(models, "a", timedelta(days=21), waits=False).play()
-    assert slow.weeks >= one.weeks or not slow.well
 
 
 def test_a_story_waits_until_no_release_is_on_trial(models: Models) -> None:
-    demo = Demo(models, "a", timedelta(days=7), waits=True)
+    demo = Demo(models, "a", timedelta(days=7))
     demo.told.promoted = 2
     demo.state = ReleaseState(champion="a", challenger="b", rollout="r", stage=Stage.CANARY, weight=0.5)
     assert not demo._settled()
@@ -106,9 +104,9 @@ def test_what_did_not_end_well_is_told_with_what_it_waited_for() -> None:
     stuck = Told(promoted=1, drill_refused=1, drill_rolled_back=1, waits_for="canary: missing features")
     also = Told(promoted=3, rolled_back=1, drill_refused=1, drill_rolled_back=1)
     record = Record("demo_story")
-    tell(record, "after", {"quick": [good, stuck, also]})
-    assert record.facts["after, quick: ended well"] == "2 of 3"
-    assert record.facts["after, quick: two promotions, one refusal, one roll-back and no more"] == 1
-    assert record.facts["after, quick: no second promotion"]["the first one's last look"] == "canary: missing features"
+    tell(record, {"quick": [good, stuck, also]})
+    assert record.facts["quick: ended well"] == "2 of 3"
+    assert record.facts["quick: two promotions, one refusal, one roll-back and no more"] == 1
+    assert record.facts["quick: no second promotion"]["the first one's last look"] == "canary: missing features"
     assert record.ratios["stories that ended well"]["value"] == pytest.approx(2 / 3)
-    assert record.samples["after, quick"]["promoted"] == [2, 1, 3]
+    assert record.samples["quick"]["promoted"] == [2, 1, 3]
