@@ -68,8 +68,8 @@ def relative_error(labels: Labels, cost: CostMatrix, rows: float) -> float:
     """The standard error of a relative difference of cost over so many rows.
 
     Models decide differently where chances are near the threshold t = fp / (fp + fn), so a row on which they do costs one of them
-    fn with chance t, the other fp with chance 1 - t: mean square `t fn^2 + (1 - t) fp^2 = fp fn`. Measured on the flights this
-    holds within a tenth.
+    fn with chance t, the other fp with chance 1 - t: mean square `t fn^2 + (1 - t) fp^2 = fp fn`. Of pairs of real models of the
+    flights it is off by 3 % in the middle, by 27 % at most.
     """
     alike = min(labels.positive * cost.false_negative, (1 - labels.positive) * cost.false_positive)
     if not alike:
