@@ -300,6 +300,21 @@ def test_a_newer_training_takes_the_place_of_a_recalibration(ledger: Ledger, ask
     assert ask("new")["released"]
 
 
+def test_a_trial_of_a_recalibration_gives_way_to_a_training_and_to_nothing_else(
+    ledger: Ledger, registry: InMemoryRegistry, ask: Release, bundles: dict[str, Bundle], ids: dict[str, str], shown: Bundle
+):
+    on_trial = ReleaseState(champion=ids["old"], challenger=shown.id, rollout="r", stage=Stage.CANARY, weight=0.5)
+    write(ledger, "advanced", shown.id, on_trial)
+    newer = recalibration(bundles["old"], datetime(2013, 7, 1, tzinfo=UTC))
+    registry.put(newer)
+    write(ledger, "gate_passed", newer.id, on_trial)
+    assert not ask(newer.id)["released"]
+    write(ledger, "gate_passed", ids["new"], on_trial)
+    assert ask("new")["released"]
+    _, after = ledger.head("flights")
+    assert (after.champion, after.challenger) == (ids["old"], ids["new"])
+
+
 def test_each_release_meets_traffic_by_a_policy_of_its_kind(
     registry: InMemoryRegistry, ids: dict[str, str], shown: Bundle, toys: UseCase, use_case_with: Callable[..., UseCase]
 ):

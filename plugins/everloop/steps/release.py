@@ -49,6 +49,7 @@ def release(
     unless `forced`, what the gate did not pass, what waits for the approval that the policy asks for, what was on trial
     before, or whatever comes while another release is on trial (a forced one takes its place). The watch of a promoted release
     is no obstacle and ends: it waits for labels without a limit, and the gate has held the candidate against that very release.
+    Nor is the trial of a recalibration to a release that was trained.
     Labels that come later bring the release before it back no more; a person still can. Running twice changes nothing.
     Returns where the releases stand, and `released`: whether the release is on trial now. Raises `ReleaseError`
     when the bytes of candidate or champion are absent or changed.
@@ -93,7 +94,7 @@ def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked
         return Action(Kind.REFUSE, state, combine([refusal]), asked.actor)
     name = _rollout_name(ledger, registry, use_case, asked.release)
     if not asked.forced:
-        supersede = state.stage is Stage.WATCH
+        supersede = state.stage is Stage.WATCH or _gives_way(registry, state, asked.release)
         return rollout.begin(state, asked.release, name, asked.now, actor=asked.actor, reason=asked.reason, supersede=supersede)
     return rollout.force(
         state,
@@ -106,6 +107,12 @@ def _judged(ledger: Ledger, registry: Registry, use_case: UseCase, asked: _Asked
         skip_shadow=asked.skip_shadow,
         supersede=True,
     )
+
+
+def _gives_way(registry: Registry, state: ReleaseState, release_id: str) -> bool:
+    """Whether a recalibration is on trial and the newcomer is a training: its calibrator is of no use to another booster."""
+    on_trial = state.challenger and registry.get(state.challenger).manifest.recalibrates
+    return bool(on_trial) and not registry.get(release_id).manifest.recalibrates
 
 
 def _rollout_name(ledger: Ledger, registry: Registry, use_case: UseCase, release_id: str) -> str:
