@@ -307,11 +307,11 @@ def test_a_trial_of_a_recalibration_gives_way_to_a_training_and_to_nothing_else(
     write(ledger, "advanced", shown.id, on_trial)
     newer = recalibration(bundles["old"], datetime(2013, 7, 1, tzinfo=UTC))
     registry.put(newer)
-    write(ledger, "gate_passed", newer.id, on_trial)
+    write(ledger, "gate_passed", newer.id)
     assert not ask(newer.id)["released"]
-    write(ledger, "gate_passed", ids["new"], on_trial)
+    write(ledger, "gate_passed", ids["new"])
     assert ask("new")["released"]
-    _, after = ledger.head("flights")
+    _, after = ledger.head("toys")
     assert (after.champion, after.challenger) == (ids["old"], ids["new"])
 
 
