@@ -16,6 +16,7 @@ from benchmarks.flights_year import Scores, Trained2013, Year
 from benchmarks.record import RESULTS, Record
 from benchmarks.watched import Watched, months, spans, watch
 from everloop.decide.policy import RetrainPolicy
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch import assumptions, concept
@@ -92,9 +93,11 @@ def foretold(year: Year, model: Trained2013, scores: Scores, windows: Sequence[I
 def _foretell(year: Year, model: Trained2013, given: Scores, watched: Watched, known: Sequence[Residuals]) -> Foretold:
     score, case = model.reference["score"], year.case
     calibration = Calibration.of(score["edges"], [known[0], *known[1:][-WINDOWS:]])
-    sides = [expect(given, model.threshold, case.cost, each) for each in (calibration, None)]
+    asked = year.asked[year.between(watched.window.start, watched.window.end)]
+    days = blocks(asked, case.gate.block)
+    sides = [expect(given, model.threshold, case.cost, each, days) for each in (calibration, None)]
     expected, noise_only = (side.measures() if side else {} for side in sides)
-    relation = concept.judge(concept.measure(known[-1]), case.drift)
+    relation = concept.judge(concept.measure(known[-1], known[0]), case.drift)
     assumed = assumptions.checked(given, score["range"], watched.drift, watched.strangers, relation)
     return Foretold(watched.window, expected, noise_only, _doubts(assumed), watched.found)
 

@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 from benchmarks import world
 from benchmarks.flights import training_rows
 from everloop.decide.policy import TrainingPolicy
+from everloop.decide.statistics.clusters import blocks
+from everloop.decide.watch import performance
 from everloop.learn.encode import Encoder
 from everloop.learn.examples import LABEL, PART
 from everloop.learn.history import History
 from everloop.learn.job import TRAINED, Job, Trained, ask, digest, give, put, read
 from everloop.learn.metrics import measure
-from everloop.learn.reference import describe
+from everloop.learn.reference import Blocks, describe
 from everloop.learn.scoring import Model
 from everloop.learn.split import HOLDOUT, LEARNT, split
 from everloop.learn.train import train
@@ -127,10 +129,19 @@ def fit(year: Year, cut: datetime, policy: TrainingPolicy | None = None, *, shuf
     metrics = measure(year.labels[holdout], scores, threshold, year.case.cost)
     learnt_rows = divided.filter(pa.array(np.isin(parts.names, LEARNT)))
     held_out = (year.labels[holdout], scores, metrics)
-    history = History.of(divided, model, year.case.interval)
-    reference = describe(learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out, history)
+    history, by_block = History.of(divided, model, year.case.interval), _blocks(year, held_out, holdout, learnt_rows)
+    reference = describe(
+        learnt_rows, trained.columns, trained.categories, labels[parts.learnt], *held_out, history=history, blocks=by_block
+    )
     through = _moments(rows, "label_time")[parts.learnt].max()
     return Trained2013(name, model, threshold, through, metrics, reference, holdout, len(content) / 1e6)
+
+
+def _blocks(year: Year, held_out: tuple[Flags, Scores, Any], holdout: Flags, learnt: pa.Table) -> Blocks:
+    width, (labels, scores, _) = year.case.gate.block, held_out
+    days = blocks(year.asked[holdout], width)
+    alike = performance.alike(labels, scores, scores >= year.case.cost.threshold, year.case.cost, days)
+    return Blocks(blocks(_moments(learnt, "event_timestamp"), width), days, alike)
 
 
 def _trained(rows: pa.Table, job: Job) -> tuple[str, bytes, Trained]:

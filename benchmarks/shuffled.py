@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from benchmarks.flights_year import Scores, Trained2013, Year
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import drift
 from everloop.decide.watch.shift import compare
@@ -99,7 +100,8 @@ def alarms(binned: Binned, size: int, reference: int, policy: DriftPolicy, repet
             name: {**column, **binned.counts(name, before), "periods": [binned.period(name, before, size)]}
             for name, column in binned.columns.items()
         }
-        rates = {"rows": reference, "label_rate": float(binned.labels[before].mean())}
+        alone = Clusters.independent(reference, int(binned.labels[before].sum()))
+        rates = {"rows": reference, "label_rate": alone.rate, "labels": asdict(alone)}
         for start in range(0, len(after) - size + 1, size):
             total.add(_window(binned, learnt, rates, after[start : start + size], policy))
     return total
@@ -111,7 +113,8 @@ def _window(
     compared = {name: compare(learnt[name], binned.counts(name, rows), WINDOW, policy.minimum_rows) for name in learnt}
     shifts = {name: shift for name, shift in compared.items() if shift}
     score = shifts.pop(SCORE)
-    label = drift.judge_labels(drift.compare_labels(rates, float(binned.labels[rows].sum()), len(rows)), policy)
+    labels = Clusters.independent(len(rows), int(binned.labels[rows].sum()))
+    label = drift.judge_labels(drift.compare_labels(rates, labels), policy)
     level = drift.column_level(shifts, policy)
     moved = [name for name, shift in shifts.items() if shift.moved(policy, level)]
     moved += [SCORE] if score.moved(policy, drift.score_level(policy)) else []

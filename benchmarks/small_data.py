@@ -112,15 +112,19 @@ def _tell(record: Record, found: Sequence[Decided], weeks: int) -> None:
             if of:
                 waited = float(np.median([weeks + 1 if week is None else week for week in first]))
                 record.fact(f"{side}: weeks until half are let on, {kind}", waited if waited <= weeks else f"more than {weeks}")
-        promoted = [one for one in found if one.outcomes[side] is Outcome.PASS]
-        wrong = sum(one.truth > margin for one in promoted)
-        _share(record, f"{side}: promotions worse by more than the margin", wrong, len(promoted))
-        lost = float(np.mean([max(0.0, one.truth) for one in promoted])) if promoted else 0.0
-        record.fact(f"{side}: promotions", len(promoted))
-        record.fact(f"{side}: mean loss of a promotion, share of the cost", round(lost, 5))
-        if side == SMALL and promoted:
-            record.ratio("wrong promotions / stated harm", wrong / len(promoted) / by.harm, 1.0, "lower")
-            record.ratio("mean loss of a promotion / stated risk", lost / by.risk, 1.0, "lower")
+        ways = {
+            "one look": [one.truth for one in found if one.outcomes[side] is Outcome.PASS],
+            "a look every week": [one.truth for one in found if one.weeks[side] is not None],
+        }
+        for way, promoted in ways.items():
+            wrong, lost = sum(truth > margin for truth in promoted), sum(max(0.0, truth) for truth in promoted)
+            count = max(1, len(promoted))
+            _share(record, f"{side}: promotions worse by more than the margin, {way}", wrong, len(promoted))
+            record.fact(f"{side}: promotions, {way}", len(promoted))
+            record.fact(f"{side}: mean loss of a promotion, share of the cost, {way}", round(lost / count, 5))
+            if side == SMALL:
+                record.ratio(f"wrong promotions / stated harm, {way}", wrong / count / by.harm, 1.0, "lower")
+                record.ratio(f"mean loss of a promotion / stated risk, {way}", lost / count / by.risk, 1.0, "lower")
     better = kinds["better by more than the margin"]
     let_on = {side: sum(one.outcomes[side] is Outcome.PASS for one in better) for side in policies()}
     record.ratio(

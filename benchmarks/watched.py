@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from benchmarks.effect_sizes import as_it_was, held_out
 from benchmarks.flights_year import Scores, Trained2013, Year
+from everloop.decide.statistics.clusters import Clusters, Likeness, blocks
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict
 from everloop.decide.watch import concept, drift, performance, sketch
@@ -63,12 +64,14 @@ def watch(year: Year, model: Trained2013, scores: Scores, window: Interval) -> W
     columns = model.reference["columns"].items()
     shifts = {name: shift(column, rows[name].to_pylist(), window, least) for name, column in columns}
     score = shift(model.reference["score"], given.tolist(), window, least)
-    label = drift.compare_labels(model.reference, float(labels.sum()), len(labels))
-    residuals = concept.residuals(model.reference["score"]["edges"], labels, given)
-    relation = concept.measure(residuals)
+    days = blocks(year.asked[mask], case.gate.block)
+    label = drift.compare_labels(model.reference, Clusters.counted(days, labels))
+    residuals = concept.residuals(model.reference["score"]["edges"], labels, given, days)
+    relation = concept.measure(residuals, model.reference["score"]["residuals"])
     if label is None or relation is None:
         raise ValueError(f"{window.label} has no labelled rows: choose windows that have some")
-    found = performance.measure(labels, given, given >= model.threshold, case.cost)
+    alike = {name: Likeness(**found) for name, found in model.reference["alike"].items()}
+    found = performance.measure(labels, given, given >= model.threshold, case.cost, days, alike)
     return Watched(
         window=window,
         rows=len(labels),

@@ -9,27 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.flights_year import Trained2013, moment
+from benchmarks.flights_year import moment
+from benchmarks.year_gate import judge
+from benchmarks.year_recalibration import LOOKED_AT, Scored, look
+from benchmarks.year_releases import Served, mask, name_of, time_of, trained
 from benchmarks.year_served import BEGIN, Releases, Strategy, weeks
-from everloop.decide.policy import DriftPolicy
-from everloop.decide.release import gate
+from everloop.decide.policy import DriftPolicy, RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin
 from everloop.decide.release.state import ReleaseState, Stage
-from everloop.decide.statistics.clusters import blocks
+from everloop.decide.statistics.clusters import Likeness, blocks
 from everloop.decide.verdict import Outcome, Verdict
 from everloop.decide.watch import drift, performance
 from everloop.decide.watch.retrain import RetrainDecision, Window, should_retrain
 from everloop.decide.watch.shift import compare
 from everloop.decide.watch.sketch import count
 from everloop.interval import Interval
-from everloop.learn.behaviour import Trial, behave, spread
-from everloop.learn.perturb import extents
 from everloop.serve.answering.arms import CHALLENGER, assign
 from everloop.use_case import UseCase
 
 LOOK = timedelta(hours=6)
 """How often the rollout is looked at, in the time of the data."""
+SHORT_LOOK, DAY = timedelta(hours=1), timedelta(days=1)
 
 Rows = npt.NDArray[np.intp]
 
@@ -46,13 +47,15 @@ class Told:
 
 @dataclass
 class Loop:
-    """The loop's state as it goes through the year. Releases are named by the moment at which they were trained."""
+    """The loop's state as it goes through the year. Releases are named by when they were trained or recalibrated."""
 
     releases: Releases
     made: Strategy
     state: ReleaseState
-    windows: dict[str, list[Window]] = field(default_factory=dict)
-    wanted: dict[str, datetime] = field(default_factory=dict)
+    served: dict[str, Served] = field(default_factory=dict)
+    windows: dict[datetime, list[Window]] = field(default_factory=dict)
+    wanted: dict[datetime, datetime] = field(default_factory=dict)
+    scored: dict[datetime, Scored] = field(default_factory=dict)
     log: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
 
@@ -61,10 +64,22 @@ class Loop:
         for week in weeks():
             at = week.start
             while at < week.end:
-                self._serve(Interval(at, at + LOOK))
-                at += LOOK
+                until = self._next_look(at)
+                self._serve(Interval(at, until))
+                at = until
                 self._look(at)
+                self._recalibrate(at)
             self._decide(week)
+
+    def begin_with(self, first: Served) -> None:
+        """What serves when the year begins."""
+        self._know(first)
+
+    def _next_look(self, at: datetime) -> datetime:
+        """Rollouts of recalibrations are short, so they are looked at every hour."""
+        trial = self.served.get(str(self.state.challenger or self.state.champion))
+        step = SHORT_LOOK if self.state.rollout and trial and trial.recalibrates else LOOK
+        return at + step - (at - BEGIN) % step
 
     @property
     def _case(self) -> UseCase:
@@ -74,9 +89,8 @@ class Loop:
         """Have the rows of `span` decided by the release that each entity is assigned to, and keep what a rollout looks at."""
         year, state = self.releases.year, self.state
         rows = np.flatnonzero(year.between(span.start, span.end))
-        champion = _cut(state.champion)
         if state.rollout is None:
-            self.made.serve(self.releases, _mask(rows, year.rows.num_rows), champion)
+            self._answer(rows, state.champion)
             return
         entities = self._entities(rows)
         found = [
@@ -86,15 +100,23 @@ class Loop:
         shadow = np.array([one.shadow for one in found], dtype=bool)
         for mine, release in ((ours, state.challenger), (~ours, state.champion)):
             if mine.any():
-                self.made.serve(self.releases, _mask(rows[mine], year.rows.num_rows), _cut(release))
+                self._answer(rows[mine], release)
         self._keep(rows, ours, shadow, entities)
+
+    def _answer(self, rows: Rows, release: str | None) -> None:
+        served, which = self.served[str(release)], mask(rows, self.releases.year.rows.num_rows)
+        self.made.serve(self.releases, which, served.cut, served.scores)
+        self.scored[served.cut].add(rows, served)
 
     def _keep(self, rows: Rows, ours: npt.NDArray[np.bool_], shadow: npt.NDArray[np.bool_], entities: list[str]) -> None:
         """As the scorer would have logged them: an answer, the other release's score where it is in the sample."""
         new, old = trial(self.state)
         answering = np.where(ours | (self.state.stage is Stage.WATCH), new, old)
         beside = np.where(answering == new, old, new)
-        scores = {name: self.releases.scores(_cut(name))[rows] for name in (new, old) if name}
+        scores = {name: self.served[name].scores[rows] for name in (new, old) if name}
+        for name in set(scores) - {None}:
+            sole = rows[shadow & (beside == name)]
+            self.scored[self.served[name].cut].add(sole, self.served[name])
         columns = {
             "row": rows,
             "request_id": rows.astype(str),
@@ -122,9 +144,14 @@ class Loop:
         """One look at the rollout, with the labels that are known by now."""
         if self.state.rollout is None:
             return
-        action = advance(self.state, self._evidence(at), self._case.rollout, at)
+        action = advance(self.state, self._evidence(at), self._rollout(), at)
         if action.kind is not Kind.WAIT:
             self._apply(action, at)
+
+    def _rollout(self) -> RolloutPolicy:
+        """The policy of what is on trial."""
+        policy, trial = self.releases.recalibration, self.served[str(self.state.challenger or self.state.champion)]
+        return policy.rollout if policy and trial.recalibrates else self._case.rollout
 
     def _evidence(self, at: datetime) -> Evidence:
         # What the scorer checks before any traffic takes no part here: the models are real and load.
@@ -135,7 +162,7 @@ class Loop:
         year, index = self.releases.year, rows.pop("row")
         known = year.known[index] <= moment(at)
         rows["label"] = np.where(known, year.labels[index].astype(float), np.nan)
-        thresholds = {name: self.releases.at(_cut(name)).threshold for name in trial(self.state) if name}
+        thresholds = {name: self.served[name].model.threshold for name in trial(self.state) if name}
         return from_traffic(rows, self.state, cost=self._case.cost, thresholds=thresholds, check=check)
 
     def _apply(self, action: Action, at: datetime) -> None:
@@ -145,41 +172,67 @@ class Loop:
             self.log.clear()
         self.state = action.after
 
+    def _recalibrate(self, at: datetime) -> None:
+        """Look at the labels of the morning, and put on trial what is wanted and passes."""
+        policy = self.releases.recalibration
+        if policy is None or (at - BEGIN) % DAY != LOOKED_AT:
+            return
+        serving = self.served[str(self.state.champion)]
+        found = look(self.releases, self.scored[serving.cut], serving, self.state, policy, at)
+        if found is None:
+            return
+        made, verdict = found.served, found.verdict
+        self.told.append(Told(at, "recalibration wanted", made.name, found.wanted.reason))
+        self.told.append(Told(at, f"prequential: {verdict.outcome.value}", made.name, verdict.because()))
+        if verdict.passed:
+            self._begin(made, at)
+
+    def _know(self, made: Served) -> None:
+        self.served[made.name] = made
+        if made.recalibrates is None:
+            self.scored[made.cut] = Scored.nothing(made)
+
+    def _begin(self, made: Served, at: datetime) -> None:
+        self._know(made)
+        self._apply(begin(self.state, made.name, made.name, at, reason="the gate passed", supersede=True), at)
+
     def _decide(self, week: Interval) -> None:
         """Measure the week of the champion; train, judge and put on trial what the trigger asks for."""
-        name = str(self.state.champion)
-        seen = self.windows.setdefault(name, [])
-        seen.append(self._window(week, self.releases.at(_cut(name))))
-        champion = self.releases.at(_cut(name))
+        serving = self.served[str(self.state.champion)]
+        seen = self.windows.setdefault(serving.cut, [])
+        seen.append(self._window(week, serving))
         found = should_retrain(
             seen,
             self._case.retrain,
-            last_trained_through=_time(champion.trained_through),
-            last_wanted=self.wanted.get(name),
+            last_trained_through=time_of(serving.model.trained_through),
+            last_wanted=self.wanted.get(serving.cut),
             now=week.end,
         )
         if not found.retrain or self.state.stage not in (Stage.IDLE, Stage.WATCH):
             return
-        self.wanted[name] = week.end
-        self._train(week.end, champion, found)
+        self.wanted[serving.cut] = week.end
+        self._train(week.end, serving, found)
 
-    def _train(self, at: datetime, champion: Trained2013, wanted: RetrainDecision) -> None:
+    def _train(self, at: datetime, serving: Served, wanted: RetrainDecision) -> None:
         self.made.trainings.append(at)
-        self.told.append(Told(at, "trained", _name(at), wanted.reason))
-        verdict = judge(self.releases, at, champion, str(self.state.champion))
-        self.told.append(Told(at, f"gate: {verdict.outcome.value}", _name(at), verdict.because()))
+        self.told.append(Told(at, "trained", name_of(at), wanted.reason))
+        candidate = trained(self.releases, at, self.releases.recalibration)
+        verdict = judge(self.releases, candidate, self.served[name_of(serving.cut)], serving.name)
+        self.told.append(Told(at, f"gate: {verdict.outcome.value}", name_of(at), verdict.because()))
         if verdict.passed:
-            self._apply(begin(self.state, _name(at), _name(at), at, reason="the gate passed", supersede=True), at)
+            self._begin(candidate.served, at)
 
-    def _window(self, week: Interval, release: Trained2013) -> Window:
+    def _window(self, week: Interval, release: Served) -> Window:
         """Drift and performance of the champion on its week, as the monitor measures them."""
-        year, case, cut = self.releases.year, self._case, _cut(self.state.champion)
+        year, case = self.releases.year, self._case
         rows = year.between(week.start, week.end)
-        scores = self.releases.scores(cut)[rows]
-        drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift, week)
+        scores = np.where(self.made.cuts[rows] == release.cut, self.made.scores[rows], release.scores[rows])
+        drifted = drifting(year.rows.filter(rows), release.scores[rows], release.reference, case.drift, week)
         known = year.known[rows] <= moment(week.end)
         labels, sure = year.labels[rows][known], scores[known]
-        found = performance.measure(labels, sure, sure >= release.threshold, case.cost)
+        days = blocks(year.asked[rows][known], case.gate.block)
+        alike = {name: Likeness(**found) for name, found in release.reference["alike"].items()}
+        found = performance.measure(labels, sure, sure >= release.model.threshold, case.cost, days, alike)
         performed = performance.judge(found, release.metrics, case.retrain, case.drift.minimum_rows)
         failed = [verdict.because() for verdict in (drifted, performed) if verdict.outcome is Outcome.FAIL]
         return Window(
@@ -197,73 +250,14 @@ def drifting(
     return drift.judge({name: shift for name, shift in found.items() if shift}, score, policy)
 
 
-def judge(releases: Releases, at: datetime, champion: Trained2013, name: str) -> Verdict:
-    """The gate on the candidate of `at`, against the champion on held-out rows that neither has learnt from."""
-    year, candidate, case = releases.year, releases.at(at), releases.year.case
-    held = candidate.holdout & (year.asked > champion.trained_through)
-    ours = gate.Scored(releases.scores(at)[held], candidate.threshold)
-    theirs = gate.Scored(releases.scores(_cut(name))[held], champion.threshold)
-    slices = {what: _slice(year.rows.filter(held), what) for what in ("carrier", "origin")}
-    stands = candidate.holdout
-    on_all = gate.Scored(releases.scores(at)[stands], candidate.threshold)
-    days = blocks(year.asked, case.gate.block)
-    evidence = gate.Evidence(
-        candidate=gate.alone(
-            year.labels[stands], days[stands], on_all, candidate.size_mb, _time(candidate.trained_through), case.gate
-        ),
-        champion=gate.Champion(release=name, trained_through=_time(champion.trained_through)),
-        comparison=gate.compare(year.labels[held], days[held], ours, theirs, slices, case.cost, case.gate),
-        behaviour=_behaviour(releases, candidate),
-    )
-    return gate.judge(evidence, case.gate)
-
-
-def _behaviour(releases: Releases, candidate: Trained2013) -> gate.Behaviour:
-    """As evaluation tries it: held-out rows whose inputs are changed on purpose."""
-    year, case = releases.year, releases.year.case
-    policy, learnt = case.gate.behaviour, (year.known <= candidate.trained_through) & ~candidate.holdout
-    held = np.flatnonzero(candidate.holdout)
-    chosen = held[spread(len(held), policy.rows)]
-    trial = Trial(
-        model=candidate.model,
-        rows=year.rows.take(chosen),
-        labels=year.labels[chosen],
-        blocks=blocks(year.asked[chosen], case.gate.block),
-        threshold=candidate.threshold,
-        cost=case.cost,
-        of=extents(year.rows.filter(learnt), candidate.model.encoder),
-        confidence=case.gate.confidence,
-        seed=case.training.seed,
-    )
-    views = dict.fromkeys(name.partition("__")[0] for name in year.columns if "__" in name and not name.startswith("schedule"))
-    return behave(trial, policy, list(views))
-
-
-def played(releases: Releases) -> Loop:
+def played(releases: Releases, name: str = "everloop") -> Loop:
     """The whole year, the first model having been released at its begin."""
-    made = Strategy.empty("everloop", releases)
+    made, first = Strategy.empty(name, releases), trained(releases, BEGIN, releases.recalibration).served
     made.trainings = [BEGIN]
-    loop = Loop(releases, made, ReleaseState(champion=_name(BEGIN), since=BEGIN))
+    loop = Loop(releases, made, ReleaseState(champion=first.name, since=BEGIN))
+    loop.begin_with(first)
     loop.run()
     return loop
-
-
-def _slice(rows: Any, name: str) -> npt.NDArray[np.str_]:
-    found: npt.NDArray[np.str_] = rows[name].to_numpy(zero_copy_only=False).astype(str)
-    return found
-
-
-def _name(cut: datetime) -> str:
-    return cut.isoformat()
-
-
-def _cut(name: str | None) -> datetime:
-    return datetime.fromisoformat(str(name))
-
-
-def _time(at: np.datetime64) -> datetime:
-    found: datetime = at.astype("datetime64[us]").item().replace(tzinfo=BEGIN.tzinfo)
-    return found
 
 
 def _by(names: npt.NDArray[Any], scores: dict[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -275,9 +269,3 @@ def _no_flags(size: int) -> npt.NDArray[Any]:
     flags = np.empty(size, dtype=object)
     flags.fill(())
     return flags
-
-
-def _mask(rows: Rows, size: int) -> npt.NDArray[np.bool_]:
-    mask = np.zeros(size, dtype=bool)
-    mask[rows] = True
-    return mask

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.flights_year import Trained2013, Year, fit, moment
+from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.statistics.compare import auc, costs
 from everloop.interval import Interval
 from everloop.learn.calibrate import calibrate
@@ -27,9 +28,13 @@ def weeks() -> list[Interval]:
 
 @dataclass
 class Releases:
-    """The models of the year by the moment at which they were trained, each trained and scored once, whoever asks for it."""
+    """The models of the year by the moment at which they were trained, each trained and scored once, whoever asks for it.
+
+    `recalibration`: how everloop brings their scores back to chances between two trainings; `None` for not at all.
+    """
 
     year: Year
+    recalibration: RecalibrationPolicy | None = None
     _models: dict[datetime, Trained2013] = field(default_factory=dict)
     _scores: dict[datetime, npt.NDArray[np.float64]] = field(default_factory=dict)
 
@@ -66,10 +71,14 @@ class Strategy:
         size = releases.year.rows.num_rows
         return cls(name, np.full(size, None), np.full(size, np.nan), np.full(size, np.nan), [])
 
-    def serve(self, releases: Releases, rows: npt.NDArray[np.bool_], cut: datetime) -> None:
-        """Have the model of `cut` decide these rows."""
+    def serve(
+        self, releases: Releases, rows: npt.NDArray[np.bool_], cut: datetime, scores: npt.NDArray[np.float64] | None = None
+    ) -> None:
+        """Have the model of `cut` decide these rows, by its own scores or by others of the whole year (n,)."""
         self.cuts[rows] = cut
-        self.scores[rows], self.spent[rows] = releases.scores(cut)[rows], releases.costs(cut)[rows]
+        given = (releases.scores(cut) if scores is None else scores)[rows]
+        decided = given >= releases.at(cut).threshold
+        self.scores[rows], self.spent[rows] = given, costs(releases.year.labels[rows], decided, releases.year.case.cost)
 
     def measures(self, year: Year, week: Interval) -> dict[str, float]:
         """Cost per flight, AUC and calibration error of a week."""

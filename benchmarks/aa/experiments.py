@@ -12,11 +12,12 @@ import numpy as np
 from benchmarks.aa import worlds
 from benchmarks.aa.flown import Flown
 from benchmarks.aa.traffic import NEW, OLD, START, Log, Traffic, taken
-from everloop.decide.experiment.course import begin
+from everloop.decide.experiment.course import advance, begin
 from everloop.decide.experiment.observed import observe
 from everloop.decide.experiment.readout import Readout, read
 from everloop.decide.policy import CostMatrix, ExperimentPlan, Metric, RolloutPolicy
 from everloop.decide.release import evidence
+from everloop.decide.release.rollout import Kind
 from everloop.decide.release.state import ReleaseState
 from everloop.decide.verdict import Outcome
 
@@ -28,7 +29,7 @@ EFFECT = "experiment.effect"
 
 @dataclass(frozen=True, kw_only=True)
 class Concluded:
-    """How an experiment ended: `stopped` by a guardrail or a broken split (`checks`), or what its last look shows."""
+    """How an experiment ended: `stopped` by a guardrail or a broken split (`checks`), or with what it shows."""
 
     salt: int
     how: str
@@ -41,7 +42,7 @@ class Concluded:
 def readouts(
     traffic: Traffic, layer: str, cost: CostMatrix, policy: RolloutPolicy, views: Sequence[str]
 ) -> Iterator[tuple[int, Readout]]:
-    """Rows so far and what they show, every second day until one is not trusted or the plan has lasted."""
+    """Rows so far and what they show, every second day until the experiment has ended."""
     state = begin(ReleaseState(champion=OLD, since=START), PLAN, layer, START, actor="A/A", reason="no difference").after
     log = Log(traffic, str(state.rollout), policy.shadow_share, cost.threshold, speed=1.0)
     options = taken(observe, own_views=_own_views(views))
@@ -51,7 +52,7 @@ def readouts(
         seen = observe(log.seen(now), PLAN.metric, cost=cost, threshold=cost.threshold, covariate=PLAN.covariate, **options)
         readout = read(PLAN, seen, policy)
         yield log.rows, readout
-        if not readout.trusted:
+        if advance(state, PLAN, readout, log.wall(now)).kind is not Kind.WAIT:
             return
 
 
@@ -62,7 +63,7 @@ def _own_views(views: Sequence[str]) -> Any:
 
 
 def concluded(flown: Flown, world: str, salt: int, cost: CostMatrix, policy: RolloutPolicy) -> Concluded:
-    """How experiment `salt` ended: at the first look that does not trust it, else as its last look says."""
+    """How experiment `salt` ended."""
     traffic = worlds.traffic(world, flown, salt, PLAN.maximum_time + EVERY)
     *before, (rows, last) = readouts(traffic, f"aa/{world}/{salt}", cost, policy, flown.views.tolist())
     against = [one for one in last.verdict.reasons if one.outcome in (Outcome.FAIL, Outcome.ERROR) and one.check != EFFECT]

@@ -33,7 +33,7 @@ def setups() -> dict[str, Setup]:
         cost=case.cost,
         speed=DEFAULT_SPEED,
         every=timedelta(days=3),
-        watching=timedelta(days=20),
+        watching=timedelta(days=30),
         length=timedelta(weeks=30),
     )
     return {setup.name: setup for setup in (flights, default)}

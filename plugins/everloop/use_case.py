@@ -70,7 +70,8 @@ class Examples:
     """The labelled rows to learn from, as SQL (DuckDB) over the lake's tables.
 
     The query gives `key` (text, one per prediction), the request's fields, `event_timestamp` (when the prediction is asked for),
-    `label` (boolean) and `label_time` (when the label was known). It may use `$start` and `$end`, which bound `label_time`.
+    `label` (boolean, or 1 and 0) and `label_time` (when the label was known, later than that). It may use `$start` and `$end`,
+    which bound `label_time`.
     """
 
     sql: str

@@ -54,16 +54,14 @@ def test_shares_are_counted_by_what_is_true() -> None:
     assert shares[f"{SMALL}: pass, better by more than the margin"] == [1.0]
     assert shares[f"{DEFAULT}: inconclusive, better by more than the margin"] == [0.5]
     assert shares[f"{SMALL}: pass, worse by more than the margin"] == [0.5]
-    assert shares[f"{SMALL}: promotions worse by more than the margin"] == [0.25]
+    assert shares[f"{SMALL}: promotions worse by more than the margin, one look"] == [0.25]
+    assert shares[f"{SMALL}: promotions worse by more than the margin, a look every week"] == [0.25]
+    assert record.facts[f"{DEFAULT}: promotions, a look every week"] == 0
     assert shares[f"{SMALL}: let on within 26 weeks, worse by more than the margin"] == [0.5]
     assert record.facts[f"{SMALL}: weeks until half are let on, better by more than the margin"] == 3
     assert record.facts[f"{DEFAULT}: weeks until half are let on, better by more than the margin"] == "more than 26"
-    assert record.facts[f"{SMALL}: mean loss of a promotion, share of the cost"] == 0.01
-    assert record.ratios["wrong promotions / stated harm"]["value"] == pytest.approx(2.5)
-    assert record.ratios["mean loss of a promotion / stated risk"] == {
-        "value": 2.0,
-        "target": 1.0,
-        "better": "lower",
-        "met": False,
-    }
+    assert record.facts[f"{SMALL}: mean loss of a promotion, share of the cost, one look"] == 0.01
+    assert record.ratios["wrong promotions / stated harm, one look"]["value"] == pytest.approx(2.5)
+    risked = record.ratios["mean loss of a promotion / stated risk, one look"]
+    assert risked == {"value": 2.0, "target": 1.0, "better": "lower", "met": False}
     assert record.ratios["better models let on at one look, expected loss / default"]["value"] == 2

@@ -152,3 +152,41 @@ def of_bad_hours() -> list[str]:
 @pytest.mark.parametrize("sentence", [*of_the_path(), *of_tables(), *of_bad_hours()])
 def test_the_speeds_of_the_scoring_page_are_those_of_the_results(sentence: str) -> None:
     assert sentence in page("scoring-inside.md")
+
+
+KINDS = ("better by more than the margin", "within the margin", "worse by more than the margin")
+SIDES = ("by expected loss", "default")
+
+
+def of_few_labels() -> list[str]:
+    found = result("small_data")
+    facts = found["facts"]
+
+    def shares(what: str) -> list[float]:
+        return [found["samples"][f"{side}: {what}"]["share"][0] for side in SIDES]
+
+    def row(name: str, *cells: str) -> str:
+        return f"| {name} | {' | '.join(cells)} |"
+
+    counts = [facts[f"use cases, {kind}"] for kind in KINDS]
+    undecided = [
+        sum(count * share for count, share in zip(counts, per_kind, strict=True)) / sum(counts)
+        for per_kind in zip(*(shares(f"inconclusive, {kind}") for kind in KINDS), strict=True)
+    ]
+    told = [row(f"{kind}: let on", *(f"{share:.0%}" for share in shares(f"pass, {kind}"))) for kind in KINDS]
+    told.append(row("inconclusive", *(f"{share:.0%}" for share in undecided)))
+    for way in ("one look", "a look every week"):
+        wrong, of = (
+            shares(f"promotions worse by more than the margin, {way}"),
+            [facts[f"{side}: promotions, {way}"] for side in SIDES],
+        )
+        lost = [facts[f"{side}: mean loss of a promotion, share of the cost, {way}"] for side in SIDES]
+        cells = [f"{share:.0%} of {n}, {loss:.2%}" for share, n, loss in zip(wrong, of, lost, strict=True)]
+        told.append(row(f"{way}: of those let on, worse by more than the margin, and mean loss", *cells))
+    weeks = [facts[f"{side}: weeks until half are let on, {KINDS[0]}"] for side in SIDES]
+    return [*told, f"half are let on within {weeks[0]:.0f} weeks of 750 labels, instead of {weeks[1]:.0f}"]
+
+
+@pytest.mark.parametrize("sentence", of_few_labels())
+def test_the_figures_of_few_labels_are_those_of_the_results(sentence: str) -> None:
+    assert sentence in page("decisions.md")

@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from benchmarks import world
 from benchmarks.flights_year import Trained2013, Year, moment
+from everloop.decide.statistics.clusters import blocks
+from everloop.decide.watch import performance
 from everloop.learn.metrics import measure
-from everloop.learn.reference import describe
+from everloop.learn.reference import Blocks, describe
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 DAYS, A_DAY = 84, 240
@@ -52,7 +54,10 @@ def model(year: Year) -> Trained2013:
     threshold, scores = year.case.cost.threshold, year.rows["chance"].to_numpy()[held]
     metrics = measure(year.labels[held], scores, threshold, year.case.cost)
     rows = year.rows.filter(pa.array(learnt))
-    reference = describe(rows, year.columns, categories, year.labels[learnt], year.labels[held], scores, metrics)
+    days = blocks(year.asked)
+    alike = performance.alike(year.labels[held], scores, scores >= threshold, year.case.cost, days[held])
+    by_day = Blocks(days[learnt], days[held], alike)
+    reference = describe(rows, year.columns, categories, year.labels[learnt], year.labels[held], scores, metrics, blocks=by_day)
     scorer = SimpleNamespace(encoder=encoder, score=lambda matrix: matrix)
     through = moment(START + timedelta(days=28))
     return Trained2013("small", scorer, threshold, through, metrics, reference, held, 0.1)

@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from everloop.learn.reference import describe, quantile_edges
+from everloop.decide.statistics.clusters import Clusters, Likeness
+from everloop.decide.watch.concept import residuals
+from everloop.learn.reference import Blocks, describe, quantile_edges
 
 LABELS = np.array([True, False, False, False])
 ONE, ALL = LABELS[:1], np.ones(500, dtype=bool)
@@ -68,3 +70,18 @@ def test_held_out_scores_keep_their_range_and_how_far_labels_lay_from_them() -> 
     assert found["residuals"]["rows"] == found["counts"]
     assert sum(found["residuals"]["labels"]) == labels.sum()
     assert sum(found["residuals"]["squares"]) == pytest.approx(((labels - scores) ** 2).sum())
+
+
+def test_blocks_of_time_are_kept_where_they_are_known() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.uniform(0.1, 0.7, 1000)
+    labels, days = rng.random(1000) < scores, np.arange(1000) // 50
+    blocks = Blocks(days[:4], days, {"auc": Likeness(0.02, 19)})
+    found = describe(pa.table({"x": [1.0] * 4}), ("x",), {}, LABELS, labels, scores, {}, blocks=blocks)
+    assert Clusters(**found["labels"]) == Clusters.of([4], [1])
+    assert found["alike"] == {"auc": {"correlation": 0.02, "freedom": 19}}
+    assert found["score"]["residuals"] == residuals(found["score"]["edges"], labels, scores, days)
+    assert found["score"]["residuals"]["blocks"] == 20
+    without = describe(pa.table({"x": [1.0] * 4}), ("x",), {}, LABELS, labels, scores, {})
+    assert not {"labels", "alike"} & set(without)
+    assert "blocks" not in without["score"]["residuals"]

@@ -15,6 +15,8 @@
                 "residuals": {"rows": [...], ...},      their labels against them, by bin: `decide.watch.concept.residuals`
                 "periods": [{...}, {...}]},             rows fitted to, and later ones
       "label_rate": 0.24,                               share of positive labels among the rows learnt from
+      "labels": {"units": 75, "trials": 68123, ...},    the same labels, counted by block of time: `statistics.clusters.Clusters`
+      "alike": {"auc": {"correlation": 0.02, ...}},     how alike held-out rows of one block are: `decide.watch.performance.alike`
       "metrics": {"auc": 0.72, "cost": 0.51, ...}       `learn.metrics.measure` of the held-out rows
     }
 
@@ -29,13 +31,16 @@ model itself sees. Releases made before `fences` and `periods` were kept have ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.decide.statistics.clusters import Clusters, Codes, Likeness
 from everloop.decide.watch.concept import residuals
 from everloop.decide.watch.sketch import bins, outside
 from everloop.learn.history import History, numbers, places
+from everloop.learn.recalibrate import Recalibration
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +54,20 @@ FENCE = 2.2
 Fine-tuning some resistant rules for outlier labeling, JASA 82(400)), who find Tukey's 1.5 too near."""
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """The block of time of each row learnt from and of each held-out row, and how alike held-out rows of one block are."""
+
+    learnt: Codes
+    holdout: Codes
+    alike: Mapping[str, Likeness]
+
+    def told(self, labels: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        """What the reference keeps of them, with the labels learnt from."""
+        alike = {name: asdict(one) for name, one in self.alike.items()}
+        return {"labels": asdict(Clusters.counted(self.learnt, labels)), "alike": alike}
+
+
 def describe(
     learnt: pa.Table,
     columns: Sequence[str],
@@ -57,16 +76,38 @@ def describe(
     holdout_labels: npt.NDArray[np.bool_],
     holdout_scores: npt.NDArray[np.float64],
     metrics: Mapping[str, float],
+    *,
     history: History | None = None,
+    blocks: Blocks | None = None,
 ) -> dict[str, Any]:
-    """The reference statistics of a release, in the format of this module's docstring; without `history` no periods."""
+    """The reference statistics of a release, in the format of this module's docstring; without `history` no periods,
+    without `blocks` nothing by block of time.
+    """
     return {
         "rows": learnt.num_rows,
         "columns": {name: _column(learnt[name], categories.get(name), history) for name in columns},
-        "score": _scores(holdout_labels, holdout_scores, history),
+        "score": _scores(holdout_labels, holdout_scores, history, blocks.holdout if blocks else None),
         "label_rate": float(labels.mean()),
         "metrics": dict(metrics),
+        **({} if blocks is None else blocks.told(labels)),
     }
+
+
+def renewed(
+    reference: Mapping[str, Any],
+    recalibration: Recalibration,
+    labels: npt.NDArray[np.bool_],
+    forecasts: npt.NDArray[np.float64],
+) -> dict[str, Any]:
+    """The reference of a recalibration: that of the release it comes of, with the scores as they are now.
+
+    The order of scores stays, so their bins are the same rows between other cut points. `forecasts` (n,): scores of rows before
+    their `labels` were known, whose residuals tell what scores may be off by. Inputs, label rate and measures stay, so that drift
+    and performance go on being held against what the booster was when it was trained.
+    """
+    score = dict(reference["score"])
+    moved = {name: recalibration.apply(np.asarray(score[name])).tolist() for name in ("edges", "range") if name in score}
+    return {**reference, "score": {**score, **moved, "residuals": residuals(moved["edges"], labels, forecasts)}}
 
 
 def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -76,13 +117,15 @@ def quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
 
 
-def _scores(labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], history: History | None) -> dict[str, Any]:
+def _scores(
+    labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], history: History | None, blocks: Codes | None
+) -> dict[str, Any]:
     edges = quantile_edges(scores).tolist()
     unfitted = scores if history is None else history.scored[-1][1]
     counts = np.bincount(bins(edges, unfitted), minlength=len(edges) + 1).tolist()
     span = {"range": [float(scores.min()), float(scores.max())]} if scores.size else {}
     periods = {} if history is None else {"periods": history.score_periods(edges)}
-    return {"edges": edges, "counts": counts, **span, "residuals": residuals(edges, labels, scores), **periods}
+    return {"edges": edges, "counts": counts, **span, "residuals": residuals(edges, labels, scores, blocks), **periods}
 
 
 def _column(values: pa.ChunkedArray, known: Sequence[str] | None, history: History | None) -> dict[str, Any]:

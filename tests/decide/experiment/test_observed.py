@@ -161,8 +161,9 @@ def test_entities_are_the_units_of_what_the_guardrails_count() -> None:
     found = seen(several())
     # "bob" has one row, without a fresh feature; "dan" four, of which one; the slowest row of all is one of his.
     assert found.treatment.answers.by_entity == ByUnit(
-        errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]), slow=Clusters.of([1, 4], [0, 1])
-    )
+        errors=Clusters.of([1, 4], [0, 0]), all_errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]),
+        slow=Clusters.of([1, 4], [0, 1]),
+    )  # fmt: skip
     assert found.control.answers.by_entity.missing == Clusters.of([2, 2], [1, 0])
 
 

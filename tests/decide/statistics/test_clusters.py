@@ -14,6 +14,7 @@ from everloop.decide.statistics.clusters import (
     Clusters,
     Likeness,
     blocks,
+    cautious_effects,
     clustered,
     clustered_rate,
     correlation,
@@ -71,6 +72,54 @@ def test_each_arm_is_held_against_its_own_rate_and_an_arm_of_one_unit_says_nothi
     alike = Clusters.of([10, 10, 10, 10], [0, 10, 0, 10])
     assert correlation([alike, Clusters.of([500], [250])]) == correlation([alike]) == 1
     assert correlation([Clusters.of([500], [250])]) == correlation([]) == 0
+
+
+def test_rows_that_are_all_alike_tell_nothing_of_how_units_differ() -> None:
+    none, all_of_them = Clusters.of([10] * 5, [0] * 5), Clusters.of([10] * 5, [10] * 5)
+    for arms in ([none], [all_of_them], [none, all_of_them], [Clusters.of([500], [250])], [Clusters()], []):
+        assert (correlation(arms), correlation(arms, unknown=1.0)) == (0.0, 1.0)
+    alone = Clusters.independent(50, 20)
+    assert alone.effective(correlation([alone], unknown=1.0)) == (20, 50)
+    assert correlation([Clusters.of([10] * 4, [5] * 4)], unknown=1.0) == 0.0
+
+
+def test_one_unit_alone_is_worth_one_row() -> None:
+    one, others = Clusters.of([40], [30]), Clusters.of([10] * 50, [2] * 50)
+    assert cautious_effects([one]) == [40]
+    assert cautious_effects([one, others]) == [40, 1]
+    assert cautious_effects([one, Clusters()]) == [40, 1]
+
+
+def test_units_that_are_all_alike_are_worth_a_row_each() -> None:
+    failing, sound = Clusters.of([4] * 5, [4] * 5), Clusters.of([20] * 50, [0] * 50)
+    assert cautious_effects([failing, sound]) == [4, 20]
+    some = Clusters.of([20] * 50, [1] * 50)
+    assert cautious_effects([failing, some]) == [1, 1]
+    assert cautious_effects([Clusters.independent(9, 9), Clusters.independent(9, 0)]) == [1, 1]
+
+
+def test_cautious_effects_are_the_design_effects_of_what_arms_have_in_common() -> None:
+    arms = [Clusters.of([20] * 9, [0, 0, 8, 0, 4, 0, 0, 12, 0]), Clusters.of([5] * 30, [1] * 30)]
+    alike = correlation(arms)
+    assert 0 < alike < 1
+    assert cautious_effects(arms) == [one.design_effect(alike) for one in arms]
+
+
+def test_a_unit_with_a_fifth_of_the_rows_makes_all_rows_worth_less() -> None:
+    """A thousand entities of eight rows each, and one of two thousand."""
+    even, heavy = Clusters.of([8] * 1_000, [1] * 1_000), Clusters.of([2_000], [100])
+    assert even.design_effect(0.1) == pytest.approx(1.7)
+    assert (even + heavy).design_effect(0.1) == pytest.approx(1 + 0.1 * ((64_000 + 2_000**2) / 10_000 - 1))
+
+
+def test_the_variance_of_a_rate_is_that_which_its_design_effect_says() -> None:
+    """Units of very different size, of which one has a tenth of all rows; what two rows of a unit have in common is 0.2."""
+    random, sizes = np.random.default_rng(5), np.repeat([1, 4, 20, 110], [300, 100, 15, 1])
+    chances = random.beta(0.3 * 4, 0.7 * 4, (4_000, len(sizes)))
+    rates = random.binomial(sizes, chances).sum(axis=1) / sizes.sum()
+    effect = Clusters.of(sizes, 0 * sizes).design_effect(0.2)
+    assert effect > 4
+    assert rates.var() == pytest.approx(effect * 0.3 * 0.7 / sizes.sum(), rel=0.07)
 
 
 def test_rows_that_are_each_a_unit_are_as_independent_rows() -> None:

@@ -45,3 +45,17 @@ def test_students_quantile_is_wider_than_the_normal_one_and_comes_to_it() -> Non
     assert quantile(0.95, 1) == pytest.approx(12.7062)
     assert quantile(0.95, 10**7) == pytest.approx(quantile(0.95))
     assert quantile(0.95, 0) == math.inf
+
+
+def test_an_estimate_may_be_turned_round_and_told_from_another_start() -> None:
+    found = Estimate(value=0.75, low=0.5, high=1.25, rows=9, units=3, freedom=2)
+    assert -found == Estimate(value=-0.75, low=-1.25, high=-0.5, rows=9, units=3, freedom=2)
+    assert found.less(0.5) == Estimate(value=0.25, low=0.0, high=0.75, rows=9, units=3, freedom=2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "units", "told"),
+    [(9_211, None, "9,211 rows"), (9_211, 21, "9,211 rows of 21 blocks of time"), (40, 1, "40 rows of 1 block of time")],
+)
+def test_what_an_estimate_was_measured_on_is_told(rows: int, units: int | None, told: str) -> None:
+    assert Estimate(value=0, low=0, high=0, rows=rows, units=units).on == told

@@ -5,6 +5,7 @@ import pytest
 
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 from everloop.decide.watch.assumptions import checked, weigh
+from everloop.decide.watch.concept import FEW
 
 SCORES = np.linspace(0.1, 0.8, 100)
 SPAN = (0.05, 0.9)
@@ -35,6 +36,7 @@ def test_what_is_estimated_counts_while_every_assumption_holds(measured):
         ({"strangers": {"carrier": 0.4}}, "carrier 40%"),
         ({"relation": verdict(Outcome.FAIL, "labels lie above the scores")}, "labels lie above the scores"),
         ({"relation": None}, "no label shows"),
+        ({"relation": combine([Reason(FEW, Outcome.INCONCLUSIVE, "9 labels are too few")])}, "9 labels are too few"),
     ],
 )
 def test_one_broken_assumption_makes_any_verdict_inconclusive_and_says_why(measured, broken, told):
@@ -46,6 +48,12 @@ def test_one_broken_assumption_makes_any_verdict_inconclusive_and_says_why(measu
 def test_a_few_scores_beyond_the_held_out_ones_are_to_be_expected():
     assert weigh(verdict(Outcome.PASS), checked(np.append(SCORES, 0.95), **SOUND)).passed
     assert not weigh(verdict(Outcome.PASS), checked(np.append(SCORES, [0.95] * 3), **SOUND)).passed
+
+
+def test_labels_that_do_not_show_whether_scores_are_off_speak_against_nothing():
+    unsure = combine([Reason("concept.bias", Outcome.INCONCLUSIVE, "0.02 [-0.1, 0.14]"), Reason("x", Outcome.PASS, "-")])
+    found = checked(SCORES, **(SOUND | {"relation": unsure}))[-1]
+    assert (found.check, found.outcome, found.numbers) == ("estimate.relation", Outcome.PASS, {"outcome": "inconclusive"})
 
 
 def test_no_score_supports_nothing():
@@ -86,7 +94,7 @@ def test_what_holds_is_told_in_words_and_numbers():
         "estimate.relation": {
             "check": "estimate.relation",
             "outcome": "pass",
-            "text": "the latest labels follow the scores",
+            "text": "the latest labels do not speak against the scores",
             "numbers": {"outcome": "pass"},
         },
     }

@@ -82,14 +82,9 @@ def test_the_distance_of_what_has_no_cut_points_or_no_rows_is_not_known():
 
 def test_cohens_h_by_a_published_example():
     # Zaiontz, Real Statistics, Cohen's h effect size, example 1: COHENH(.5, .6) = -.20136.
-    assert cohen_h((0.6, MANY), (0.5, MANY)) == pytest.approx(-0.20136, abs=1e-5)
-
-
-def test_cohens_h_of_few_labels_is_no_larger_than_of_many():
-    rng = np.random.default_rng(1)
-    effects = [np.mean([cohen_h((0.25, 50_000), (rng.binomial(n, 0.4) / n, n)) for _ in range(400)]) for n in (200, 2000, MANY)]
-    assert effects == pytest.approx([effects[-1]] * 3, rel=0.05)
-    assert np.mean([abs(cohen_h((0.25, 50_000), (rng.binomial(200, 0.25) / 200, 200))) for _ in range(400)]) < 0.05
+    assert cohen_h(0.6, 0.5) == pytest.approx(-0.20136, abs=1e-5)
+    assert cohen_h(0.5, 0.6) == -cohen_h(0.6, 0.5)
+    assert cohen_h(0.3, 0.3) == 0
 
 
 # Two histograms of 40 and 20 rows, of which nobody fell into the third cell.
@@ -129,10 +124,3 @@ def test_the_area_between_small_samples_by_hand():
     assert wasserstein(np.array([2.0, 2.0]), np.array([3.0, 0, 1]), np.array([3.0, 0, 1])) is None
     assert wasserstein(np.array([1.0, 1.0, 3.0]), BEFORE, AFTER) is not None
     assert wasserstein(edges[:2], np.array([900.0, 0, 100]), np.array([100.0, 0, 900])) == pytest.approx(0.8, abs=0.001)
-
-
-def test_cohens_h_of_few_labels_by_hand():
-    h = 2 * np.arcsin(np.sqrt(0.5)) - 2 * np.arcsin(np.sqrt(0.2))
-    assert cohen_h((0.2, 40), (0.5, 20)) == pytest.approx(np.sqrt(h**2 - 1 / 40 - 1 / 20))
-    assert cohen_h((0.5, 20), (0.2, 40)) == -cohen_h((0.2, 40), (0.5, 20))
-    assert cohen_h((0.5, 20), (0.45, 20)) == 0

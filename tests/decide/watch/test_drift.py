@@ -1,11 +1,15 @@
+from dataclasses import asdict
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.statistics.prediction import Sample
 from everloop.decide.verdict import Outcome, Reason
 from everloop.decide.watch.drift import (
@@ -164,26 +168,79 @@ def test_unknown_values_of_an_ignored_column_are_told_too():
     assert strangers({"season": shift(unknown_rate=0.4), "a": shift(unknown_rate=0.05)}, POLICY) == {"season": 0.4}
 
 
-LEARNT = {"rows": 50_000, "label_rate": 0.24}
+# Sixty days of 800 labels, half of them with 16 % and half with 32 % positive.
+DAYS = Clusters.of([800] * 60, [128, 256] * 30)
+LEARNT = {"rows": 48_000, "label_rate": 0.24, "labels": asdict(DAYS)}
+
+
+def a_week(*positives):
+    """Days of 1,000 labels, so many of them positive."""
+    return Clusters.of([1_000] * len(positives), positives)
+
+
+def labels(positives, rows=1000):
+    """Of which none move together, held against such ones."""
+    alone = asdict(Clusters.independent(48_000, 11_520))
+    return compare_labels({**LEARNT, "labels": alone}, Clusters.independent(rows, positives))
 
 
 def test_labels_that_became_more_frequent_fail_and_say_so():
-    found = compare_labels(LEARNT, 360, 1000)
-    assert (found.rate, found.reference_rate, found.rows) == (0.36, 0.24, 1000)
+    found = labels(360)
+    assert (found.rate, found.reference_rate, found.effect.rows) == (0.36, 0.24, 1000)
     reason = judge_labels(found, DriftPolicy())
     assert reason.outcome is Outcome.FAIL
-    assert "36.0% of 1000 labels are positive, 24.0%" in reason.text
+    assert "36.0% of 1,000 rows of 1,000 blocks of time are positive, 24.0%" in reason.text
+
+
+def test_the_effect_is_known_by_as_many_labels_as_those_of_a_day_are_worth():
+    week = a_week(*[300, 400] * 3)
+    found = compare_labels(LEARNT, week)
+    alike = correlation([week, DAYS])
+    worth = [arm.trials / arm.design_effect(alike) for arm in (week, DAYS)]
+    half = stats.t.ppf(0.975, 5 + 59) * np.sqrt(1 / worth[0] + 1 / worth[1])
+    assert 20 < worth[0] < 500
+    assert (found.effect.low, found.effect.high) == pytest.approx((found.effect.value - half, found.effect.value + half))
+    assert (found.effect.units, found.effect.freedom) == (6, 64)
+
+
+def test_one_day_is_judged_by_how_days_differ_where_the_release_learnt():
+    """A storm is no ordinary day; a day a little above the mean is one, whatever the number of its labels."""
+    assert judge_labels(compare_labels(LEARNT, a_week(900)), DriftPolicy()).outcome is Outcome.FAIL
+    assert judge_labels(compare_labels(LEARNT, a_week(350)), DriftPolicy()).outcome is Outcome.INCONCLUSIVE
+    unknown = compare_labels({"rows": 48_000, "label_rate": 0.24}, a_week(900))
+    assert (unknown.effect.low, unknown.effect.high) == (-np.inf, np.inf)
+    assert judge_labels(unknown, DriftPolicy()).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_release_that_kept_no_labels_by_day_counts_them_one_by_one():
+    found = compare_labels({"rows": 48_000, "label_rate": 0.24}, a_week(*[240] * 7))
+    half = stats.t.ppf(0.975, 6) * np.sqrt(1 / 7_000 + 1 / 48_000)
+    assert (found.effect.low, found.effect.high) == pytest.approx((-half, half))
+
+
+@pytest.mark.parametrize(("shift", "alarms"), [(0.0, (0.03, 0.08)), (0.25, (0.6, 1.0))])
+def test_weeks_whose_days_are_those_that_were_learnt_from_seldom_alarm(shift, alarms):
+    rng, found = np.random.default_rng(5), []
+    for _ in range(600):
+        before, after = (rng.binomial(900, rng.beta(2.4, 7.6, days) * (1 - move) + move) for days, move in ((75, 0), (7, shift)))
+        learnt = Clusters.of([900] * 75, before)
+        reference = {"rows": 67_500, "label_rate": learnt.rate, "labels": asdict(learnt)}
+        reason = judge_labels(compare_labels(reference, Clusters.of([900] * 7, after)), DriftPolicy())
+        found.append(reason.outcome is Outcome.FAIL)
+    assert alarms[0] <= np.mean(found) <= alarms[1]
 
 
 @pytest.mark.parametrize(
     ("found", "policy", "outcome"),
     [
-        (compare_labels(LEARNT, 270, 1000), DriftPolicy(), Outcome.PASS),
-        (compare_labels(LEARNT, 150, 1000), DriftPolicy(), Outcome.FAIL),
-        (compare_labels(LEARNT, 100, 199), DriftPolicy(), Outcome.INCONCLUSIVE),
-        (compare_labels(LEARNT, 0, 0), DriftPolicy(), Outcome.INCONCLUSIVE),
-        (compare_labels({"label_rate": 0.2}, 5, 9), DriftPolicy(), Outcome.INCONCLUSIVE),
-        (LabelShift(rows=900, rate=0.9, reference_rate=0.1, effect=1.9), DriftPolicy(label=None), Outcome.INCONCLUSIVE),
+        (labels(270), DriftPolicy(), Outcome.PASS),
+        (labels(290), DriftPolicy(), Outcome.PASS),
+        (labels(310), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (labels(150), DriftPolicy(), Outcome.FAIL),
+        (labels(100, 199), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (labels(0, 0), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (compare_labels({"label_rate": 0.2}, Clusters.independent(9, 5)), DriftPolicy(), Outcome.INCONCLUSIVE),
+        (labels(900), DriftPolicy(label=None), Outcome.INCONCLUSIVE),
     ],
 )
 def test_few_labels_or_no_limit_are_no_pass(found, policy, outcome):
@@ -254,17 +311,18 @@ def test_the_columns_that_moved_most_are_told_three_at_most():
 
 
 def test_the_label_is_told_in_words_and_numbers():
-    found = compare_labels(LEARNT, 360, 1000)
-    numbers = {"rate": 0.36, "reference": 0.24, "effect": found.effect, "limit": 0.2, "rows": 1000}
-    text = "36.0% of 1000 labels are positive, 24.0% of those learnt (h +0.26"
+    found = labels(360)
+    numbers = {"rate": 0.36, "reference": 0.24, "limit": 0.2} | asdict(found.effect)
+    text = "36.0% of 1,000 rows of 1,000 blocks of time are positive, 24.0% of those learnt (h +0.26 [+0.20, +0.33]"
     assert judge_labels(found, DriftPolicy()) == Reason("drift.label", Outcome.FAIL, f"{text}, limit 0.2)", numbers)
-    unlimited = Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}); no limit is set", numbers | {"limit": None})
+    unlimited = Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}; no limit is set)", numbers | {"limit": None})
     assert judge_labels(found, DriftPolicy(label=None)) == unlimited
     few = Reason("drift.label", Outcome.INCONCLUSIVE, "199 labels are too few to judge their rate: 200 wanted", {"rows": 199})
-    assert judge_labels(compare_labels(LEARNT, 40, 199), DriftPolicy()) == few
+    assert judge_labels(labels(40, 199), DriftPolicy()) == few
     assert judge_labels(None, DriftPolicy()).numbers == {"rows": 0}
-    assert judge_labels(compare_labels(LEARNT, 48, 200), DriftPolicy()).outcome is Outcome.PASS
-    assert judge_labels(LabelShift(rows=500, rate=0.1, reference_rate=0.2, effect=-0.2), DriftPolicy()).outcome is Outcome.FAIL
+    assert judge_labels(labels(48, 200), DriftPolicy()).outcome is Outcome.PASS
+    fallen = LabelShift(rate=0.1, reference_rate=0.2, effect=Estimate(value=-0.2, low=-0.3, high=-0.01, rows=500))
+    assert judge_labels(fallen, DriftPolicy()).outcome is Outcome.FAIL
 
 
 def test_a_shift_tells_the_rates_of_both_sides():

@@ -1,6 +1,7 @@
 """What drift makes of references and windows that lack something."""
 
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.clusters import Clusters
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch.distances import jensen_shannon, stability, wasserstein
 from everloop.decide.watch.drift import compare_labels, judge, moved_share, strangers, unknown_ignored
@@ -34,10 +35,11 @@ def test_a_reference_that_does_not_speak_of_missing_values_had_none():
 
 
 def test_labels_are_not_compared_where_either_side_has_none():
-    assert compare_labels({"label_rate": 0.2}, 50, 900) is None
-    assert compare_labels({"label_rate": 0.2, "rows": 0}, 50, 900) is None
-    assert compare_labels({"label_rate": 0.2, "rows": 100}, 0, 0) is None
-    assert compare_labels({"label_rate": 0.5, "rows": 1}, 1, 1).rate == 1
+    some = Clusters.independent(900, 50)
+    assert compare_labels({"label_rate": 0.2}, some) is None
+    assert compare_labels({"label_rate": 0.2, "rows": 0}, some) is None
+    assert compare_labels({"label_rate": 0.2, "rows": 100}, Clusters()) is None
+    assert compare_labels({"label_rate": 0.5, "rows": 1}, Clusters.independent(1, 1)).rate == 1
 
 
 def test_a_share_of_no_column_is_none_and_no_column_that_moved_fails_nothing():

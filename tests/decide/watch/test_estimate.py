@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
 
 from everloop.decide.policy import CostMatrix
@@ -65,7 +66,7 @@ def test_nothing_is_expected_of_no_rows_and_no_alarm_has_no_precision():
 
 def actual(labels, scores, alarm):
     """Each measure once the labels are known; `test_performance` holds them against scikit-learn."""
-    return {name: one.value for name, one in measure(labels, scores, alarm, COST).items()}
+    return {name: one.value for name, one in measure(labels, scores, alarm, COST, np.arange(len(labels))).items()}
 
 
 def coverage(found, seen):
@@ -162,15 +163,18 @@ def test_a_score_bin_without_held_out_rows_is_not_taken_as_right():
 def test_where_the_scores_are_off_anew_in_each_window_earlier_windows_show_by_how_much():
     rng = np.random.default_rng(14)
     edges = [0.15, 0.25, 0.35, 0.5]
-    one, several = [], []
+    one, several, widths = [], [], []
     for _ in range(150):
         windows = [world(rng, 1000, rng.normal(0, 0.25)) for _ in range(9)]
         sketches = [residuals(edges, labels, scores) for scores, labels in windows]
         scores, labels = windows[-1]
         truth = actual(labels, scores, scores >= COST.threshold)
         for seen, held in ((one, sketches[:1]), (several, sketches[:-1])):
-            seen.append(coverage(expect(scores, COST.threshold, COST, Calibration.of(edges, held)), [truth])["precision"])
-    assert np.mean(one) < 0.9 < 0.93 < np.mean(several)
+            found = expect(scores, COST.threshold, COST, Calibration.of(edges, held))
+            seen.append(coverage(found, [truth])["precision"])
+            widths.append(found.precision.high - found.precision.low)
+    assert min(np.mean(one), np.mean(several)) > 0.93
+    assert np.median(widths[::2]) > 1.5 * np.median(widths[1::2])
 
 
 def test_the_error_of_the_calibrator_by_hand():
@@ -180,18 +184,17 @@ def test_the_error_of_the_calibrator_by_hand():
     found = Calibration.of([0.5], [first, second])
     variances = [[(0.8 - 4 * 0.25**2) / 3 / 4, (2.5 - 10 * 0.1**2) / 9 / 10], [(9 - 100 * 0.01) / 99 / 100, 0.25]]
     assert found.bias == pytest.approx(np.array([[0.25, 0.1], [-0.1, 0.0]]))
-    assert found.variance == pytest.approx(np.array(variances))
+    assert [one.covariance for one in found.known] == [pytest.approx(np.diag(each)) for each in variances]
     scores, gradient = np.array([0.2, 0.5, 0.7]), np.array([1.0, 2.0, -1.0])
-    expected = [
-        (3 * b[0] - b[1]) ** 2 + 9 * v[0] + v[1] for b, v in zip(found.bias.tolist(), found.variance.tolist(), strict=True)
-    ]
+    expected = [(3 * b[0] - b[1]) ** 2 + 9 * v[0] + v[1] for b, v in zip(found.bias.tolist(), variances, strict=True)]
     assert found.error(scores, gradient) == pytest.approx(np.mean(expected))
 
 
 def test_two_rows_of_a_bin_are_enough_to_know_its_spread():
     found = Calibration.of([], [{"rows": [2], "labels": [1], "scores": [1], "squares": [0.5]}])
-    assert found.variance.tolist() == [[0.25]]
-    assert Calibration.of([], [{"rows": [2], "labels": [1], "scores": [1], "squares": [0.1]}]).variance.tolist() == [[0.05]]
+    assert found.known[0].covariance.tolist() == [[0.25]]
+    (known,) = Calibration.of([], [{"rows": [2], "labels": [1], "scores": [1], "squares": [0.1]}]).known
+    assert known.covariance.tolist() == [[0.05]]
 
 
 def test_all_that_is_defined_is_told_with_the_rows_it_rests_on():
@@ -213,7 +216,7 @@ def test_fewer_than_one_expected_label_of_a_kind_has_no_auc():
 
 def test_one_row_of_a_bin_tells_its_residual_and_nothing_of_its_spread():
     found = Calibration.of([0.5], [{"rows": [1, 0], "labels": [1, 0], "scores": [0.25, 0], "squares": [0.5625, 0]}])
-    assert (found.bias.tolist(), found.variance.tolist()) == ([[0.75, 0.0]], [[0.25, 0.25]])
+    assert (found.bias.tolist(), found.known[0].covariance.tolist()) == ([[0.75, 0.0]], [[0.25, 0.0], [0.0, 0.25]])
 
 
 def test_the_expected_cost_and_its_spread_by_hand():
@@ -224,7 +227,9 @@ def test_the_expected_cost_and_its_spread_by_hand():
     assert found.value == pytest.approx((2 * (0.4 + 0.2) + 5 * (0.2 + 0.4)) / 4)
     noise = (25 * (0.16 + 0.24) + 4 * (0.24 + 0.16)) / 16
     error = (6 / 4) ** 2 * (0.1**2 + (1.0 - 10 * 0.01) / 9 / 10)
-    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * np.sqrt(noise + error), abs=1e-6)
+    freedom = ((noise + error) / error) ** 2
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, freedom) * np.sqrt(noise + error), abs=1e-6)
+    assert found.freedom == pytest.approx(freedom)
 
 
 def test_no_row_and_no_pair_have_no_expected_auc():
@@ -232,3 +237,43 @@ def test_no_row_and_no_pair_have_no_expected_auc():
     assert expected_auc(np.array([0.5])) is None
     assert expected_auc(np.ones(3)) is None
     assert expected_auc(np.array([1e-6, 0.0])) == pytest.approx(1)
+
+
+def stormy(rng, days, rows=150):
+    """Scores of days, labels of which all chances lie now above, now below them, and the days."""
+    day = np.repeat(np.arange(days), rows)
+    scores = rng.beta(2, 4, days * rows)
+    logit = np.log(scores / (1 - scores)) + rng.normal(0, 0.8, days)[day]
+    return scores, rng.random(days * rows) < 1 / (1 + np.exp(-logit)), day
+
+
+def test_days_that_move_together_make_a_window_of_few_days_less_sure():
+    rng = np.random.default_rng(15)
+    edges = [0.15, 0.25, 0.35, 0.5]
+    by_day, by_row = [], []
+    for _ in range(150):
+        windows = [stormy(rng, 10) for _ in range(8)]
+        calibration = Calibration.of(edges, [residuals(edges, labels, scores, day) for scores, labels, day in windows])
+        scores, labels, day = stormy(rng, 2)
+        truth = actual(labels, scores, scores >= COST.threshold)
+        by_day.append(coverage(expect(scores, COST.threshold, COST, calibration, day), [truth]))
+        by_row.append(coverage(expect(scores, COST.threshold, COST, calibration), [truth]))
+    for name in ("cost", "precision", "f1", "recall"):
+        assert np.mean([each[name] for each in by_day]) > 0.9, name
+    assert np.mean([each["precision"] for each in by_row]) < 0.87
+
+
+def test_labels_of_a_day_add_what_they_share_to_the_spread_by_hand():
+    # One bin: two windows of two days, whose residuals sum to +1 and -1 on days of 4 rows.
+    window = {"rows": [8], "labels": [4], "scores": [4], "squares": [2.0], "blocks": 2, "moments": [[32.0, 0.0], [0.0, 2.0]]}
+    calibration = Calibration.of([], [window, window])
+    variance = 2.0 / 7
+    shared = (2.0 * 2 - 8 * variance) / (32 - 8)
+    assert calibration.noise(np.full(3, 0.5), np.array([1.0, 2.0, 4.0]), np.array([5, 5, 9])) == pytest.approx(shared * (9 + 16))
+    assert calibration.error(np.full(3, 0.5), np.ones(3)) == pytest.approx(9 * (variance / 8 + (32 - 8) * shared / 64))
+
+
+def test_what_no_calibration_touches_has_normal_ends():
+    sure = Calibration.of([], [{"rows": [1000], "labels": [500], "scores": [500], "squares": [0.0]}])
+    found = expect(np.array([0.0, 1.0]), 0.5, COST, sure).cost
+    assert (found.low, found.high, found.freedom) == (0, 0, None)

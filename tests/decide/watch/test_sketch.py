@@ -72,17 +72,18 @@ def test_windows_merged_in_any_order_equal_the_count_of_all_rows(numbers, names,
         assert folded([count(column, window) for window in windows], order, merge) == count(column, everything)
 
 
-ROWS = st.tuples(st.booleans(), st.floats(0, 1))
+ROWS = st.tuples(st.booleans(), st.floats(0, 1), st.integers(0, 3))
 
 
 @settings(max_examples=60)
 @given(st.lists(st.lists(ROWS, max_size=8), min_size=1, max_size=6), st.data())
 def test_residuals_merged_in_any_order_equal_those_of_all_rows(windows, data):
     def sketch(rows):
-        return concept.residuals([0.2, 0.6], np.array([y for y, _ in rows], bool), np.array([p for _, p in rows], float))
+        labels, scores, hours = (np.array([row[i] for row in rows], kind) for i, kind in ((0, bool), (1, float), (2, int)))
+        return concept.residuals([0.2, 0.6], labels, scores, hours)
 
     order = data.draw(st.permutations(range(len(windows))))
     merged = folded([sketch(window) for window in windows], order, concept.merge)
-    whole = sketch([row for window in windows for row in window])
+    whole = sketch([(y, p, 4 * i + hour) for i, window in enumerate(windows) for y, p, hour in window])
     for name in whole:
         np.testing.assert_allclose(merged[name], whole[name], atol=1e-9)

@@ -112,8 +112,8 @@ class _Group:
 
     @property
     def effect(self) -> float:
-        """How many times the variance of independent rows its rate has."""
-        return self.found.design_effect(self.alike)
+        """How many times the variance of independent rows its rate has. What only one unit tells is worth a row."""
+        return self.found.design_effect(self.alike if self.found.units > 1 else 1.0)
 
 
 def gaps(by_group: Mapping[str, GroupCounts], rate: str, minimum: int, against: str = WHOLE) -> list[Gap]:

@@ -10,6 +10,7 @@ from everloop.decide.policy.expected_loss import ExpectedLoss
 from everloop.decide.policy.experiment import Covariate, ExperimentPlan, Metric
 from everloop.decide.policy.fairness import FairnessPolicy
 from everloop.decide.policy.gate import GatePolicy
+from everloop.decide.policy.recalibration import RecalibrationPolicy
 from everloop.decide.policy.rollout import RolloutPolicy
 from everloop.decide.policy.service import ServicePolicy
 from everloop.decide.policy.training import Overrides, TrainingPolicy
@@ -30,6 +31,7 @@ __all__ = [
     "Metric",
     "Overrides",
     "ParityPolicy",
+    "RecalibrationPolicy",
     "RetrainPolicy",
     "RolloutPolicy",
     "ServicePolicy",

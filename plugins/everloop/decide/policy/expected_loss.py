@@ -23,13 +23,13 @@ class ExpectedLoss:
     (Berger 1985, Statistical decision theory and Bayesian analysis, sec. 7.7). They are as good as the prior: among candidates
     that differ as it says, one that was let on loses at most `risk` on average.
 
-    Where from: expected loss held against a threshold of caring is Stucchio 2015, Bayesian A/B testing at VWO; the prior around
-    0 as learnt from earlier comparisons, Deng 2015, Objective Bayesian two sample hypothesis testing for online controlled
-    experiments. `prior`: retrained from month to month, models of the flights differ by 6 % of the cost (root mean square of
-    eight, `benchmarks/results/small_data.json`). `risk`: ours, a quarter of the default margin. `harm`: ours. `minimum_rows`: 300
-    rows, a quarter of them positive, tell an AUC of 0.75 to +- 0.07 (Hanley & McNeil 1982, eq. 1). `minimum_blocks`: below ten
-    or so even Student's quantile errs (Cameron, Gelbach & Miller 2008, Bootstrap-based improvements for inference with clustered
-    errors).
+    Where from: expected loss held against a threshold of caring is Stucchio 2015, Bayesian A/B testing at VWO; the prior
+    around 0 as learnt from earlier comparisons, Deng 2015, Objective Bayesian two sample hypothesis testing for online
+    controlled experiments. `prior`: retrained from month to month, models of the flights differ by 7 % of the cost (root mean
+    square of eight, `benchmarks/results/small_data.json`), a little of it by the season. `risk`: ours, a quarter of the
+    default margin. `harm`: ours. `minimum_rows`: 300 rows, a quarter of them positive, tell an AUC of 0.75 to +- 0.07 (Hanley
+    & McNeil 1982, eq. 1). `minimum_blocks`: below ten or so even Student's quantile errs (Cameron, Gelbach & Miller 2008,
+    Bootstrap-based improvements for inference with clustered errors).
     """
 
     prior: float = 0.05

@@ -81,11 +81,9 @@ class Clusters:
     def design_effect(self, correlation: float) -> float:
         """How many times the variance of independent rows the rate has: `1 + (sum n^2 / sum n - 1) correlation`, at least 1.
 
-        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size. One unit alone
-        tells nothing of how units differ: it is worth one row.
+        Kish (1965), Survey Sampling, sec. 5.4, with the mean size that a row sees, since units differ in size.
         """
-        alike = correlation if self.units > 1 else 1.0
-        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * alike) if self.trials else 1.0
+        return max(1.0, 1 + (self.trials_squared / self.trials - 1) * correlation) if self.trials else 1.0
 
     def effective(self, correlation: float) -> tuple[float, float]:
         """`(hits, trials)` divided by the design effect: as many independent rows as these are worth.
@@ -97,7 +95,7 @@ class Clusters:
         return self.hits / effect, self.trials / effect
 
 
-def correlation(arms: Sequence[Clusters], *, unknown: float = 0.0) -> float:
+def correlation(arms: Sequence[Clusters], unknown: float = 0.0) -> float:
     """How alike two rows of one unit are (intraclass correlation, 0 to 1), each arm around its own rate.
 
     The moment estimator that `E (x - p n)^2 = n p (1 - p) (1 + (n - 1) correlation)` gives, summed over all units (Ridout,
@@ -111,6 +109,16 @@ def correlation(arms: Sequence[Clusters], *, unknown: float = 0.0) -> float:
         excess += arm.scatter * arm.units / (arm.units - 1) - alone * arm.trials
         pairs += alone * (arm.trials_squared - arm.trials)
     return min(1.0, max(0.0, excess / pairs)) if pairs > 0 else unknown
+
+
+def cautious_effects(arms: Sequence[Clusters]) -> list[float]:
+    """Each arm's design effect, where units that tell nothing of how units differ are worth one row each.
+
+    So is the only unit of an arm, and all units where no rate lies between 0 and 1: a verdict must not rest on one entity that
+    asked twenty times.
+    """
+    alike = correlation(arms, unknown=1.0)
+    return [arm.design_effect(alike if arm.units > 1 else 1.0) for arm in arms]
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,11 @@ class Likeness:
             return cls(0.0, max(0, len(sums) - 1))
         apart = float(((sums - sums.mean()) ** 2).sum()) * len(sums) / (len(sums) - 1)
         return cls(max(0.0, apart / alone - 1) / excess, len(sums) - 1)
+
+    @classmethod
+    def of_rate(cls, found: Clusters) -> Likeness:
+        """Of what each row adds to a rate's error."""
+        return cls(correlation([found]), max(0, found.units - 1))
 
 
 NOTHING_KNOWN = Likeness()
@@ -169,7 +182,7 @@ def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING
     itself estimated (Korn & Graubard 1998, Confidence intervals for proportions with small expected number of positive counts
     estimated from survey data, Survey Methodology 24(2)).
     """
-    together = Likeness(correlation([found]), max(0, found.units - 1)) + known
+    together = Likeness.of_rate(found) + known
     if not together.freedom:
         return Range(0.0, 1.0)
     hits, trials = found.effective(together.correlation)

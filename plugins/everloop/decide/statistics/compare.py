@@ -1,8 +1,8 @@
 """Two models on the same labelled rows: areas under the curve, costs, and paired differences with intervals.
 
 Rows are independent of each other, unless their `units` are given (`decide.statistics.clusters`): codes (rows,) of what is
-independent, such as days. Then intervals hold for rows that move together within a unit; `known` is the likeness that other units
-have shown, for when there are few.
+independent, such as days. Then intervals hold for rows that move together within a unit, and have no end where there is one unit
+alone; `known` is the likeness that other units have shown, for when there are few.
 """
 
 from __future__ import annotations
@@ -77,10 +77,7 @@ def auc(
     units: Codes | None = None,
     known: Likeness = NOTHING_KNOWN,
 ) -> Estimate | None:
-    """The area under the ROC curve with DeLong's interval, by units Obuchowski's.
-
-    `None` with fewer than two positives or two negatives, and where less than two units are known.
-    """
+    """The area under the ROC curve with DeLong's interval, by units Obuchowski's; `None` with fewer than two of either label."""
     return _area(labels, placements(labels, scores), confidence, units, known)
 
 
@@ -95,7 +92,7 @@ def auc_difference(
 def _area(labels: Labels, found: Placements | None, confidence: float, units: Codes | None, known: Likeness) -> Estimate | None:
     if found is None or units is None:
         return found.estimate(confidence) if found else None
-    return _bounded(clustered(found.auc, found.influence(labels), units, confidence, known))
+    return clustered(found.auc, found.influence(labels), units, confidence, known)
 
 
 def costs(labels: Labels, decisions: Labels, cost: CostMatrix) -> Scores:
@@ -115,7 +112,7 @@ def mean_difference(
     units: Codes | None = None,
     known: Likeness = NOTHING_KNOWN,
 ) -> Estimate | None:
-    """Mean of `first - second` over the same rows with its interval; `None` below two rows and where no two units are known.
+    """Mean of `first - second` over the same rows with its interval; `None` below two rows.
 
     Pairing removes what both share; what one model makes of a stormy day and the other does not is left, and moves a day's rows.
     """
@@ -125,9 +122,4 @@ def mean_difference(
     mean = float(differences.mean())
     if units is None:
         return Estimate.around(mean, float(differences.var(ddof=1)) / differences.size, differences.size, confidence)
-    return _bounded(clustered(mean, (differences - mean) / differences.size, units, confidence, known))
-
-
-def _bounded(found: Estimate) -> Estimate | None:
-    """`None` instead of an interval without end."""
-    return found if found.freedom else None
+    return clustered(mean, (differences - mean) / differences.size, units, confidence, known)

@@ -45,6 +45,20 @@ class Estimate:
         low, high = self.value - wider * (self.value - self.low), self.value + wider * (self.high - self.value)
         return replace(self, low=low, high=high)
 
+    def __neg__(self) -> Estimate:
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
+
+    def less(self, start: float) -> Estimate:
+        """How far it lies above `start`."""
+        return replace(self, value=self.value - start, low=self.low - start, high=self.high - start)
+
+    @property
+    def on(self) -> str:
+        """What it was measured on, in words."""
+        if self.units is None:
+            return f"{self.rows:,} rows"
+        return f"{self.rows:,} rows of {self.units:,} {'block' if self.units == 1 else 'blocks'} of time"
+
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 

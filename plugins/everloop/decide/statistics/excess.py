@@ -21,6 +21,9 @@ RATIOS: Floats = np.exp2(np.arange(0.25, 6.01, 0.25))
 """How many times as high our rate may be, from 1.19 to 64, a quarter octave apart. Having so many costs `log(24)` of evidence at
 most."""
 
+TOLERANCE = 1e-9
+"""How close to the truth a lower end is found."""
+
 
 def log_evidence(ours: Counts, theirs: Counts) -> float:
     """The log of the e-value against "our rate is at most theirs"; 0 where either side has no trial.
@@ -30,7 +33,8 @@ def log_evidence(ours: Counts, theirs: Counts) -> float:
     neither must be known (the anytime-valid logrank test with the arms as groups: ter Schure, Pérez-Ortiz, Ly & Grünwald 2024,
     The anytime-valid logrank test, New England J. Statistics in Data Science 2(2), sec. 3; mixtures: Robbins 1970). While the
     claim holds it exceeds `log(1 / alpha)` at any look with probability at most alpha (Ville's inequality): exactly for rare
-    hits, and with room for frequent ones, whose number varies less than is assumed.
+    hits, and with room for frequent ones, whose number varies less than is assumed. That is so while the share stands; where the
+    other side has answered before and stands still, the e-value holds at each look, and at many by simulation (half of alpha).
     """
     (hits, trials), (others, other_trials) = ours, theirs
     if not trials or not other_trials:
@@ -47,20 +51,21 @@ def at_least(ours: Counts, theirs: Counts, alpha: float, tightest_at: int) -> fl
     The differences that a score test does not refute (Farrington & Manning 1990, Test statistics and sample size formulae for
     comparative binomial trials, Statistics in Medicine 9(12): the variance is that under the difference in question, with the
     rates of their method 2, which keeps the total of hits), at the level of a normal mixture (`intervals.mean_sequence`, one side
-    of it, so `alpha` below a half) that is narrowest at `tightest_at` of our trials. Without trials of theirs their rate is taken
-    to be 0; below two of ours it is -1.
+    of it, so `alpha` below a half) that is narrowest at `tightest_at` of our trials. Below two trials of ours it
+    is -1, the least that it can be; without trials of theirs, whose rate is then taken to be 0, that is 0.
     """
+    floor = -1.0 if theirs[1] else 0.0
     if not ours[1]:
-        return -1.0
+        return floor
 
     def doubt(difference: float) -> float:
         """Above 0 where `difference` is not refuted."""
         apart, variance = _score(ours, theirs, difference)
         return -mean_sequence(apart, variance * ours[1], ours[1], 2 * alpha, tightest_at).low
 
-    most = ours[0] / ours[1] - _rate(theirs)
-    least = -1 + 1e-9
-    return float(brentq(doubt, least, most, xtol=1e-9)) if most > least and doubt(least) < 0 <= doubt(most) else -1.0
+    # Just below what was seen, since there, without a hit on either side, nothing varies: the doubt is nought, not above it.
+    least, most = floor + TOLERANCE, _rate(ours) - _rate(theirs) - TOLERANCE
+    return float(brentq(doubt, least, most, xtol=TOLERANCE)) if most > least and doubt(least) < 0 <= doubt(most) else floor
 
 
 def exceeds(ours: Counts, theirs: Counts, margin: float, alpha: float) -> bool:
@@ -78,7 +83,7 @@ def _score(ours: Counts, theirs: Counts, difference: float) -> tuple[float, floa
     other = min(max(pooled, 0.0, -difference), 1.0, 1.0 - difference)
     rate = other + difference
     variance = rate * (1 - rate) / trials + (other * (1 - other) / other_trials if other_trials else 0.0)
-    return ours[0] / trials - _rate(theirs) - difference, max(variance, 0.0)
+    return _rate(ours) - _rate(theirs) - difference, max(variance, 0.0)
 
 
 def _rate(counts: Counts) -> float:

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
+from everloop.decide.watch.concept import FEW
 
 OUTSIDE = 0.01
 """Share of the scores beyond all held-out ones from which the window is not the one that calibration was checked on. Of rows like
-the n held-out ones, 2 in n + 1 are expected to lie there; a release has thousands."""
+the n held-out ones, 2 in n + 1 are expected to lie there; a release has thousands. It is the share of the very rows that are
+estimated, so it has no sampling error, nor has that of unknown values."""
 
 
 def checked(
@@ -33,12 +35,15 @@ def checked(
     `span`: the lowest and highest held-out score; `drift`: the verdict on the same window's inputs and scores; `strangers`: the
     share of rows with unknown values, of each column where it reaches the policy's limit; `relation`: the verdict on the latest
     labels' residuals. `None` where it is not known, which is no support.
+
+    Labels that do not show whether scores are off are no doubt beyond the estimate's own: by how much they may be off, from
+    window to window and from block to block, is in its interval.
     """
     return (
         _range(scores, span),
         _judged("estimate.inputs", drift, "the window's drift was not measured", "inputs and scores are those that were learnt"),
         _strangers(strangers),
-        _judged("estimate.relation", relation, "no label shows the relation yet", "the latest labels follow the scores"),
+        _relation(relation),
     )
 
 
@@ -59,6 +64,18 @@ def _range(scores: npt.NDArray[np.float64], span: Sequence[float] | None) -> Rea
     text = f"{share:.1%} of the scores lie outside of [{low:.3f}, {high:.3f}], where calibration was checked; {OUTSIDE:.0%} may"
     numbers = {"share": share, "low": low, "high": high, "limit": OUTSIDE}
     return Reason(name, Outcome.INCONCLUSIVE if share > OUTSIDE else Outcome.PASS, text, numbers)
+
+
+def _relation(verdict: Verdict | None) -> Reason:
+    """Broken where labels show that scores are off by more than the policy allows, and where labels are too few."""
+    name = "estimate.relation"
+    if verdict is None:
+        return Reason(name, Outcome.INCONCLUSIVE, "no label shows the relation yet")
+    against = [reason.text for reason in verdict.reasons if reason.outcome is Outcome.FAIL or reason.check == FEW]
+    numbers: dict[str, Any] = {"outcome": str(verdict.outcome)}
+    if against:
+        return Reason(name, Outcome.INCONCLUSIVE, "; ".join(against), numbers)
+    return Reason(name, Outcome.PASS, "the latest labels do not speak against the scores", numbers)
 
 
 def _judged(name: str, verdict: Verdict | None, absent: str, sound: str) -> Reason:

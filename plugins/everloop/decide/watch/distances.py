@@ -67,14 +67,13 @@ def wasserstein(edges: Cells, before: Cells, after: Cells) -> float | None:
     return math.sqrt(max(0.0, area**2 - expected**2))
 
 
-def cohen_h(before: tuple[float, float], after: tuple[float, float]) -> float:
-    """Effect size of two rates, each `(rate, rows)`, signed as `after - before`, less the sampling part.
+def cohen_h(before: float, after: float) -> float:
+    """Effect size of two rates, signed as `after - before`.
 
     `h = 2 asin(sqrt(p)) - 2 asin(sqrt(q))` (Cohen 1988, Statistical Power Analysis for the Behavioral Sciences, ch. 6), whose
-    variance is 1/n + 1/m whatever the rates; it comes off in squares.
+    variance is 1/n + 1/m of independent rows, whatever the rates.
     """
-    h = 2 * math.asin(math.sqrt(after[0])) - 2 * math.asin(math.sqrt(before[0]))
-    return math.copysign(math.sqrt(max(0.0, h**2 - 1 / before[1] - 1 / after[1])), h)
+    return 2 * math.asin(math.sqrt(after)) - 2 * math.asin(math.sqrt(before))
 
 
 def _cumulative(counts: Cells) -> Cells:

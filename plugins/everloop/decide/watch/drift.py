@@ -10,35 +10,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from everloop.decide.policy import DriftPolicy
+from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
 from everloop.decide.watch import distances
+from everloop.decide.watch.limits import either_way
 from everloop.decide.watch.measures import limits
 from everloop.decide.watch.shift import Shift
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelShift:
-    """The label rate of `rows` labelled rows against the reference's: `effect` is Cohen's h, less the sampling part."""
+    """The label rate of a window's labelled rows against the reference's: `effect` is Cohen's h, with its interval."""
 
-    rows: int
     rate: float
     reference_rate: float
-    effect: float
+    effect: Estimate
 
 
-def compare_labels(reference: Mapping[str, Any], positives: float, rows: int) -> LabelShift | None:
-    """The shift of the labels from those that the release learnt from; `None` without a label on either side."""
+def compare_labels(reference: Mapping[str, Any], labels: Clusters, confidence: float = 0.95) -> LabelShift | None:
+    """The shift of a window's labels, counted by block of time, from those learnt from; `None` without a label on either side.
+
+    A day's labels move together, so both sides count for as many independent labels as they are worth, by the likeness that
+    both show. A release from before its labels were kept by block says nothing of that.
+    """
     learnt = reference.get("rows")
-    if not rows or not learnt:
+    if not labels.trials or not learnt:
         return None
-    before, after = reference["label_rate"], positives / rows
-    return LabelShift(
-        rows=rows, rate=after, reference_rate=before, effect=distances.cohen_h((before, learnt), (after, rows))
+    known = Clusters(**reference["labels"]) if "labels" in reference else None
+    arms = [labels, *([known] if known else [])]
+    alike, freedom = correlation(arms), sum(arm.units - 1 for arm in arms)
+    before = (reference["label_rate"], known.effective(alike)[1] if known else learnt)
+    after = (labels.rate, labels.effective(alike)[1])
+    effect = Estimate.around(
+        distances.cohen_h(before[0], after[0]), 1 / before[1] + 1 / after[1], int(labels.trials), confidence,
+        units=labels.units, freedom=freedom,
     )  # fmt: skip
+    return LabelShift(rate=labels.rate, reference_rate=before[0], effect=effect)
 
 
 def judge(columns: Mapping[str, Shift], score: Shift | None, policy: DriftPolicy) -> Verdict:
@@ -54,17 +66,18 @@ def judge(columns: Mapping[str, Shift], score: Shift | None, policy: DriftPolicy
 
 
 def judge_labels(shift: LabelShift | None, policy: DriftPolicy) -> Reason:
-    """Fail when the label rate has moved by `label`. Judged apart from the columns, since labels ripen later."""
-    rows = shift.rows if shift else 0
+    """Fail when the label rate has moved by `label` and is shown to have moved. Apart from the columns: labels ripen later."""
+    rows = shift.effect.rows if shift else 0
     if shift is None or rows < policy.minimum_rows:
         text = f"{rows} labels are too few to judge their rate: {policy.minimum_rows} wanted"
         return Reason("drift.label", Outcome.INCONCLUSIVE, text, {"rows": rows})
-    numbers = {"rate": shift.rate, "reference": shift.reference_rate, "effect": shift.effect, "limit": policy.label, "rows": rows}
-    text = f"{shift.rate:.1%} of {rows} labels are positive, {shift.reference_rate:.1%} of those learnt (h {shift.effect:+.2f}"
+    found = shift.effect
+    numbers = {"rate": shift.rate, "reference": shift.reference_rate, "limit": policy.label, **asdict(found)}
+    told = f"{shift.rate:.1%} of {found.on} are positive, {shift.reference_rate:.1%} of those learnt"
+    text = f"{told} (h {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
     if policy.label is None:
-        return Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}); no limit is set", numbers)
-    outcome = Outcome.FAIL if abs(shift.effect) >= policy.label else Outcome.PASS
-    return Reason("drift.label", outcome, f"{text}, limit {policy.label:g})", numbers)
+        return Reason("drift.label", Outcome.INCONCLUSIVE, f"{text}; no limit is set)", numbers)
+    return Reason("drift.label", either_way(found, policy.label), f"{text}, limit {policy.label:g})", numbers)
 
 
 def column_level(columns: Mapping[str, Shift], policy: DriftPolicy) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix
+from everloop.decide.statistics.clusters import Codes
 from everloop.decide.statistics.estimate import Estimate
+from everloop.decide.watch.dependence import Dependence, Residual, Spread
 from everloop.decide.watch.sketch import bins
 
 Scores = npt.NDArray[np.float64]
@@ -41,36 +44,52 @@ class Expected:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far labels lay from the scores in each of w windows: inner cut points (k,), mean residuals and variances (w, k + 1)."""
+    """How far labels lay from the scores in each of w windows, and what rows of one block of time shared.
+
+    `edges`: inner cut points (k,) of the score bins; `bias`: mean residuals (w, k + 1); `known`: how well, by window.
+    """
 
     edges: tuple[float, ...]
     bias: Scores
-    variance: Scores
+    known: tuple[Spread, ...]
+    dependence: Dependence
 
     @classmethod
-    def of(cls, edges: Sequence[float], windows: Sequence[Mapping[str, Sequence[float]]]) -> Calibration:
+    def of(cls, edges: Sequence[float], windows: Sequence[Mapping[str, Any]]) -> Calibration:
         """From residuals (`decide.watch.concept`): the release's held-out rows, and the latest windows that have labels.
 
         A bin with fewer than two rows knows nothing: its variance is the largest that a rate can have, 1/4.
         """
-        found = [np.asarray([one[name] for one in windows]) for name in ("rows", "labels", "scores", "squares")]
-        rows, labels, scores, squares = found
-        bias, enough = (labels - scores) / np.maximum(rows, 1), np.maximum(rows, 2)
-        variance = np.maximum(0.0, squares - rows * bias**2) / (enough - 1) / enough
-        return cls(tuple(edges), bias, np.where(rows < 2, 0.25, variance))
+        dependence = Dependence.of(windows)
+        bias = np.array([Residual.of(one).mean for one in windows])
+        return cls(tuple(edges), bias, tuple(dependence.spread(one) for one in windows), dependence)
 
     def error(self, scores: Scores, gradient: Scores) -> float:
         """Mean square of what the scores' errors make of a number with this `gradient` (rows,) in the rows' chances.
 
-        In each window the score bins were off by `bias`, known up to `variance`; with G the gradient summed by bin, that is
-        `(sum of G bias)^2 + sum of G^2 variance`, and its mean over the windows is what to expect of the next one.
+        In each window the score bins were off by `bias`, known up to a covariance V; with G the gradient summed by bin, that is
+        `(G . bias)^2 + G V G`, and its mean over the windows is what to expect of the next one.
         """
-        by_bin = np.bincount(bins(self.edges, scores), weights=gradient, minlength=self.bias.shape[1])
-        return float(np.mean((self.bias @ by_bin) ** 2 + self.variance @ by_bin**2))
+        by_bin: Scores = np.bincount(bins(self.edges, scores), gradient, self.bias.shape[1]).astype(float)
+        known = np.array([spread.variance(by_bin) for spread in self.known])
+        return float(np.mean((self.bias @ by_bin) ** 2 + known))
+
+    def noise(self, scores: Scores, gradient: Scores, units: Codes) -> float:
+        """What labels of one block of time, which move together, add to the variance of independent ones."""
+        found, block = np.unique(units, return_inverse=True)
+        size = self.bias.shape[1]
+        cell = block * size + bins(self.edges, scores)
+        sums: Scores = np.bincount(cell, gradient, len(found) * size).reshape(-1, size).astype(float)
+        return self.dependence.between(sums)
 
 
 def expect(
-    scores: Scores, threshold: float, cost: CostMatrix, calibration: Calibration | None = None, confidence: float = 0.95
+    scores: Scores,
+    threshold: float,
+    cost: CostMatrix,
+    calibration: Calibration | None = None,
+    units: Codes | None = None,
+    confidence: float = 0.95,
 ) -> Expected | None:
     """Performance expected of calibrated `scores` (rows,) when nobody knows the labels; `None` without rows.
 
@@ -80,7 +99,10 @@ def expect(
 
     The intervals hold the spread of labels drawn from the scores, to first order in each label (for the cost exactly: a
     Poisson-binomial sum), and the calibrator's error as far as labels have shown it: by `calibration`, what scores were off by in
-    held-out rows and in the windows since, taken as what they may be off by again. Without it they hold the labels' spread alone.
+    held-out rows and in the windows since, taken as what they may be off by again, and what labels of one block of time (`units`
+    (rows,)) share. Without it they hold the labels' spread alone. That w windows tell so little counts: the ends are Student's,
+    with w degrees of freedom where all comes from them and more where they tell a part (Satterthwaite 1946, An approximate
+    distribution of estimates of variance components, Biometrics Bulletin 2(6)). So the first estimates of a release are wide.
     Neither knows of a relation that moves anew: `decide.watch.assumptions` asks for that.
     """
     if not len(scores):
@@ -88,7 +110,7 @@ def expect(
     alarm = scores >= threshold
     hits, misses = float(scores[alarm].sum()), float(scores[~alarm].sum())
     false_alarms, rest = float((1 - scores[alarm]).sum()), float((1 - scores[~alarm]).sum())
-    spread = _Spread(scores, calibration, confidence)
+    spread = _Spread(scores, calibration, units, confidence)
     return Expected(
         rows=len(scores),
         true_positives=hits,
@@ -110,14 +132,19 @@ class _Spread:
 
     scores: Scores
     calibration: Calibration | None
+    units: Codes | None
     confidence: float
 
     def around(self, value: float, gradient: Scores) -> Estimate:
         """The interval of a number with this `gradient` (rows,) in the rows' chances: label noise, and the calibrator's error."""
         variance = float(np.sum(gradient**2 * self.scores * (1 - self.scores)))
-        if self.calibration is not None:
-            variance += self.calibration.error(self.scores, gradient)
-        return Estimate.around(value, variance, len(self.scores), self.confidence)
+        if self.calibration is None:
+            return Estimate.around(value, variance, len(self.scores), self.confidence)
+        error = self.calibration.error(self.scores, gradient)
+        if self.units is not None:
+            variance += self.calibration.noise(self.scores, gradient, self.units)
+        freedom = len(self.calibration.bias) * ((error + variance) / error) ** 2 if error else None
+        return Estimate.around(value, variance + error, len(self.scores), self.confidence, freedom=freedom)
 
 
 def _ratios(alarm: npt.NDArray[np.bool_], hits: float, misses: float, spread: _Spread) -> dict[str, Estimate | None]:

@@ -3,78 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from everloop.decide.policy import CostMatrix, RetrainPolicy
-from everloop.decide.statistics.compare import auc, costs, mean_difference
+from everloop.decide.statistics.clusters import NOTHING_KNOWN, Clusters, Codes, Likeness, clustered_rate
+from everloop.decide.statistics.compare import auc, costs, mean_difference, placements
 from everloop.decide.statistics.estimate import Estimate
-from everloop.decide.statistics.intervals import wilson
 from everloop.decide.verdict import Outcome, Reason, Verdict, combine
+from everloop.decide.watch.limits import reached
 
 Labels = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
 
 
-def measure(labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix) -> dict[str, Estimate]:
-    """`auc` (DeLong's interval), `cost` per row (normal interval), `precision`, `recall`, `f1`, each where it is defined."""
-    spent = costs(labels, decisions, cost)
-    found = {"auc": auc(labels, scores), "cost": mean_difference(spent, np.zeros(len(spent)))}
-    found |= _ratios(int((labels & decisions).sum()), int(decisions.sum()), int(labels.sum()))
+def measure(
+    labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix, units: Codes, known: Mapping[str, Likeness] | None = None
+) -> dict[str, Estimate]:
+    """`auc`, `cost` per row, `precision`, `recall`, `f1` of labelled rows (n,), each where it is defined, with its interval.
+
+    `units` (n,): the block of time that each row lies in. `known`: by measure, how alike rows of one block were when the release
+    was made (`alike`), without which a window of one block has intervals without end.
+    """
+    told, spent = known or {}, costs(labels, decisions, cost)
+    found = {
+        "auc": auc(labels, scores, units=units, known=told.get("auc", NOTHING_KNOWN)),
+        "cost": mean_difference(spent, np.zeros(len(spent)), units=units, known=told.get("cost", NOTHING_KNOWN)),
+    }
+    for name, counts in _counts(labels, decisions, units).items():
+        found[name] = _rate(name, counts, told.get(name, NOTHING_KNOWN))
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
-def _ratios(hits: int, alarms: int, positives: int) -> dict[str, Estimate | None]:
-    """Precision, recall and F1 with Wilson's intervals.
+def alike(labels: Labels, scores: Scores, decisions: Labels, cost: CostMatrix, units: Codes) -> dict[str, Likeness]:
+    """By measure, how alike rows of one unit are in what they add to its error."""
+    found = {name: Likeness.of_rate(counts) for name, counts in _counts(labels, decisions, units).items()}
+    spent, ranks = costs(labels, decisions, cost), placements(labels, scores)
+    if len(spent):
+        found["cost"] = Likeness.of((spent - spent.mean()) / len(spent), units)
+    return found | ({"auc": Likeness.of(ranks.influence(labels), units)} if ranks else {})
+
+
+def _counts(labels: Labels, decisions: Labels, units: Codes) -> dict[str, Clusters]:
+    """The rates behind precision, recall and F1, by unit.
 
     F1 is `2 J / (1 + J)` of the Jaccard index J, the share of hits among the rows that are an alarm, a positive or both: a rate
-    of independent rows like the other two, and F1 rises with it, so its interval is that of J carried over.
+    like the other two.
     """
-    either = alarms + positives - hits
-    jaccard = _rate(hits, either)
-    if jaccard is not None:
-        value, low, high = (2 * each / (1 + each) for each in (jaccard.value, jaccard.low, jaccard.high))
-        jaccard = Estimate(value=value, low=low, high=high, rows=either)
-    return {"precision": _rate(hits, alarms), "recall": _rate(hits, positives), "f1": jaccard}
+    rows = {"precision": decisions, "recall": labels, "f1": decisions | labels}
+    return {name: Clusters.counted(units[chosen], (decisions & labels)[chosen]) for name, chosen in rows.items()}
 
 
-def _rate(part: int, whole: int) -> Estimate | None:
-    if not whole:
+def _rate(name: str, found: Clusters, known: Likeness) -> Estimate | None:
+    if not found.trials:
         return None
-    interval = wilson(part, whole)
-    return Estimate(value=part / whole, low=interval.low, high=interval.high, rows=whole)
+    ends = (found.rate, *clustered_rate(found, 0.95, known))
+    # F1 rises with J, so its interval is that of J carried over.
+    value, low, high = (2 * end / (1 + end) for end in ends) if name == "f1" else ends
+    freedom = found.units - 1 + known.freedom
+    return Estimate(value=value, low=low, high=high, rows=int(found.trials), units=found.units, freedom=freedom)
 
 
 def judge(found: Mapping[str, Estimate], released: Mapping[str, Any], policy: RetrainPolicy, minimum_rows: int) -> Verdict:
     """The verdict against `released`, the release's held-out metrics: AUC may drop by `auc_drop`, cost rise by `cost_rise`.
 
-    A window violates when its estimate lies beyond the limit and its interval excludes the released value: a small window
-    that is merely unlucky is inconclusive. So is one with fewer than `minimum_rows` labels.
+    A window violates when it reaches the limit and its interval excludes the released value, and passes when all of its interval
+    keeps the limit (`reached`): a small window that is merely unlucky is inconclusive. So is one with fewer than `minimum_rows`
+    labels.
     """
-    auc_then, cost_then = released.get("auc"), released.get("cost")
-    auc_bounds = None if auc_then is None else (auc_then, auc_then - policy.auc_drop)
-    cost_bounds = None if cost_then is None else (cost_then, cost_then * (1 + policy.cost_rise))
-    reasons = (
-        _against("AUC", found.get("auc"), auc_bounds, minimum_rows),
-        _against("cost", found.get("cost"), cost_bounds, minimum_rows, higher_is_worse=True),
+    cost = released.get("cost")
+    return combine(
+        (
+            _against("AUC", found.get("auc"), released.get("auc"), policy.auc_drop, minimum_rows, lower_is_worse=True),
+            _against("cost", found.get("cost"), cost, policy.cost_rise * (cost or 0.0), minimum_rows),
+        )
     )
-    return combine(reasons)
 
 
 def _against(
-    what: str, found: Estimate | None, bounds: tuple[float, float] | None, minimum: int, *, higher_is_worse: bool = False
+    what: str, found: Estimate | None, released: float | None, allowed: float, minimum: int, *, lower_is_worse: bool = False
 ) -> Reason:
-    """One measure against `bounds`: its value at release, and the limit that is made from it."""
+    """One measure against its value at release, from which it may move by as much as is `allowed` for the worse."""
     check, rows = f"performance.{what.lower()}", found.rows if found else 0
     if found is None or rows < minimum:
         return Reason(check, Outcome.INCONCLUSIVE, f"{rows} labels are too few to judge {what}: {minimum} wanted", {"rows": rows})
-    if bounds is None:
+    if released is None:
         return Reason(check, Outcome.INCONCLUSIVE, f"the release carries no {what} to compare with")
-    released, limit = bounds
-    beyond = found.value > limit if higher_is_worse else found.value < limit
-    shown = found.low > released if higher_is_worse else found.high < released
-    text = f"{what} {found} on {rows} rows, {released:.4f} at release, limit {limit:.4f}"
-    numbers = {"value": found.value, "low": found.low, "high": found.high, "rows": rows, "released": released, "limit": limit}
-    return Reason(check, (Outcome.FAIL if shown else Outcome.INCONCLUSIVE) if beyond else Outcome.PASS, text, numbers)
+    moved = found.less(released)
+    limit = released - allowed if lower_is_worse else released + allowed
+    text = f"{what} {found} on {found.on}, {released:.4f} at release, limit {limit:.4f}"
+    numbers = {**asdict(found), "released": released, "limit": limit}
+    return Reason(check, reached(-moved if lower_is_worse else moved, allowed), text, numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.verdict import Outcome, Reason, Verdict
 from everloop.decide.watch import assumptions, concept
 from everloop.decide.watch import estimate as estimating
@@ -31,7 +32,8 @@ def estimate(
 def _measure(rows: Scored, use_case: UseCase, measurements: Measurements) -> list[Measurement]:
     windows = _newest(rows, measurements, use_case, "concept", estimating.WINDOWS)
     calibration, assumed = _calibration(rows, windows, use_case), _assumed(rows, measurements, windows, use_case)
-    expected = estimating.expect(rows.scores, rows.bundle.manifest.threshold, use_case.cost, calibration)
+    days = blocks(rows.asked, use_case.gate.block)
+    expected = estimating.expect(rows.scores, rows.bundle.manifest.threshold, use_case.cost, calibration, days)
     if expected is None:
         return []
     found = expected.measures()
@@ -75,7 +77,7 @@ def _relation(rows: Scored, windows: Sequence[Measurement], use_case: UseCase) -
         sketch = measured.detail["residuals"]
         merged = sketch if merged is None else concept.merge(merged, sketch)
         if sum(merged["rows"]) >= use_case.drift.minimum_rows:
-            return concept.judge(concept.measure(merged), use_case.drift)
+            return concept.judge(concept.measure(merged, held_out), use_case.drift)
     return concept.judge(concept.measure(held_out), use_case.drift) if held_out else None
 
 

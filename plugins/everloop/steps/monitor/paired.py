@@ -8,12 +8,14 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from everloop.decide.release.gate.margins import within
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.statistics.compare import auc_difference, costs, mean_difference
 from everloop.decide.statistics.estimate import Estimate
 from everloop.decide.verdict import Outcome
 from everloop.interval import Interval
 from everloop.ports import Measurement, Registry
-from everloop.steps.monitor.served import champions, numbers
+from everloop.steps.monitor.served import champions, moments, numbers
 from everloop.use_case import UseCase
 
 
@@ -21,7 +23,7 @@ def paired(rows: pa.Table, interval: Interval, registry: Registry, use_case: Use
     """Kind `performance`, subjects `paired_cost` and `paired_auc`: the shadow's value minus that of the champion it shadowed.
 
     Cost fails when it is shown to be more than the rollout's `cost_margin` above the champion's, and passes when shown not to
-    be; the AUC is reported only.
+    be; the AUC is reported only. Both intervals count blocks of time, so in a window of one block nothing is shown.
     """
     found: list[Measurement] = []
     for champion in champions(rows):
@@ -46,17 +48,12 @@ def _compare(
     labels, old, new = numbers(rows["label"]) > 0.5, numbers(rows["score"]), numbers(rows["shadow_score"])
     before = costs(labels, old >= registry.get(champion).manifest.threshold, use_case.cost)
     after = costs(labels, new >= registry.get(shadow).manifest.threshold, use_case.cost)
-    cost, ranks = mean_difference(after, before), auc_difference(labels, new, old)
+    days = blocks(moments(rows["as_of"]), use_case.gate.block)
+    cost, ranks = mean_difference(after, before, units=days), auc_difference(labels, new, old, units=days)
     if cost is not None:
-        yield _row(interval, champion, shadow, "paired_cost", cost, _outcome(cost, use_case.rollout.cost_margin * before.mean()))
+        yield _row(interval, champion, shadow, "paired_cost", cost, within(cost, use_case.rollout.cost_margin * before.mean()))
     if ranks is not None:
         yield _row(interval, champion, shadow, "paired_auc", ranks, Outcome.INCONCLUSIVE)
-
-
-def _outcome(cost: Estimate, allowed: float) -> Outcome:
-    if cost.low > allowed:
-        return Outcome.FAIL
-    return Outcome.PASS if cost.high <= allowed else Outcome.INCONCLUSIVE
 
 
 def _row(interval: Interval, champion: str, shadow: str, subject: str, found: Estimate, outcome: Outcome) -> Measurement:

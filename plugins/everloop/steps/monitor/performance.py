@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from everloop.decide.statistics.calibration import calibration_error
+from everloop.decide.statistics.clusters import Clusters, Codes, Likeness, blocks
 from everloop.decide.verdict import Outcome
 from everloop.decide.watch import concept
 from everloop.decide.watch import drift as drifting
@@ -49,7 +50,7 @@ def _labelled(rows: Scored, use_case: UseCase) -> list[Measurement]:
 
 def _performance(rows: Scored, use_case: UseCase) -> list[Measurement]:
     labels, scores = rows.labels[rows.known] > 0.5, rows.scores[rows.known]
-    found = performing.measure(labels, scores, rows.decisions[rows.known], use_case.cost)
+    found = performing.measure(labels, scores, rows.decisions[rows.known], use_case.cost, _blocks(rows, use_case), _alike(rows))
     verdict = performing.judge(found, rows.reference["metrics"], use_case.retrain, use_case.drift.minimum_rows)
     detail = window(rows, verdict) | {"labels": len(labels), "unlabelled": len(rows.scores) - len(labels)}
     made = [rows.measured("performance", WINDOW, float(labels.mean()) if len(labels) else None, verdict.outcome, detail)]
@@ -63,8 +64,8 @@ def _performance(rows: Scored, use_case: UseCase) -> list[Measurement]:
 def _relation(rows: Scored, use_case: UseCase) -> list[Measurement]:
     """The residuals stay with the window's row, so windows may be merged later without their rows."""
     labels, scores = rows.labels[rows.known] > 0.5, rows.scores[rows.known]
-    sketch = concept.residuals(rows.reference["score"]["edges"], labels, scores)
-    relation = concept.measure(sketch)
+    sketch = concept.residuals(rows.reference["score"]["edges"], labels, scores, _blocks(rows, use_case))
+    relation = concept.measure(sketch, rows.reference["score"].get("residuals"))
     verdict = concept.judge(relation, use_case.drift)
     detail = window(rows, verdict) | {"labels": len(labels), "residuals": sketch}
     if relation is None:
@@ -77,11 +78,21 @@ def _relation(rows: Scored, use_case: UseCase) -> list[Measurement]:
     ]
 
 
+def _blocks(rows: Scored, use_case: UseCase) -> Codes:
+    """The block of time of each labelled row."""
+    return blocks(rows.asked[rows.known], use_case.gate.block)
+
+
+def _alike(rows: Scored) -> dict[str, Likeness]:
+    """How alike held-out rows of one block were; nothing for a release from before that was kept."""
+    return {name: Likeness(**found) for name, found in rows.reference.get("alike", {}).items()}
+
+
 def _rate(rows: Scored, use_case: UseCase) -> list[Measurement]:
     labels = rows.labels[rows.known] > 0.5
-    shift = drifting.compare_labels(rows.reference, float(labels.sum()), len(labels))
+    shift = drifting.compare_labels(rows.reference, Clusters.counted(_blocks(rows, use_case), labels))
     if shift is None:
         return []
     reason = drifting.judge_labels(shift, use_case.drift)
-    detail = asdict(shift) | {"because": reason.text}
+    detail = {"rows": len(labels), **asdict(shift), "because": reason.text}
     return [rows.measured("drift", "label", shift.rate, reason.outcome, detail)]

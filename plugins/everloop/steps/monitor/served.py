@@ -21,19 +21,22 @@ from everloop.use_case import UseCase
 if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
+    Moments = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
 class Scored:
     """The rows (n) of `interval` that `release` gave a score, with the release's own threshold deciding.
 
-    `keys`, `entities` (n,); `scores` (n,); `labels` (n,): 1, 0 or NaN where unknown; `features`: JSON text by row.
+    `keys`, `entities` (n,); `asked` (n,): when each was asked for (data time, UTC); `scores` (n,); `labels` (n,): 1, 0 or NaN
+    where unknown; `features`: JSON text by row.
     """
 
     interval: Interval
     release: str
     bundle: Bundle
     keys: Sequence[str] = field(repr=False)
+    asked: Moments = field(repr=False)
     entities: Sequence[str] = field(repr=False)
     scores: Floats = field(repr=False)
     labels: Floats = field(repr=False)
@@ -100,6 +103,7 @@ def scored(rows: pa.Table, interval: Interval, release: str, registry: Registry)
         release=release,
         bundle=registry.get(release),
         keys=[*own["key"].to_pylist(), *beside["key"].to_pylist()],
+        asked=np.concatenate([moments(own["as_of"]), moments(beside["as_of"])]),
         entities=[*own["entity"].to_pylist(), *beside["entity"].to_pylist()],
         scores=np.concatenate([numbers(own["score"]), numbers(beside["shadow_score"])]),
         labels=np.concatenate([numbers(own["label"]), numbers(beside["label"])]),
@@ -122,4 +126,10 @@ def each_champion(
 def numbers(column: pa.ChunkedArray) -> Floats:
     """As floats, null as NaN."""
     values: Floats = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
+    return values
+
+
+def moments(column: pa.ChunkedArray) -> Moments:
+    """As UTC times."""
+    values: Moments = column.cast(pa.timestamp("us", "UTC")).to_numpy()
     return values

@@ -15,6 +15,7 @@ from everloop.decide import fairness
 from everloop.decide.release.gate import Behaviour, Champion, Comparison, Evidence, Scored, alone, compare
 from everloop.decide.statistics.clusters import Codes, blocks
 from everloop.decide.statistics.estimate import Estimate
+from everloop.decide.watch import performance
 from everloop.errors import DataError, ReleaseError
 from everloop.learn.behaviour import Trial, behave, spread
 from everloop.learn.encode import Encoder
@@ -23,7 +24,7 @@ from everloop.learn.job import TRAINED, Trained
 from everloop.learn.metrics import by_slice, measure
 from everloop.learn.perturb import extents
 from everloop.learn.plots import plots
-from everloop.learn.reference import describe
+from everloop.learn.reference import Blocks, describe
 from everloop.learn.scoring import Model, top_contributions
 from everloop.learn.split import HOLDOUT, LEARNT
 from everloop.ports import Lake, Ledger, Registry
@@ -228,8 +229,13 @@ def _stage(
     learnt = examples.filter(_in(examples, LEARNT))
     labels = learnt["label"].to_numpy(zero_copy_only=False).astype(bool)
     held_out = (holdout.labels, scored.scores, metrics)
+    decisions = scored.scores >= scored.threshold
+    alike = performance.alike(holdout.labels, scored.scores, decisions, use_case.cost, holdout.blocks)
+    by_block = Blocks(blocks(_asked(learnt), use_case.gate.block), holdout.blocks, alike)
     history = History.of(examples, model, use_case.interval)
-    reference = describe(learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history)
+    reference = describe(
+        learnt, model.encoder.columns, model.encoder.categories, labels, *held_out, history=history, blocks=by_block
+    )
     report = Report(
         metrics=metrics,
         slices=by_slice(holdout.slices, holdout.labels, scored.scores, scored.threshold, use_case.cost),

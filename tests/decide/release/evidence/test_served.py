@@ -60,6 +60,7 @@ def test_an_arm_counts_its_own_rows_alone():
     found = arm(served, [True, True, False, True], slow=4.0)
     assert (found.requests, found.errors, found.shared_errors, found.incomplete, found.timed) == (3, 1, 1, 1, 3)
     assert found.by_entity.errors == Clusters.of([2, 1], [0, 1])
+    assert found.by_entity.all_errors == Clusters.of([2, 1], [1, 1])
     assert found.by_entity.missing == Clusters.of([2, 1], [1, 0])
     assert found.by_entity.slow == Clusters.of([2, 1], [2, 1])
     nothing = arm(served, [False] * 4)

@@ -117,8 +117,9 @@ def test_entities_are_the_units_of_what_is_counted():
         row(entity="z", request_id="d", arm="challenger", release="new"),
     )
     assert evidence.baseline.by_entity == ByUnit(
-        errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0])
-    )
+        errors=Clusters.of([2, 1], [0, 1]), all_errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]),
+        slow=Clusters.of([2, 1], [0, 0]),
+    )  # fmt: skip
     assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])
 
 
@@ -155,6 +156,8 @@ def test_an_error_that_the_other_release_shares_is_told_apart():
     )
     assert (evidence.candidate.requests, evidence.candidate.errors, evidence.candidate.shared_errors) == (3, 2, 1)
     assert evidence.candidate.by_entity.errors == Clusters.of([2, 1], [1, 1])
+    assert evidence.candidate.by_entity.all_errors == Clusters.of([2, 1], [2, 1])
+    assert (evidence.candidate.all_errors, evidence.baseline.all_errors) == (3, 1)
     assert (evidence.baseline.errors, evidence.baseline.shared_errors) == (1, 0)
 
 

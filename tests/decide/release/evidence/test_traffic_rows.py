@@ -120,8 +120,9 @@ def test_an_arm_is_counted_whole():
         row(request_id="c", latency_ms=70_000.0, **MINE),
     ]
     evidence = gather(CANARY, *rows, row())
-    ours = ByUnit(errors=Clusters.of([4], [1]), missing=Clusters.of([4], [1]), slow=Clusters.of([2], [1]))
-    theirs = ByUnit(errors=Clusters.of([1], [0]), missing=Clusters.of([1], [0]), slow=Clusters.of([1], [0]))
+    one, none = Clusters.of([4], [1]), Clusters.of([1], [0])
+    ours = ByUnit(errors=one, all_errors=one, missing=one, slow=Clusters.of([2], [1]))
+    theirs = ByUnit(errors=none, all_errors=none, missing=none, slow=none)
     assert evidence.candidate == Arm(requests=4, errors=1, incomplete=1, latency=latency(5.0, 70_000.0), by_entity=ours)
     assert evidence.baseline == Arm(requests=1, latency=latency(4.0), by_entity=theirs)
     assert evidence.candidate + evidence.baseline == Arm(

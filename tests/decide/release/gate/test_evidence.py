@@ -107,3 +107,15 @@ def test_without_rows_there_is_no_cost_nor_a_problem() -> None:
     one = compare(np.ones(1, dtype=bool), np.zeros(1, dtype=np.intp), *[Scored(np.zeros(1), 0.25)] * 2, {}, COST, POLICY)
     assert one.overall == Difference(cost=None, champion_cost=3.0)
     assert Evidence(candidate=alone(nobody, never, nothing, 1.0, MARCH, POLICY)).problem == ""
+
+
+def test_rows_of_one_day_are_counted_and_tell_nothing_of_days() -> None:
+    labels, good, other = served(500, 0.5, seed=7)
+    today = np.zeros(500, dtype=np.intp)
+    found = compare(labels, today, Scored(good, 0.25), Scored(other, 0.25), {"all": np.full(500, "x")}, COST, POLICY)
+    assert (found.rows, found.blocks, found.auc, found.overall.cost) == (500, 1, None, None)
+    assert found.slices["all"]["x"].cost is None
+    assert found.overall.champion_cost is not None
+    stands = alone(labels, today, Scored(good, 0.25), 1.0, MARCH, POLICY)
+    assert (stands.blocks, stands.auc, stands.ece) == (1, None, None)
+    assert through_the_gate(labels[:50], good[:50], good[:50]).outcome is Outcome.INCONCLUSIVE

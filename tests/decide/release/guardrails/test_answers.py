@@ -173,13 +173,55 @@ def test_a_rate_that_lies_beyond_the_margin_but_may_be_no_higher_waits():
     assert guardrails.error_rate(ours, theirs, unsure, 0.01).outcome is Outcome.PASS
 
 
+def test_errors_that_the_other_release_makes_too_hide_no_others():
+    """The champion fails on every twentieth request whoever answers; the challenger on every twentieth more."""
+    champion = Arm(requests=4_000, errors=200)
+    alike, worse = (Arm(requests=2_000, errors=own, shared_errors=100) for own in (0, 100))
+    assert guardrails.error_rate(alike, champion, POLICY, 0.01).outcome is Outcome.PASS
+    reason = guardrails.error_rate(worse, champion, POLICY, 0.01)
+    low = excess.at_least((200, 2_000), (200, 4_000), 0.2, 100)
+    assert reason.outcome is Outcome.FAIL
+    assert reason.text == (
+        "errors in 10.00% of 2000 answers against 5.00% of 4000, 5.00% that the other release could answer: "
+        f"at least {low:.2%} more, 1.00% allowed"
+    )
+    numbers = {"count": 200, "baseline_count": 200, "low": low, "own_share": 0.05}
+    assert numbers.items() <= reason.numbers.items()
+    assert reason.numbers["own_low"] == excess.at_least((100, 2_000), (0, 0), 0.2, 100)
+
+
+def test_more_errors_than_the_other_release_has_are_no_harm_where_it_could_answer_none_of_them():
+    """A hard case came more often to one arm: what both cannot answer is not the fault of either."""
+    champion = Arm(requests=4_000, errors=40)
+    unlucky = Arm(requests=2_000, errors=2, shared_errors=98)
+    alone = Arm(requests=2_000, errors=100)
+    assert guardrails.error_rate(alone, champion, POLICY, 0.01).outcome is Outcome.FAIL
+    assert guardrails.error_rate(unlucky, champion, POLICY, 0.01).outcome is Outcome.PASS
+    doubted = Arm(requests=2_000, errors=26, shared_errors=74)
+    found = guardrails.error_rate(doubted, champion, POLICY, 0.01)
+    assert found.numbers["own_low"] < 0.01 < found.numbers["low"]
+    assert found.outcome is Outcome.INCONCLUSIVE
+    fewer = Arm(requests=99, errors=0, shared_errors=9)
+    assert guardrails.error_rate(fewer, champion, POLICY, 0.01).outcome is Outcome.INCONCLUSIVE
+
+
+def test_errors_of_its_own_are_counted_by_entity_too():
+    each, champion = np.full(100, 20), Arm(requests=4_000, errors=40)
+    own, shared = np.where(np.arange(100) < 5, 20, 0), np.where(np.arange(100) >= 95, 20, 0)
+    by_entity = ByUnit(errors=Clusters.of(each, own), all_errors=Clusters.of(each, own + shared))
+    ours = Arm(requests=2_000, errors=100, shared_errors=100, by_entity=by_entity)
+    numbers = guardrails.error_rate(ours, champion, POLICY, 0.01).numbers
+    assert numbers["effective_requests"] == pytest.approx(100)
+    assert numbers["own_low"] == pytest.approx(excess.at_least((5, 100), (0, 0), 0.2, 100))
+
+
 def test_rows_of_one_entity_count_for_what_they_are_worth():
     """The same counts, but all errors are those of two entities that fail whenever they ask."""
     ours, theirs = Arm(requests=400, errors=40), Arm(requests=4_000, errors=40)
     assert guardrails.error_rate(ours, theirs, POLICY, 0.003).outcome is Outcome.FAIL
     each = np.full(20, 20)
-    few = ByUnit(errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
-    others = ByUnit(errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
+    few = ByUnit(all_errors=Clusters.of(each, np.where(np.arange(20) < 2, 20, 0)))
+    others = ByUnit(all_errors=Clusters.of(np.full(200, 20), np.where(np.arange(200) < 2, 20, 0)))
     reason = guardrails.error_rate(replace(ours, by_entity=few), replace(theirs, by_entity=others), POLICY, 0.003)
     assert reason.outcome is Outcome.INCONCLUSIVE
     assert reason.numbers["effective_requests"] == pytest.approx(20)
@@ -188,8 +230,8 @@ def test_rows_of_one_entity_count_for_what_they_are_worth():
     assert reason.numbers["low"] == pytest.approx(excess.at_least((2, 20), (2, 200), 0.2, 100))
     assert (reason.numbers["count"], reason.numbers["requests"]) == (40, 400)
     missing = guardrails.missing_features(
-        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.errors)),
-        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.errors)),
+        Arm(requests=400, incomplete=40, by_entity=ByUnit(missing=few.all_errors)),
+        Arm(requests=4_000, incomplete=40, by_entity=ByUnit(missing=others.all_errors)),
         POLICY,
         0.003,
     )
@@ -211,11 +253,11 @@ def test_a_single_entity_or_burst_that_always_fails_is_no_more_than_one_failure(
     """Nothing else has been seen of the release: twenty errors in twenty answers, all of one unit."""
     ours, theirs = Arm(requests=20, errors=20), Arm(requests=1_000)
     assert guardrails.error_rate(ours, theirs, POLICY, 0.01).outcome is Outcome.FAIL
-    some = {units: ByUnit(errors=Clusters.of(np.full(50, 20), np.zeros(50)))}
-    one = {units: ByUnit(errors=Clusters.of([20], [20]))}
+    some = {units: ByUnit(all_errors=Clusters.of(np.full(50, 20), np.zeros(50)))}
+    one = {units: ByUnit(all_errors=Clusters.of([20], [20]))}
     reason = guardrails.error_rate(replace(ours, **one), replace(theirs, **some), POLICY, 0.01)
     assert (reason.outcome, reason.numbers["effective_requests"]) == (Outcome.INCONCLUSIVE, 1)
-    five = {units: ByUnit(errors=Clusters.of([4] * 5, [4] * 5))}
+    five = {units: ByUnit(all_errors=Clusters.of([4] * 5, [4] * 5))}
     assert guardrails.error_rate(replace(ours, **five), replace(theirs, **some), POLICY, 0.01).outcome is Outcome.FAIL
     slow = {units: ByUnit(slow=Clusters.of([20], [20]))}
     assert guardrails.latency(replace(timed(*[90.0] * 20), **slow), timed(*[5.0] * 900), POLICY, 0.01).outcome is not Outcome.FAIL
@@ -230,9 +272,9 @@ def test_the_kind_of_unit_counts_in_which_rows_move_together_most():
         guardrails.error_rate(replace(ours, **units), replace(ours, **units), POLICY, 0.01).numbers["effective_requests"]
         for units in (
             {},
-            {"by_entity": ByUnit(errors=each["entity"])},
-            {"by_batch": ByUnit(errors=each["batch"])},
-            {"by_entity": ByUnit(errors=each["entity"]), "by_batch": ByUnit(errors=each["batch"])},
+            {"by_entity": ByUnit(all_errors=each["entity"])},
+            {"by_batch": ByUnit(all_errors=each["batch"])},
+            {"by_entity": ByUnit(all_errors=each["entity"]), "by_batch": ByUnit(all_errors=each["batch"])},
         )
     )
     assert (alone, by_entity, by_batch, both) == pytest.approx((400, 40, 10, 10))
@@ -273,7 +315,7 @@ def test_rows_that_fail_in_the_shadow_are_held_against_the_errors_of_the_answeri
 def test_errors_in_the_shadow_are_counted_by_entity():
     unscored = Clusters.of(np.full(10, 20), np.where(np.arange(10) < 1, 20, 0))
     errors = Clusters.of(np.full(100, 20), np.where(np.arange(100) < 1, 20, 0))
-    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(errors=errors))
+    baseline = Arm(requests=2_000, errors=20, by_entity=ByUnit(all_errors=errors))
     numbers = guardrails.shadow_errors(DecisionPairs(unscored=unscored), baseline, POLICY, 0.01).numbers
     assert (numbers["effective_requests"], numbers["effective_baseline_requests"]) == (pytest.approx(10), pytest.approx(100))
 

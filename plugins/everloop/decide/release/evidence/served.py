@@ -61,6 +61,7 @@ class Served:
         def by(units: Codes) -> ByUnit:
             return ByUnit(
                 errors=Clusters.counted(units[mask], own),
+                all_errors=Clusters.counted(units[mask], self.failed[mask]),
                 missing=Clusters.counted(units[mask], missing),
                 slow=Clusters.counted(units[first], self.latency[first] > slow),
             )

@@ -52,14 +52,16 @@ def design_effect(
     The larger of what entities and blocks of time show (Kish 1965, Survey Sampling, sec. 8.2: the ratio of both variances, here
     of sums over units with a degree of freedom less, to `scatter`, the rows' own squared deviations from `mean`). Few blocks tell
     their variance badly, so theirs is enlarged as Student's quantile at level `alpha` is beside the normal one (Cameron & Miller
-    2015, sec. VI.D). Rows without units are independent. All rows in one block tell nothing of how blocks differ.
+    2015, sec. VI.D); blocks that differ in size are worth fewer, `(sum n)^2 / sum n^2` (Carter, Schnepel & Steigerwald 2017,
+    Asymptotic behavior of a t-test robust to cluster heterogeneity, Rev. Economics and Statistics 99(4)), or a day and the first
+    rows of the next would be two. Rows without units are independent. All rows in one block tell nothing of how blocks differ.
     """
     if blocks.units == 1:
         return math.inf
     if rows < 2 or scatter <= ROUNDING * rows * mean**2:
         return 1.0
     found = [_ratio(units, rows, scatter, mean, factor) for units in (entities, blocks)]
-    return max(1.0, found[0], found[1] * _student(blocks.units, alpha))
+    return max(1.0, found[0], found[1] * _student(blocks, rows, alpha))
 
 
 def _ratio(units: UnitCosts, rows: int, scatter: float, mean: float, factor: float) -> float:
@@ -68,6 +70,9 @@ def _ratio(units: UnitCosts, rows: int, scatter: float, mean: float, factor: flo
     return units.scatter(mean, factor) * units.units / (units.units - 1) / (scatter * rows / (rows - 1))
 
 
-def _student(units: int, alpha: float) -> float:
+def _student(blocks: UnitCosts, rows: int, alpha: float) -> float:
     """The square of Student's quantile over that of the normal one."""
-    return float(stdtrit(units - 1, 1 - alpha) / ndtri(1 - alpha)) ** 2 if units > 1 else 1.0
+    if blocks.units < 2:
+        return 1.0
+    effective = rows**2 / blocks.products[0]
+    return float(stdtrit(effective - 1, 1 - alpha) / ndtri(1 - alpha)) ** 2

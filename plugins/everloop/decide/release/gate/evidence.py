@@ -114,17 +114,21 @@ def compare(
 
     def difference(rows: Labels) -> Difference:
         champion_cost = float(theirs[rows].mean()) if rows.any() else None
-        return Difference(
-            cost=mean_difference(ours[rows], theirs[rows], policy.confidence, blocks[rows]), champion_cost=champion_cost
-        )
+        cost = _bounded(mean_difference(ours[rows], theirs[rows], policy.confidence, blocks[rows]))
+        return Difference(cost=cost, champion_cost=champion_cost)
 
     return Comparison(
         rows=len(labels),
         blocks=len(np.unique(blocks)),
-        auc=auc_difference(labels, candidate.scores, champion.scores, policy.confidence, blocks),
+        auc=_bounded(auc_difference(labels, candidate.scores, champion.scores, policy.confidence, blocks)),
         overall=difference(np.ones(len(labels), dtype=bool)),
         slices={name: _by_value(values, difference, policy.slice_minimum) for name, values in slices.items()},
     )
+
+
+def _bounded(found: Estimate | None) -> Estimate | None:
+    """`None` for an interval without end, which JSON cannot hold: rows of one block tell nothing of another."""
+    return found if found and found.freedom else None
 
 
 def _by_value(values: npt.NDArray[np.str_], difference: Callable[[Labels], Difference], minimum: int) -> dict[str, Difference]:
@@ -140,7 +144,7 @@ def alone(
         trained_through=trained_through,
         rows=len(labels),
         blocks=len(np.unique(blocks)),
-        auc=auc(labels, candidate.scores, policy.confidence, blocks),
+        auc=_bounded(auc(labels, candidate.scores, policy.confidence, blocks)),
         ece=calibration_interval(labels, candidate.scores, policy.confidence, units=blocks),
         size_mb=size_mb,
     )

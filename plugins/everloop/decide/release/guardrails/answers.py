@@ -9,7 +9,7 @@ from typing import NamedTuple
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Arm, ByUnit, DecisionPairs, LoadCheck
 from everloop.decide.statistics import excess
-from everloop.decide.statistics.clusters import Clusters, correlation
+from everloop.decide.statistics.clusters import Clusters, cautious_effects
 from everloop.decide.statistics.intervals import rate_sequence
 from everloop.decide.verdict import Outcome, Reason
 
@@ -40,13 +40,18 @@ def load_check(check: LoadCheck | None, policy: RolloutPolicy) -> Reason:
 
 
 def error_rate(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of answers with an error of its own, against the other release's errors.
+    """Share of answers with an error, against the other release's. Entities are the units.
 
-    A row that the other release could not answer either says nothing of this one. Entities are the units.
+    Rows that the other release, asked in this one's place, could not answer either are in both rates. They cannot make this one
+    worse: it is so by its own errors at most, and these must lie beyond the margin too, against none at all.
     """
-    counts = (candidate.errors, candidate.requests), (baseline.errors, baseline.requests)
-    units = [(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)]
-    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha)
+    counts = (candidate.all_errors, candidate.requests), (baseline.all_errors, baseline.requests)
+    units = [(ours.all_errors, theirs.all_errors) for ours, theirs in _units(candidate, baseline)]
+    own = None
+    if candidate.shared_errors:
+        effect, _ = _effects([(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)])
+        own = _fewer((candidate.errors, candidate.requests), effect)
+    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha, own)
 
 
 def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float, *, same_views: bool = False) -> Reason:
@@ -64,9 +69,13 @@ def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha
 
 def shadow_errors(pairs: DecisionPairs, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
     """Share of rows that the release on trial could not score although the answering one could, against that one's own errors."""
-    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.errors, baseline.requests)
-    units = [(pairs.unscored, baseline.by_entity.errors)]
+    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.all_errors, baseline.requests)
+    units = [(pairs.unscored, baseline.by_entity.all_errors)]
     return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha)
+
+
+_NONE = (0.0, 0.0)
+"""A side without a trial."""
 
 
 class _Rate(NamedTuple):
@@ -90,13 +99,15 @@ def _rate(
     wanted: int,
     policy: RolloutPolicy,
     alpha: float,
+    own: excess.Counts | None = None,
 ) -> Reason:
     """A rate of the candidate against the baseline's, each `(hits, trials)`.
 
     Fails where both hold, at any look: it is shown to be higher (wrongly with chance `alpha` at most), and higher by more than
     the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Without a trial of the baseline
     there is nothing to be higher than: fails where the rate itself is shown to lie above the margin, at `alpha`. Passes with
-    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`.
+    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`. `own`: the hits that can make the
+    difference, of the trials: what does not lie beyond the margin by them neither fails nor is doubted.
     """
     ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
     if theirs[1]:
@@ -111,9 +122,14 @@ def _rate(
         "effective_baseline_requests": theirs[1],
     }  # fmt: skip
     text = f"{rate.what} in {_share(*counts[0]):.2%} of {trials} {rate.of} against {_share(*counts[1]):.2%} of {other_trials}"
-    if evidence >= -math.log(alpha) and low > margin:
+    doubted, beyond = excess.exceeds(ours, theirs, margin, policy.margin_alpha), low > margin
+    if own is not None:
+        own_low = excess.at_least(own, _NONE, policy.margin_alpha, max(2, wanted))
+        doubted, beyond = doubted and excess.exceeds(own, _NONE, margin, policy.margin_alpha), beyond and own_low > margin
+        numbers |= {"own_share": own[0] / own[1], "own_low": own_low}
+        text = f"{text}, {own[0] / own[1]:.2%} that the other release could answer"
+    if evidence >= -math.log(alpha) and beyond:
         return Reason(rate.check, FAIL, f"{text}: at least {low:.2%} more, {margin:.2%} allowed", numbers)
-    doubted = excess.exceeds(ours, theirs, margin, policy.margin_alpha)
     return Reason(rate.check, PASS if trials >= max(1, wanted) and not doubted else INCONCLUSIVE, text, numbers)
 
 
@@ -140,7 +156,7 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     if low > most:
         return Reason("rollout.latency", FAIL, text, numbers)
     slower = _fewer((candidate.slower(limit), candidate.timed), effects[0])
-    doubted = excess.exceeds(slower, (0.0, 0.0), 1 - SHARE, policy.margin_alpha)
+    doubted = excess.exceeds(slower, _NONE, 1 - SHARE, policy.margin_alpha)
     good = candidate.requests >= max(1, policy.minimum_requests) and not doubted
     return Reason("rollout.latency", PASS if good else INCONCLUSIVE, text, numbers)
 
@@ -155,11 +171,8 @@ def _units(candidate: Arm, baseline: Arm) -> tuple[tuple[ByUnit, ByUnit], tuple[
 
 
 def _effects(units: Sequence[tuple[Clusters, Clusters]]) -> tuple[float, float]:
-    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms.
-
-    Where rates are all 0 or 1 a unit counts as one row: a release must not fail by an entity or two that are all it has met.
-    """
-    found = [[one.design_effect(correlation(arms, unknown=1.0)) for one in arms] for arms in units]
+    """Each arm's design effect: the larger one of all kinds of units, with what rows of a unit have in common in both arms."""
+    found = [cautious_effects(arms) for arms in units]
     return max(one for one, _ in found), max(one for _, one in found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import DecisionPairs
-from everloop.decide.statistics.clusters import correlation
+from everloop.decide.statistics.clusters import cautious_effects
 from everloop.decide.statistics.intervals import rate_sequence, wilson
 from everloop.decide.verdict import Outcome, Reason
 
@@ -20,8 +20,8 @@ def decision_shift(pairs: DecisionPairs, policy: RolloutPolicy, alpha: float) ->
     """
     if not pairs.count:
         return Reason(NAME, Outcome.INCONCLUSIVE, "no row was scored by both releases yet", {"pairs": 0})
-    # Where all of few entities are decided differently, each of them is one case, however often it asked.
-    hits, trials = pairs.different.effective(correlation([pairs.different], unknown=1.0))
+    (effect,) = cautious_effects([pairs.different])
+    hits, trials = pairs.different.hits / effect, pairs.different.trials / effect
     low, limit = rate_sequence(hits, trials, 2 * alpha).low, policy.decision_shift
     numbers = {
         "different": int(pairs.different.hits), "pairs": pairs.count, "share": pairs.different.rate, "low": low, "limit": limit,
