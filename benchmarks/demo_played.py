@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.flights_year import Trained2013, Year, fit, moment
-from benchmarks.year_loop import drifting, judge
+from benchmarks.year_gate import judge
+from benchmarks.year_loop import drifting
+from benchmarks.year_releases import trained
 from benchmarks.year_served import Releases
 from everloop.decide.policy import RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
 from everloop.decide.release.rollout import Action, Kind, advance, begin, force
 from everloop.decide.release.state import ReleaseState, Stage
+from everloop.decide.statistics.clusters import Likeness, blocks
 from everloop.decide.watch import performance
 from everloop.decide.watch.retrain import Window, should_retrain
 from everloop.demo.replay import sampled
@@ -58,7 +61,8 @@ class Models(Releases):
     def passes(self, cut: datetime, champion: str) -> bool:
         """Whether the gate lets the model of `cut` on, against the champion."""
         if (cut, champion) not in self.verdicts:
-            self.verdicts[cut, champion] = judge(self, cut, self.at(_cut(champion)), champion).passed
+            old = trained(self, _cut(champion), None).served
+            self.verdicts[cut, champion] = judge(self, trained(self, cut, None), old, champion).passed
         return self.verdicts[cut, champion]
 
     def window(self, week: Interval, champion: str) -> Window:
@@ -87,10 +91,12 @@ def _measured(models: Models, week: Interval, champion: str) -> Window:
     year, case, release = models.year, models.year.case, models.at(_cut(champion))
     rows = year.between(week.start, week.end) & models.asked_about
     scores = models.scores(_cut(champion))[rows]
-    drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift)
+    drifted = drifting(year.rows.filter(rows), scores, release.reference, case.drift, week)
     known = year.known[rows] <= moment(week.end)
     labels, sure = year.labels[rows][known], scores[known]
-    found = performance.measure(labels, sure, sure >= release.threshold, case.cost)
+    days = blocks(year.asked[rows][known], case.gate.block)
+    alike = {name: Likeness(**one) for name, one in release.reference["alike"].items()}
+    found = performance.measure(labels, sure, sure >= release.threshold, case.cost, days, alike)
     performed = performance.judge(found, release.metrics, case.retrain, case.drift.minimum_rows)
     return Window(end=week.end, drift=drifted.outcome, performance=performed.outcome, labels=int(known.sum()))
 
@@ -250,7 +256,7 @@ class Demo:
         thresholds = {name: models.at(_cut(name)).threshold for name in tried}
         options: dict[str, Any] = {"groups": tuple(models.groups)}
         if "views" in inspect.signature(from_traffic).parameters:
-            options["views"] = {name: _views(year) for name in tried}
+            options["views"] = {name: dict.fromkeys(_views(year)) for name in tried}
         return from_traffic(rows, self.state, cost=year.case.cost, thresholds=thresholds, check=check, **options)
 
     def _monitor(self, week: Interval) -> None:

@@ -126,8 +126,8 @@ def _lived(asked: Asked, url: str, replay: Replay, intervals: Sequence[Interval]
     """Rows answered interval by interval: requests and pushes as the time goes by, then what ingestion makes of it."""
     for interval in intervals:
         report = replay.play(interval)
-        if report.failed:
-            raise RuntimeError(f"{report.failed} requests failed, the first with {report.failures[0]}")
+        if report.refused:
+            raise RuntimeError(f"{len(report.refused)} requests failed, the first with {report.refused[0]}")
         yield report.rows
         asked.features.materialize(interval)
         if interval.start == world.flights().start:

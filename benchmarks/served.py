@@ -13,6 +13,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.types.json import Jsonb
 
+from everloop.decide.statistics.clusters import blocks
 from everloop.decide.watch.performance import measure
 from everloop.interval import Interval
 from everloop.learn.encode import model_columns
@@ -42,7 +43,8 @@ def release(lake: Lake, features: Features, case: UseCase, span: Interval) -> Bu
     labels = rows["label"].to_numpy(zero_copy_only=False).astype(bool)
     given, columns = scores(rows), model_columns(plan, case.categories)
     categories = {name: tuple(sorted(set(rows[name].to_pylist()))) for name in case.categories}
-    found = measure(labels, given, given >= THRESHOLD, case.cost)
+    days = blocks(rows["event_timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy(), case.gate.block)
+    found = measure(labels, given, given >= THRESHOLD, case.cost, days)
     told = describe(rows, columns, categories, labels, labels, given, {name: one.value for name, one in found.items()})
     content = json.dumps(told).encode()
     return Bundle(_manifest(case, plan, columns, categories, span, sha256(content)), {REFERENCE: content})

@@ -124,7 +124,7 @@ def test_a_reference_with_its_past_counts_the_same_rows() -> None:
     scores = rng.random(900)
     past = History(width=DAY, asked=asked, scored=((asked[:2_000], rng.random(2_000)), (asked[-900:], scores)))
     labels = rng.random(3_000) < 0.5
-    found = describe(rows, ["x", "carrier"], {"carrier": ("AA", "UA")}, labels, labels[:300], scores[:300], {}, past)
+    found = describe(rows, ["x", "carrier"], {"carrier": ("AA", "UA")}, labels, labels[:300], scores[:300], {}, history=past)
     inside = (asked >= moments(24)[0]) & (asked < moments(24 * 8)[0])
     for name, column in found["columns"].items():
         (period,) = column["periods"]

@@ -331,7 +331,7 @@ def daily(moves):
     past = History(width=DAY, asked=asked[:6_000], scored=((asked[:4_800], chance[:4_800]), (asked[4_800:], chance[4_800:])))
     rows = pa.table({"income": income[:6_000], "bank": rng.choice(["A", "B"], 6_000)})
     held_out = (labels[6_000:], chance[6_000:], {"auc": 0.77, "cost": 0.55})
-    return describe(rows, ["income", "bank"], {"bank": ("A", "B")}, labels[:6_000], *held_out, past)
+    return describe(rows, ["income", "bank"], {"bank": ("A", "B")}, labels[:6_000], *held_out, history=past)
 
 
 @pytest.mark.parametrize(("moves", "verdict"), [(1.0, "pass"), (0.05, "fail")])
