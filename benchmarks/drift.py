@@ -120,7 +120,9 @@ def foretell(record: Record, weeks: Sequence[Watched]) -> None:
             record.fact(f"share of the losses that {kind} told a week or more before", share)
             record.fact(f"share of the losses that as many weeks drawn by lot tell before, {kind}", chance)
             if chance:
-                record.ratio(f"losses told a week or more before by {kind}, to as many weeks drawn by lot", share / chance, 1.0, "higher")
+                record.ratio(
+                    f"losses told a week or more before by {kind}, to as many weeks drawn by lot", share / chance, 1.0, "higher"
+                )
 
 
 def told_before(losses: Sequence[Episode], alarms: Sequence[int]) -> float:
@@ -223,7 +225,9 @@ def storm(record: Record, year: Year, model: Trained2013) -> None:
         quiet = [kind in one.failed for one in days[2:]]
         record.fact(f"of {len(quiet)} days after the storm fail by {kind}", sum(quiet))
         record.fact(f"of the two storm days fail by {kind}", sum(kind in one.failed for one in days[:2]))
-    record.fact("columns that moved on days after the storm", {_day(one): list(moved(one.shifts, year.case.drift)) for one in days})
+    record.fact(
+        "columns that moved on days after the storm", {_day(one): list(moved(one.shifts, year.case.drift)) for one in days}
+    )
     seen = [bool({"drift", "label"} & {*one.failed}) for one in days[:2]]
     record.ratio("storm days told by drift of inputs, scores or label", sum(seen) / 2, 1.0, "higher")
     record.ratio("storm days told by concept", sum("concept" in one.failed for one in days[:2]) / 2, 1.0, "higher")

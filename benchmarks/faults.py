@@ -77,7 +77,9 @@ def _told(
         rows = rows.set_column(rows.column_names.index(name), name, fault.change(rows[name]))
     scores = model.model.score(model.model.encoder.table(rows))
     values = {name: rows[name].to_pylist() for name in model.reference["columns"]}
-    shifts = {name: _shift(model.reference["columns"][name], given, window, policy.minimum_rows) for name, given in values.items()}
+    shifts = {
+        name: _shift(model.reference["columns"][name], given, window, policy.minimum_rows) for name, given in values.items()
+    }
     score = _shift(model.reference["score"], scores.tolist(), window, policy.minimum_rows)
     level = drift.column_level(shifts, policy)
     return (
