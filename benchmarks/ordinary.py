@@ -35,17 +35,18 @@ class Judged:
     moved_before: tuple[str, ...]
 
 
-def left_out(reference: Reference, length: timedelta, step: timedelta, policy: DriftPolicy) -> Iterator[Judged]:
+def windows(reference: Reference, length: timedelta, step: timedelta) -> Iterator[Interval]:
     """Every window of `length` that lies wholly in the period that was learnt from, a `step` from one to the next."""
     columns = reference["columns"]
     period = Period.of(next(iter(columns.values()))["periods"][0])
     start, end = period.start, period.start + len(period.cells) * period.width
     while start + length <= end:
-        yield _judged(reference, Interval(start, start + length), policy)
+        yield Interval(start, start + length)
         start += step
 
 
-def _judged(reference: Reference, window: Interval, policy: DriftPolicy) -> Judged:
+def judged(reference: Reference, window: Interval, policy: DriftPolicy) -> Judged:
+    """What is said of a window of the period that was learnt from, as if it had not been."""
     shifts = {name: _shift(column, window, policy) for name, column in reference["columns"].items()}
     score = _shift(reference["score"], window, policy)
     level = drift.column_level(shifts, policy)

@@ -12,12 +12,12 @@ WIDTH, HEIGHT, MARGIN = 220, 48, 4
 
 _POINT = Markup(
     '<circle cx="{x:.1f}" cy="{y:.1f}" r="2" class="{verdict}">'
-    "<title>{start:%Y-%m-%d %H:%M}: {value:.4g}, {verdict}</title></circle>"
+    "<title>{start:%Y-%m-%d %H:%M}: {value:.4g}, {verdict}{because}</title></circle>"
 )
 
 
 def chart(points: Sequence[Measurement]) -> Markup:
-    """A line through the values by interval, a dot each, coloured by verdict (classes `pass`, `fail`, ...).
+    """A line through the values by interval, a dot each, coloured by verdict (classes `pass`, `fail`, ...), which says why.
 
     Intervals without a value leave a gap in x. The range is that of the values.
     """
@@ -32,9 +32,14 @@ def chart(points: Sequence[Measurement]) -> Markup:
     ]
     line = Markup(" ").join(Markup("{:.1f},{:.1f}").format(x, y) for x, y in places)
     dots = Markup("").join(
-        _POINT.format(x=x, y=y, verdict=point.verdict, start=point.interval.start, value=value)
+        _POINT.format(x=x, y=y, verdict=point.verdict, start=point.interval.start, value=value, because=_because(point))
         for (x, y), (_, point, value) in zip(places, known, strict=True)
     )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><polyline points="{}"/>{}</svg>').format(
         WIDTH, HEIGHT, line, dots
     )
+
+
+def _because(point: Measurement) -> str:
+    said = point.detail.get("because")
+    return f" ({said})" if said else ""

@@ -38,7 +38,7 @@ def test_each_window_is_held_against_the_rest():
     whole = Counted.of(column)
     one = Counted.of({"counts": [700, 0, 0, 0]})
     told = measured(column, whole.without(one), one)
-    assert (found.windows, found.length, found.name) == (12, WEEK, "weeks")
+    assert (found.windows, found.length) == (12, WEEK)
     assert set(found.roots) == {"psi", "jensen_shannon", "wasserstein", "missing_rate"}
     assert found.roots["psi"].mean == pytest.approx(told["psi"] ** 0.25)
     assert found.roots["jensen_shannon"].mean == pytest.approx(told["jensen_shannon"] ** 0.5)
@@ -154,7 +154,7 @@ def test_a_limit_is_told_in_the_measure_s_own_units(measure):
     ],
 )
 def test_windows_are_called_what_people_call_them(length, name):
-    assert Ordinary(length=length, windows=9, roots={}).name == name
+    assert str(Ordinary(length=length, windows=9, roots={})) == f"ordinary {name} of the training period"
 
 
 def test_a_period_is_read_as_a_reference_keeps_it():

@@ -125,9 +125,9 @@ def _columns(columns: Mapping[str, Shift], policy: DriftPolicy) -> Reason:
     numbers = {"share": share, "limit": policy.share, "moved": found, **_judged_by(policy, ordinary, level)}
     if not watched:
         return Reason("drift.columns", Outcome.INCONCLUSIVE, "no column is watched", numbers)
-    most = ", ".join(f"{name} {_told(found[name], watched[name], ordinary[name])}" for name in list(found)[:3])
-    usual = [shift for name, shift in watched.items() if name not in found and shift.beyond(policy)]
-    as_usual = f", {len(usual)} more only as in ordinary {_name(usual[0])} of the training period" if usual else ""
+    most = ", ".join(f"{name} {watched[name].told(policy, level)}" for name in list(found)[:3])
+    usual = [shift for name, shift in watched.items() if name not in found and shift.ordinary and shift.beyond(policy)]
+    as_usual = f", {len(usual)} more only as in {usual[0].ordinary}" if usual else ""
     text = f"{len(found)} of {len(watched)} columns moved{f' (most: {most})' if most else ''}{as_usual}"
     failed = bool(found) and share >= policy.share
     return Reason("drift.columns", Outcome.FAIL if failed else Outcome.PASS, text, numbers)
@@ -138,22 +138,10 @@ def _score(score: Shift | None, policy: DriftPolicy) -> Reason:
         return Reason("drift.score", Outcome.INCONCLUSIVE, "no score to compare")
     level = score_level(policy)
     found, ordinary = score.moved(policy, level), score.usual(policy, level)
-    told = _told(found or {"psi": score.psi}, score, ordinary)
-    text = f"the scores moved by {told}, limit of the PSI {policy.psi:g}"
+    text = f"the scores moved by {score.told(policy, level)}, limit of the PSI {policy.psi:g}"
     numbers = {"psi": score.psi, "limit": policy.psi, "beyond": found, **_judged_by(policy, ordinary, level)}
     return Reason("drift.score", Outcome.FAIL if found else Outcome.PASS, text, numbers)
 
 
 def _judged_by(policy: DriftPolicy, ordinary: Mapping[str, Any], level: float) -> dict[str, Any]:
     return {"limits": limits(policy), "ordinary": ordinary, "level": level}
-
-
-def _told(measures: Mapping[str, float], shift: Shift, ordinary: Mapping[str, float]) -> str:
-    """What was measured, and up to where ordinary windows go where that is known."""
-    values = ", ".join(f"{name} {value:.2f}" for name, value in measures.items())
-    most = ", ".join(f"{ordinary[name]:.2f}" for name in measures if name in ordinary)
-    return f"{values} (ordinary {_name(shift)} of the training period show up to {most})" if most else values
-
-
-def _name(shift: Shift) -> str:
-    return shift.ordinary.name if shift.ordinary else "windows"

@@ -49,12 +49,11 @@ class Ordinary:
         """What one more ordinary window exceeds with probability `level`; a rate's limit is one of the rate, not of its rise."""
         return _value(measure, self.roots[measure].upper(level))
 
-    @property
-    def name(self) -> str:
-        """`weeks`, `days` or `windows of ...`."""
+    def __str__(self) -> str:
         names = {timedelta(days=7): "weeks", timedelta(days=1): "days", timedelta(hours=1): "hours"}
         days, rest = divmod(self.length, timedelta(days=1))
-        return names.get(self.length, f"windows of {self.length if rest else f'{days} days'}")
+        name = names.get(self.length, f"windows of {self.length if rest else f'{days} days'}")
+        return f"ordinary {name} of the training period"
 
 
 def ordinary(column: Mapping[str, Any], window: Interval, rows: int, least: int) -> Ordinary | None:

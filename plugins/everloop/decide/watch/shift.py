@@ -55,6 +55,13 @@ class Shift:
         most = {name: self.ordinary.limit(name, level / len(judged)) for name in judged}
         return {name: max(0.0, value - self._reference(name)) for name, value in most.items()}
 
+    def told(self, policy: DriftPolicy, level: float) -> str:
+        """By what it moved, or its PSI, and up to where ordinary windows go where that is known."""
+        measures, usual = self.moved(policy, level) or {"psi": self.psi}, self.usual(policy, level)
+        values = ", ".join(f"{name} {value:.2f}" for name, value in measures.items())
+        most = ", ".join(f"{usual[name]:.2f}" for name in measures if name in usual)
+        return f"{values} ({self.ordinary} show up to {most})" if most else values
+
     def _effect(self, measure: str) -> float | None:
         value: float | None = getattr(self, measure)
         return None if value is None else value - self._reference(measure)

@@ -57,4 +57,4 @@ def _measured(rows: Scored, name: str, shift: Shift, counts: Counts, policy: Dri
     judged = Outcome.FAIL if moved else Outcome.PASS
     outcome = judged if shift.rows >= policy.minimum_rows else Outcome.INCONCLUSIVE
     numbers = asdict(replace(shift, ordinary=None)) | {"counts": counts, "beyond": moved, "ordinary": usual}
-    return rows.measured("drift", name, shift.psi, outcome, numbers)
+    return rows.measured("drift", name, shift.psi, outcome, numbers | {"because": shift.told(policy, level)})
