@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everloop.decide.release.evidence import LATENCY_EDGES
+from everloop.decide.release.evidence import LATENCY_EDGES, ByUnit
 from everloop.decide.release.evidence.served import Served
 from everloop.decide.statistics.clusters import Clusters
 
@@ -84,6 +84,17 @@ def test_an_arm_counts_its_own_rows_alone():
     assert found.by_entity.slow == Clusters.of([2, 1], [2, 1])
     nothing = arm(served, [False] * 4)
     assert (nothing.requests, nothing.errors, nothing.timed, nothing.by_entity.errors) == (0, 0, 0, Clusters())
+
+
+def test_batches_of_time_are_units_where_they_are_given():
+    served = of(rows(entity=["a", "b", "c"], error=["boom", None, None], flags=[(), ("missing:w",), ()]))
+    mask, batch = np.array([True, True, False]), np.array([4, 4, 2])
+    found = served.arm(mask, None, 4.0, batch)
+    assert found.by_batch.errors == Clusters.of([2], [1])
+    assert found.by_batch.missing == Clusters.of([2], [1])
+    assert found.by_batch.slow == Clusters.of([2], [2])
+    assert found.by_entity.errors == Clusters.of([1, 1], [1, 0])
+    assert served.arm(mask, None, 4.0).by_batch == ByUnit()
 
 
 @pytest.mark.parametrize(
