@@ -29,7 +29,7 @@ def traffic(name: str, flown: Flown, salt: int, length: timedelta) -> Traffic:
     """The traffic of rollout `salt` in the world `name`: it begins in a week of its own and lasts for `length`."""
     chance = np.random.default_rng([SEED, salt])
     start = BEGIN + int(chance.integers(WEEKS)) * WEEK
-    return {**WORLDS, **HARMFUL}[name](real(flown, chance, start, length), chance)
+    return {**WORLDS, **FAILURES}[name](real(flown, chance, start, length), chance)
 
 
 def real(flown: Flown, chance: np.random.Generator, start: datetime, length: timedelta) -> Traffic:
@@ -161,11 +161,10 @@ WORLDS: dict[str, World] = {
     "missing": missing,
     "errors": errors,
     "hopeless": hopeless,
-    "frail": frail,
     "days": days,
 }
-HARMFUL: dict[str, World] = {"failing": failing}
-"""Those in which the release on trial is to be stopped."""
+FAILURES: dict[str, World] = {"frail": frail, "failing": failing}
+"""Worlds in which one release fails often beside what no release can answer, or both do."""
 
 
 def _flags(flown: Flown) -> npt.NDArray[np.object_]:
