@@ -1,7 +1,10 @@
-"""How soon a costlier challenger is stopped, by paired and unpaired labels of flights; a harmful one, beside Flagger's rule."""
+"""How soon a costlier challenger is stopped, by paired and unpaired labels of flights; a harmful one, beside Flagger's rule; and
+one whose errors lie beside those that no release can help.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -14,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import flights_year
+from benchmarks.aa.prepared import prepared
+from benchmarks.aa_traffic import PROMISED, exact
 from benchmarks.before import checkout, executed
 from benchmarks.interval_rule import IntervalRule
+from benchmarks.process import PLUGINS, measure
 from benchmarks.record import RESULTS, Record
 from benchmarks.streams import EQUAL, World, play
 from everloop.decide.policy import RolloutPolicy
@@ -55,6 +61,14 @@ EXPOSED = {
 """What is to be stopped, and how many times as many requests the rule may expose to it, at least."""
 KEPT = 0.9
 """The power that a change of the rules may not fall below, as a share of what it was."""
+HIDDEN = {
+    "hopeless": "as good, a seventh of the traffic hopeless",
+    "frail": "as good, 15 % errors on both sides beside a hopeless seventh",
+    "failing": "15 % errors beside a hopeless seventh",
+}
+"""The worlds of `benchmarks.aa` with one entity that no release can answer."""
+HARMED = "failing"
+"""The one of them in which the release on trial is to be stopped."""
 HARM_BEFORE = """
 from benchmarks.rollback_power import COSTLIER, _everloop
 from benchmarks.streams import World
@@ -70,11 +84,12 @@ COSTLIER = tuple((new, old, share + {(3.0, 0.0): 0.07, (0.0, 0.0): -0.07}.get((n
 
 
 def main() -> None:
-    """Both parts."""
+    """All parts."""
     record = Record("rollback_power", packages=("numpy", "scipy", "xgboost"))
     with checkout() as earlier:
         labels_needed(record, real_cells(), earlier, RUNS)
         harm_done(record, earlier, RUNS)
+        harm_hidden(record, earlier, RUNS)
     record.finish(RESULTS)
 
 
@@ -176,6 +191,25 @@ def harm_done(record: Record, earlier: Path, runs: int) -> None:
             exposed = [float(np.median([answered for _, answered, _ in found])) for found in (now, then, rule)]
             record.ratio(f"requests exposed, interval rule / everloop, {name}", exposed[2] / exposed[0], EXPOSED[name], "higher")
             record.ratio(f"requests exposed, before / now, {name}", exposed[1] / exposed[0], KEPT, "higher")
+
+
+def harm_hidden(record: Record, earlier: Path, runs: int) -> None:
+    """How rollouts end where one entity asks for a seventh of all rows and gets errors whichever release answers."""
+    cases, flown = [(world, "default", runs) for world in HIDDEN], str(prepared())
+    for side, plugins in (("everloop", PLUGINS), ("everloop before", earlier / "plugins")):
+        found = measure("benchmarks.aa.sides", "played", plugins=plugins, flown=flown, cases=cases).value
+        for world, name in HIDDEN.items():
+            ended = [one for one in found if one["world"] == world]
+            for one in ended:
+                record.sample(f"{name}: {side}", rolled_back=one["how"] == "rolled_back", rows=one["rows"])
+            record.fact(f"{name}: {side}", dict(Counter(one["how"] for one in ended)))
+            stopped = sum(one["how"] == "rolled_back" for one in ended)
+            if side != "everloop":
+                continue
+            if world == HARMED:
+                record.ratio(f"rolled back, {name}", stopped / runs, 1.0, "higher")
+            else:
+                record.ratio(f"rolled back, upper end / promised, {name}", exact(stopped, runs)[1] / PROMISED, 1.0, "lower")
 
 
 def _everloop(world: World, number: int) -> tuple[bool, int, int]:

@@ -83,11 +83,13 @@ class Log:
         self._answer(rows, ours, watching=state.stage is Stage.WATCH, paired=trial(state)[1] is not None)
 
     def _answer(self, rows: slice, ours: Flags, *, watching: bool, paired: bool) -> None:
-        """As `serve.answering` does: a challenger that fails costs an answer of the champion, in whose place nobody steps."""
+        """As `serve.answering` does: a row that one release fails on is asked of the other one, of the champion in the
+        challenger's place, of the challenger in the shadow.
+        """
         new = ours | watching
         (score, other), (failing, both) = (_sides(both[:, rows], new) for both in (self.traffic.scores, self.traffic.failing))
         other = np.where(both, np.nan, other)
-        beside = self._shadowed(rows, paired) & ~failing | ours & failing
+        beside = self._shadowed(rows, paired) | paired & failing
         put = self._columns
         put["arm"][rows] = np.where(ours, CHALLENGER, CHAMPION)
         put["release"][rows] = np.where(new, NEW, OLD)

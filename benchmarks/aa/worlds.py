@@ -1,4 +1,4 @@
-"""The worlds that releases are tried in: real flights, and traffic made of them; in none is one release better than the other."""
+"""The worlds that releases are tried in: real flights, and traffic made of them; in `WORLDS` neither release is better."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ MEDIAN_MS, SPREAD, ENTITY_SPREAD = 8.0, 0.5, 0.3
 """Latencies are log-normal; entities differ in theirs (a longer route, a larger request)."""
 BLIP = 0.003
 """How often a release fails on a row by chance, in made traffic; in that of the flights none does."""
+OWN = 0.15
+"""How often a release fails by itself that nobody would want."""
 VIEW = "missing:aircraft"
 
 World = Callable[[Traffic, np.random.Generator], Traffic]
@@ -27,7 +29,7 @@ def traffic(name: str, flown: Flown, salt: int, length: timedelta) -> Traffic:
     """The traffic of rollout `salt` in the world `name`: it begins in a week of its own and lasts for `length`."""
     chance = np.random.default_rng([SEED, salt])
     start = BEGIN + int(chance.integers(WEEKS)) * WEEK
-    return WORLDS[name](real(flown, chance, start, length), chance)
+    return {**WORLDS, **FAILURES}[name](real(flown, chance, start, length), chance)
 
 
 def real(flown: Flown, chance: np.random.Generator, start: datetime, length: timedelta) -> Traffic:
@@ -118,6 +120,21 @@ def errors(base: Traffic, chance: np.random.Generator) -> Traffic:
     return replace(base, failing=_by_chance(base, chance, BLIP) | never)
 
 
+def hopeless(base: Traffic, chance: np.random.Generator) -> Traffic:
+    """A seventh of the rows is one entity's, which no release can answer; beside that each release fails by chance."""
+    return _hopeless(base, chance, (BLIP, BLIP))
+
+
+def frail(base: Traffic, chance: np.random.Generator) -> Traffic:
+    """The same, and either release fails on `OWN` of all rows, each by itself."""
+    return _hopeless(base, chance, (OWN, OWN))
+
+
+def failing(base: Traffic, chance: np.random.Generator) -> Traffic:
+    """The same, but the release on trial alone fails on `OWN` of all rows."""
+    return _hopeless(base, chance, (OWN, BLIP))
+
+
 def days(base: Traffic, chance: np.random.Generator) -> Traffic:
     """Days move together: each has a level of its own for all labels, and one by which both models miss, to opposite sides.
 
@@ -143,8 +160,11 @@ WORLDS: dict[str, World] = {
     "bursts": bursts,
     "missing": missing,
     "errors": errors,
+    "hopeless": hopeless,
     "days": days,
 }
+FAILURES: dict[str, World] = {"frail": frail, "failing": failing}
+"""Worlds in which one release fails often beside what no release can answer, or both do."""
 
 
 def _flags(flown: Flown) -> npt.NDArray[np.object_]:
@@ -164,6 +184,17 @@ def _lacking(lacks: Flags) -> npt.NDArray[np.object_]:
 def _latency(entity: Codes, count: int, chance: np.random.Generator) -> Floats:
     own = ENTITY_SPREAD * chance.standard_normal(count)
     return MEDIAN_MS * np.exp(own[entity] + SPREAD * chance.standard_normal(len(entity)))
+
+
+def _hopeless(base: Traffic, chance: np.random.Generator, shares: tuple[float, float]) -> Traffic:
+    """`shares`: of the rows that the release on trial and the other one fail on by chance."""
+    never = chance.random(len(base)) < 1 / 7
+    return replace(
+        base,
+        entity=np.where(never, len(base.entities), base.entity),
+        entities=np.append(base.entities, "hopeless"),
+        failing=never | (chance.random((2, len(base))) < np.array(shares)[:, None]),
+    )
 
 
 def _by_chance(base: Traffic, chance: np.random.Generator, share: float | Floats) -> Flags:

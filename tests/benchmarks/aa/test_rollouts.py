@@ -61,6 +61,16 @@ def test_a_release_that_fails_on_a_tenth_of_the_rows_is_rolled_back(flown, monke
     assert found.why
 
 
+def test_errors_that_no_release_can_help_hide_no_harm(flown):
+    """A rollout name each, so that the entity without an answer is in either arm at some time."""
+    wide = replace(SETUP, policy=replace(SETUP.policy, shadow_share=0.2))
+    harmed = [ended(flown, "failing", salt, wide) for salt in range(4)]
+    assert {one.how for one in harmed} == {"rolled_back"}
+    assert {check for one in harmed for check in one.checks} <= {"rollout.errors", "rollout.shadow_errors"}
+    for world in ("hopeless", "frail"):
+        assert {ended(flown, world, salt, wide).how for salt in range(4)} <= {"promoted", "stuck"}
+
+
 def test_a_stage_without_a_verdict_is_paused_or_stuck(flown):
     slow = replace(SETUP, policy=replace(SETUP.policy, minimum_time=timedelta(days=4), patience=timedelta(days=2)))
     found = ended(flown, "same", 1, slow)

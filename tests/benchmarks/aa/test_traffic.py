@@ -58,19 +58,21 @@ def test_in_the_watch_the_new_champion_answers_and_the_old_one_is_its_shadow(tra
 @pytest.mark.parametrize(
     ("state", "failing", "error", "shadow", "scored"),
     [
-        # The champion steps in for a challenger that fails, if it can; nobody does for a champion.
+        # The champion steps in for a challenger that fails, if it can; for a champion nobody does, but the other one is asked.
         (replace(CANARY, weight=1.0), (True, False), True, OLD, (False, True)),
         (replace(CANARY, weight=1.0), (True, True), True, OLD, (False, False)),
         (replace(CANARY, weight=1.0), (False, True), False, OLD, (True, False)),
         (SHADOW, (True, False), False, NEW, (True, False)),
-        (SHADOW, (False, True), True, None, (False, False)),
-        (WATCH, (True, False), True, None, (False, False)),
+        (SHADOW, (False, True), True, NEW, (False, True)),
+        (SHADOW, (True, True), True, NEW, (False, False)),
+        (WATCH, (True, False), True, OLD, (False, True)),
+        (WATCH, (True, True), True, OLD, (False, False)),
         (WATCH, (False, True), False, OLD, (True, False)),
     ],
 )
 def test_a_row_that_a_release_cannot_answer(traffic, state, failing, error, shadow, scored):
     broken = replace(traffic, failing=np.repeat(np.array(failing)[:, None], len(traffic), axis=1))
-    found = served(broken, state, share=1.0)
+    found = served(broken, state, share=0.0 if error else 1.0)
     assert {one is not None for one in found["error"]} == {error}
     assert set(found["shadow_release"]) == {shadow}
     assert tuple(bool(np.isfinite(found[name]).all()) for name in ("score", "shadow_score")) == scored

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from benchmarks.aa.worlds import WORLDS, traffic
+from benchmarks.aa.worlds import BLIP, WORLDS, traffic
 
 LENGTH = timedelta(weeks=26)
 MADE = [*WORLDS][2:]
@@ -72,6 +72,15 @@ def test_bursts_are_hours_in_which_both_releases_fail(flown):
     assert bad.sum() / (LENGTH / timedelta(weeks=1)) == pytest.approx(3, abs=1.2)
     assert share[bad].mean() == pytest.approx(0.33, abs=0.05)
     assert share[~bad].mean() < 0.01
+
+
+@pytest.mark.parametrize(("world", "own"), [("hopeless", (BLIP, BLIP)), ("frail", (0.15, 0.15)), ("failing", (0.15, BLIP))])
+def test_a_seventh_of_the_rows_is_one_entitys_that_no_release_can_answer(flown, world, own):
+    found = traffic(world, flown, 5, LENGTH)
+    never = found.entities[found.entity] == "hopeless"
+    assert never.mean() == pytest.approx(1 / 7, abs=0.01)
+    assert found.failing[:, never].all()
+    assert found.failing[:, ~never].mean(axis=1) == pytest.approx(own, abs=0.01)
 
 
 @pytest.mark.parametrize(("world", "part"), [("missing", 0.2), ("errors", 0.02)])

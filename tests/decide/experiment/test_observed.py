@@ -57,7 +57,8 @@ def test_a_row_that_nobody_answered_has_no_metric() -> None:
     failed = rows(error=["down", None, "down", None], decision=[None, True, None, False], score=[None, 0.6, None, 0.2])
     found = seen(failed, metric=Metric.SELECTION_RATE)
     assert (found.control.sums.rows, found.treatment.sums.rows) == (1, 1)
-    assert (found.control.answers.errors, found.treatment.answers.errors) == (1, 1)
+    control, treatment = found.control.answers, found.treatment.answers
+    assert (control.shared_errors, treatment.errors, treatment.shared_errors) == (1, 1, 0)
 
 
 def test_rows_of_one_request_share_its_latency_and_count_once() -> None:
@@ -161,8 +162,7 @@ def test_entities_are_the_units_of_what_the_guardrails_count() -> None:
     found = seen(several())
     # "bob" has one row, without a fresh feature; "dan" four, of which one; the slowest row of all is one of his.
     assert found.treatment.answers.by_entity == ByUnit(
-        errors=Clusters.of([1, 4], [0, 0]), all_errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]),
-        slow=Clusters.of([1, 4], [0, 1]),
+        errors=Clusters.of([1, 4], [0, 0]), missing=Clusters.of([1, 4], [1, 1]), slow=Clusters.of([1, 4], [0, 1]),
     )  # fmt: skip
     assert found.control.answers.by_entity.missing == Clusters.of([2, 2], [1, 0])
 
@@ -189,6 +189,19 @@ def test_batches_read_the_same_views_where_each_of_them_does() -> None:
 def test_an_error_that_the_control_shares_is_not_the_treatments() -> None:
     shared = seen(rows(error=[None, None, None, "down"], score=[0.1, 0.6, 0.4, None], shadow_score=[None, 0.7, None, None]))
     assert (shared.treatment.answers.errors, shared.treatment.answers.shared_errors) == (0, 1)
+
+
+def test_an_error_of_the_control_counts_where_the_treatment_could_have_answered() -> None:
+    def control(shadow: str | None, score: float | None) -> tuple[int, int]:
+        found = seen(
+            rows(
+                error=["down", None, None, None], score=[None, 0.6, 0.4, 0.2], shadow_release=[shadow, "bbbb", None, "aaaa"],
+                shadow_score=[score, 0.7, None, 0.5],
+            )
+        ).control.answers  # fmt: skip
+        return found.errors, found.shared_errors
+
+    assert [control("bbbb", 0.4), control("bbbb", None), control(None, None)] == [(1, 0), (0, 1), (0, 1)]
 
 
 def test_a_segment_has_the_same_sums_as_its_rows_alone() -> None:

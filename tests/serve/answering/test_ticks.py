@@ -39,6 +39,9 @@ def clock(columns):
 """
 
 
+SOUND = POISONED.replace("13.0", "-1.0")
+
+
 class Bundles(dict[str, Bundle]):
     """A release store in memory."""
 
@@ -46,9 +49,9 @@ class Bundles(dict[str, Bundle]):
         return self[release]
 
 
-def loaded(seed: int = 1, functions: str = POISONED, **service: Any) -> LoadedRelease:
+def loaded(seed: int = 1, functions: str = POISONED, shadow_share: float = 1.0, **service: Any) -> LoadedRelease:
     """A release without stored views."""
-    made = bundle(seed, functions=functions, service=ServicePolicy(**service))
+    made = bundle(seed, functions=functions, service=ServicePolicy(**service), shadow_share=shadow_share)
     clock = replace(PLAN.functions[0], inputs={"distance": "float"})
     made = Bundle(replace(made.manifest, plan=replace(PLAN, views=(), functions=(clock,))), made.files)
     store = OnlineStore("postgresql://nowhere", lambda *_: None)
@@ -246,6 +249,80 @@ def test_a_shadow_that_fails_is_logged_as_failed(tmp_path: Path, champion: Loade
         await asking.together(asking.request(row()))
         await asking.shadows.finish()
         assert [(s.shadow_score, s.error) for s in asking.journal.shadowed] == [(None, "KeyError: 'x'")]
+
+    run(use)
+
+
+@pytest.mark.parametrize(
+    ("stage", "weight", "asked"),
+    [(Stage.SHADOW, 0.0, True), (Stage.CANARY, 1e-9, True), (Stage.WATCH, 0.0, True), (Stage.CHECK, 0.0, False)],
+)
+def test_what_the_champion_fails_on_is_asked_of_the_other_release_whatever_the_sample(
+    tmp_path: Path, stage: Stage, weight: float, asked: bool
+) -> None:
+    async def use() -> None:
+        unlucky, other = loaded(1, shadow_share=0.0), loaded(2, SOUND, shadow_share=0.0)
+        named = {"previous": other.id} if stage is Stage.WATCH else {"challenger": other.id}
+        asking = Asking(tmp_path, unlucky, other, **named, rollout="r", stage=stage, weight=weight)
+        good, bad = asking.request(row("a", distance=7.0)), asking.request(row("b", distance=13.0))
+        answers = await asking.together(good, bad)
+        assert [answer.scores[0] is None for answer in answers if isinstance(answer, Answer)] == [False, True]
+        assert asking.journal.shadowed == []  # nobody waited for it
+        await asking.shadows.finish()
+        found = [(s.request_id, s.shadow_release, s.shadow_score is None, s.error) for s in asking.journal.shadowed]
+        assert found == ([(bad.id, other.id, False, None)] if asked else [])
+
+    run(use)
+
+
+def test_what_the_champion_fails_on_and_the_shadow_has_no_room_for_is_let_go(tmp_path: Path) -> None:
+    async def use() -> None:
+        unlucky, other = loaded(1, shadow_share=0.0), loaded(2, SOUND, shadow_share=0.0)
+        asking = Asking(tmp_path, unlucky, other, challenger=other.id, rollout="r", stage=Stage.SHADOW)
+        asking.shadows._maximum = 0
+        await asking.together(asking.request(row("b", distance=13.0)))
+        await asking.shadows.finish()
+        assert (asking.shed, asking.journal.shadowed) == (1, [])
+
+    run(use)
+
+
+@pytest.mark.parametrize(("functions", "asked"), [(SOUND, ["champion"]), (POISONED, [])])
+def test_where_the_challenger_failed_on_the_same_request_nothing_is_left_to_ask(
+    tmp_path: Path, functions: str, asked: list[str]
+) -> None:
+    """Rows of both arms in one request, one of them unlucky: the champion fails on its own, the challenger on its own or not."""
+
+    async def use() -> None:
+        unlucky, other = loaded(1, shadow_share=0.0), loaded(2, functions, shadow_share=0.0)
+        asking = Asking(tmp_path, unlucky, other, challenger=other.id, rollout="r", stage=Stage.CANARY, weight=0.5)
+        request = asking.request(*(row(f"k{n}", flight=n, distance=13.0) for n in range(20)))
+        await asking.together(request)
+        await asking.shadows.finish()
+        (written,) = asking.journal.writes
+        own = [record.row_number for record in written if record.arm == "champion"]
+        assert 0 < len(own) < 20
+        assert [s.row_number for s in asking.journal.shadowed] == (own if asked else [])
+        assert {s.shadow_release for s in asking.journal.shadowed} <= {other.id}
+
+    run(use)
+
+
+def test_a_row_that_the_shadow_cannot_score_costs_no_other_row_its_score(tmp_path: Path) -> None:
+    async def use() -> None:
+        sound, unlucky = loaded(1, SOUND), loaded(2)
+        asking = Asking(tmp_path, sound, unlucky, challenger=unlucky.id, rollout="r", stage=Stage.SHADOW)
+        requests = [asking.request(row("a", distance=7.0), row("b", distance=8.0)), asking.request(row("c", distance=13.0))]
+        requests += [asking.request(row("d", distance=13.0), row("e", distance=9.0)), asking.request(row("f", distance=10.0))]
+        await asking.together(*requests)
+        await asking.shadows.finish()
+        shadowed = asking.journal.shadowed
+        assert [(s.request_id, s.row_number) for s in shadowed] == [
+            (request.id, number) for request in requests for number in range(len(request.block))
+        ]
+        assert [s.error for s in shadowed] == [None, None, *["ValueError: unlucky"] * 3, None]
+        alone = [unlucky.score(r.block, unlucky.features.cached(r.block)).scores for r in (requests[0], requests[3])]  # type: ignore[arg-type]
+        assert [s.shadow_score for s in shadowed] == [*alone[0], None, None, None, *alone[1]]
 
     run(use)
 

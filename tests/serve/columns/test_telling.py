@@ -101,6 +101,9 @@ STATES = {
     "a canary whose challenger fails": (replace(CANARY, challenger=BROKEN.id), BROKEN.id),
     "a challenger that is not loaded": (CANARY, None),
     "a champion that fails": (ReleaseState(champion=BROKEN.id), None),
+    "a champion that fails in a canary": (replace(CANARY, champion=BROKEN.id), TWO.id),
+    "a champion that fails beside a challenger that is not loaded": (replace(CANARY, champion=BROKEN.id, weight=0.0), None),
+    "both fail": (replace(CANARY, champion=BROKEN.id, challenger=BROKEN.id), BROKEN.id),
 }
 
 
@@ -122,6 +125,21 @@ def test_by_column_and_by_row_the_same_is_logged_and_answered(
     assert ours.answers == theirs.answers
     assert ours.troubled == theirs.troubled
     assert [one.names for one in ours.shadowed] == [one.names for one in theirs.shadowed]
+
+
+@pytest.mark.parametrize("few", [1, 10**9])
+def test_that_a_release_is_not_loaded_says_nothing_of_rows_that_got_no_answer(
+    releases: Mapping[str, LoadedRelease], monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(answering, "FEW", few)
+    for champion, told in ((ONE, {(TWO.id, True)}), (BROKEN, {(None, False)})):
+        state = ReleaseState(champion=champion.id, challenger=TWO.id, rollout="r", stage=Stage.SHADOW)
+        asked = request(Serving(1, state, releases[champion.id]), False, False)
+        found = rows_of(answer(Batch.of([asked]), vectors(), None))
+        sampled = [one for one in found if one["shadow_release"] or not one["error"]]
+        marks = {(one["shadow_release"], "shadow_failed" in one["flags"]) for one in found}
+        assert marks == told
+        assert bool(sampled) is (champion is ONE)
 
 
 def test_values_that_no_column_holds_are_logged_by_row() -> None:

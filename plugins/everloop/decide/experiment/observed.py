@@ -92,7 +92,7 @@ def observe(
     if past is not None:
         shown = _summed(np.full(len(code) - len(entity), np.nan), metric_of(past, metric, cost, threshold))
         earlier = _by_entity(code[len(entity) :], shown, len(code))
-    served = Served.of(rows)
+    served = Served.of(rows, treated)
     slow = served.slow(np.ones(len(treated), dtype=bool))
     sides = [
         Side(

@@ -34,7 +34,10 @@ def log_evidence(ours: Counts, theirs: Counts) -> float:
     The anytime-valid logrank test, New England J. Statistics in Data Science 2(2), sec. 3; mixtures: Robbins 1970). While the
     claim holds it exceeds `log(1 / alpha)` at any look with probability at most alpha (Ville's inequality): exactly for rare
     hits, and with room for frequent ones, whose number varies less than is assumed. That is so while the share stands; where the
-    other side has answered before and stands still, the e-value holds at each look, and at many by simulation (half of alpha).
+    other side has answered before and stands still, the e-value holds at each look, and at many by simulation: equal rates of 0.5
+    to 15 % exceed it in at most 0.6 alpha, looked at 200 times while our side grows to twenty times the other. Rows of entities
+    (intraclass correlation 0.1 and 0.5), by effective counts: at most 0.9 alpha at 5 %; at 1 % at most alpha, but for another
+    side of a hundred entities with few hits, where it is 1.9 alpha, and 1.1 where a margin of 1 % must be exceeded too.
     """
     (hits, trials), (others, other_trials) = ours, theirs
     if not trials or not other_trials:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from everloop.serve.answering.arms import CHALLENGER, CHAMPION
+from everloop.serve.answering.arms import CHALLENGER, CHAMPION, paired
 from everloop.serve.answering.batch import Answered, Batch, Shadowed, Spoken, Trial
 from everloop.serve.answering.telling import told_by_row
 from everloop.serve.block import FEW
@@ -30,7 +30,7 @@ def answer(batch: Batch, champions: Vectors, trials: Vectors | None) -> Answered
     own = [row for row, arm in enumerate(batch.arms) if arm.arm == CHAMPION or row in fallen] if challenged else None
     first = _attempt(batch.serving.champion, batch, own, champions)
     spoken = Spoken(first, other, fallen)
-    shadowed = [] if first.error else _shadowed(batch, fallen, champions)
+    shadowed = _shadowed(batch, spoken, champions)
     if len(batch.requests) == 1 and len(batch.block) > FEW and (told := _by_column(batch, spoken)):
         return Answered([told[0]], (), shadowed, bool(first.error or fallen), told[1])
     answers, records = told_by_row(batch, spoken)
@@ -77,11 +77,20 @@ def _by_column(batch: Batch, spoken: Spoken) -> tuple[Answer, list[pa.RecordBatc
         return None
 
 
-def _shadowed(batch: Batch, fallen: set[int], champions: Vectors) -> list[Shadowed]:
-    """The rows that the other release is still to score: after its answer, no row waits for it."""
-    if (trial := batch.serving.trial) is None:
+def _shadowed(batch: Batch, spoken: Spoken, champions: Vectors) -> list[Shadowed]:
+    """The rows that the other release is still to score: after its answer, no row waits for it.
+
+    Those of the sample; and all that the champion failed on, or nobody could tell its own errors from those that no release can
+    help. Where the challenger has failed on the same request, nothing is left to ask.
+    """
+    if (trial := batch.serving.trial) is None or not paired(batch.serving.state):
         return []
-    wanted = [row for row, arm in enumerate(batch.arms) if arm.shadow and row not in fallen]
+    failed = spoken.first.error is not None
+    if failed and spoken.fallen:
+        return []
+    wanted = [
+        row for row, arm in enumerate(batch.arms) if row not in spoken.fallen and (arm.shadow or (failed and arm.arm == CHAMPION))
+    ]
     names = [(request.id, number, request.at) for request in batch.requests for number in range(len(request.block))]
     found = []
     for arm, release in ((CHAMPION, trial), (CHALLENGER, batch.serving.champion)):

@@ -26,6 +26,11 @@ class Assignment:
 _ALONE = Assignment(CHAMPION, False)
 
 
+def paired(state: ReleaseState) -> bool:
+    """Whether two releases score: not in CHECK, where the challenger has not yet shown that it loads and answers."""
+    return state.rollout is not None and state.stage in _IN_SHADOW
+
+
 def bucket(salt: str, entity: str) -> float:
     """A uniform number in [0, 1) that depends on both: the same entity stays where it is while the salt stays.
 
@@ -35,11 +40,8 @@ def bucket(salt: str, entity: str) -> float:
 
 
 def assign(state: ReleaseState, entity: str, key: str, shadow_share: float) -> Assignment:
-    """The arm of an entity (sticky within a rollout or experiment) and whether this key is in the shadow sample.
-
-    In CHECK nothing but the champion sees traffic: the challenger has not yet shown that it loads and answers.
-    """
-    if state.rollout is None or state.stage not in _IN_SHADOW:
+    """The arm of an entity (sticky within a rollout or experiment) and whether this key is in the shadow sample."""
+    if state.rollout is None or not paired(state):
         return _ALONE
     on_trial = state.challenger is not None and state.stage is not Stage.SHADOW
     arm = CHALLENGER if on_trial and bucket(state.rollout, entity) < state.weight else CHAMPION
@@ -48,6 +50,6 @@ def assign(state: ReleaseState, entity: str, key: str, shadow_share: float) -> A
 
 def assigned(state: ReleaseState, entities: Sequence[str], keys: Sequence[str], shadow_share: float) -> list[Assignment]:
     """`assign` for every row."""
-    if state.rollout is None or state.stage not in _IN_SHADOW:
+    if not paired(state):
         return [_ALONE] * len(keys)
     return [assign(state, entity, key, shadow_share) for entity, key in zip(entities, keys, strict=True)]

@@ -7,11 +7,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from itertools import groupby
 
 from everloop.serve.answering.batch import Shadowed
-from everloop.serve.block import joined
+from everloop.serve.block import Block, joined
 from everloop.serve.features import vectors
+from everloop.serve.features.vectors import Vectors
 from everloop.serve.log.record import ShadowRecord
+from everloop.serve.release import LoadedRelease
 
 ROWS = 10_000
 """Rows that may wait (ours: a second or so of work); what comes beyond them is not scored, and counted."""
@@ -23,6 +26,9 @@ _GATHER_SECONDS = 0.02
 """How long the first that comes waits for others: to hand rows to the thread wakes it, which costs as much as scoring many."""
 
 _LOG = logging.getLogger("everloop.serve.answering.shadow")
+
+_Said = tuple[float | None, str | None]
+"""A row's score, or the error that it raised."""
 
 
 class Shadows:
@@ -74,18 +80,15 @@ class Shadows:
         return _together(group)
 
     async def _score(self, shadowed: Shadowed) -> None:
-        scores: list[float | None] = [None] * len(shadowed.names)
-        error = None
         try:
             known = shadowed.vectors or await shadowed.release.features.read(shadowed.block)
-            scored = await asyncio.to_thread(shadowed.release.score, shadowed.block, known)
-            scores = list(scored.scores)
+            requests = [request for request, _, _ in shadowed.names]
+            said = await asyncio.to_thread(_scored, shadowed.release, requests, shadowed.block, known)
         except Exception as raised:
-            # Whatever it is, it is the release's: that is what a trial is to show.
-            error = f"{type(raised).__name__}: {raised}"
-        self._log(shadowed, scores, error)
+            said = _failed(len(shadowed.names), raised)
+        self._log(shadowed, said)
 
-    def _log(self, shadowed: Shadowed, scores: Sequence[float | None], error: str | None) -> None:
+    def _log(self, shadowed: Shadowed, said: Sequence[_Said]) -> None:
         records = [
             ShadowRecord(
                 use_case=shadowed.use_case,
@@ -96,13 +99,34 @@ class Shadows:
                 shadow_score=score,
                 error=error,
             )
-            for (request, row, at), score in zip(shadowed.names, scores, strict=True)
+            for (request, row, at), (score, error) in zip(shadowed.names, said, strict=True)
         ]
         try:
             self._write(records)
         except OSError as raised:
             _LOG.error("shadow scores of %d rows cannot be written: %s", len(records), raised)
             self._shed(shadowed.use_case, len(records))
+
+
+def _scored(release: LoadedRelease, requests: Sequence[str], block: Block, known: Vectors) -> list[_Said]:
+    """What a release says of each row. Requests that it cannot score together are tried one by one: none pays for another.
+
+    `requests`: the id of each row's, those of one request together.
+    """
+    try:
+        return [(score, None) for score in release.score(block, known).scores]
+    except Exception as raised:
+        parts = [[*rows] for _, rows in groupby(range(len(requests)), key=requests.__getitem__)]
+        if len(parts) == 1:
+            return _failed(len(requests), raised)
+    return [
+        one for rows in parts for one in _scored(release, [requests[row] for row in rows], block.take(rows), known.take(rows))
+    ]
+
+
+def _failed(rows: int, raised: Exception) -> list[_Said]:
+    """Whatever it is, it is the release's: that is what a trial is to show."""
+    return [(None, f"{type(raised).__name__}: {raised}")] * rows
 
 
 def _alike(one: Shadowed, other: Shadowed) -> bool:

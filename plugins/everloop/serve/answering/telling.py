@@ -90,7 +90,7 @@ class _Telling:
         answering = self._first if row in self._fallen else assigned
         flags = self._flags(row, arm, answering)
         score, decision = _said(answering, row, told, flags, CHAMPION if answering is self._first else CHALLENGER)
-        fell = row in self._fallen
+        fell, unscored = row in self._fallen, self._batch.unscored if _beside(arm, answering) else None
         return Record(
             use_case=request.use_case,
             request_id=request.id,
@@ -104,7 +104,7 @@ class _Telling:
             release=assigned.release,
             score=None if fell else score,
             decision=None if fell else decision,
-            shadow_release=self._first.release if fell else self._batch.unscored if arm.shadow else None,
+            shadow_release=self._first.release if fell else unscored,
             shadow_score=score if fell else None,
             features={"request": self._fields[row], "vector": self._vector(answering, row)},
             flags=list(flags),
@@ -118,12 +118,19 @@ class _Telling:
             flags += answering.scored.flags[answering.place[row]]
         if row in self._fallen:
             flags += (FELL_BACK,)
-        elif arm.shadow and self._batch.unscored is not None:
+        elif self._batch.unscored is not None and _beside(arm, answering):
             flags += (SHADOW_FAILED,)
         return flags
 
     def _vector(self, answering: Trial, row: int) -> Mapping[str, Any]:
         return self._vectors[id(answering)][answering.place[row]] if answering.scored else {}
+
+
+def _beside(arm: Assignment, answering: Trial) -> bool:
+    """Whether a row needs a score in shadow: one in the sample that was answered. That a release which is not loaded could not
+    answer either says nothing of the row.
+    """
+    return arm.shadow and answering.error is None
 
 
 def _said(answering: Trial, row: int, told: Answer, flags: tuple[str, ...], arm: str) -> tuple[float | None, bool | None]:
@@ -135,6 +142,8 @@ def _said(answering: Trial, row: int, told: Answer, flags: tuple[str, ...], arm:
     if scored is None:
         told.scores.append(None)
         told.decisions.append(None)
+        if told.contributions is not None:
+            told.contributions.append({})
         return None, None
     place = answering.place[row]
     score, decision = scored.scores[place], scored.decisions[place]

@@ -64,7 +64,7 @@ def _part(batch: Batch, rows: Sequence[int] | None, said: Trial, asked: Trial, a
         flags = earned if not any(flags) else [one + two for one, two in zip(flags, earned, strict=True)]
     if said is not asked:
         flags = [(*one, FELL_BACK) for one in flags]
-    elif batch.unscored is not None:
+    elif batch.unscored is not None and said.error is None:
         arms = batch.arms if rows is None else take(batch.arms, rows)
         flags = [(*one, SHADOW_FAILED) if arm.shadow else one for one, arm in zip(flags, arms, strict=True)]
     return _Part(rows, said, asked, arm, flags)
@@ -105,8 +105,8 @@ def _said(request: str, batch: Batch, part: _Part, explain: bool) -> Answer:
     keys = batch.block.keys if part.rows is None else take(batch.block.keys, part.rows)
     scores, decisions = _scores(part, len(keys))
     arms = [CHAMPION if part.fell else part.arm] * len(keys)
-    shares = part.said.scored.contributions if part.said.scored else None
-    contributions = _of(part.said, part.rows, shares) if explain and shares is not None else [] if explain else None
+    shares = part.said.scored.contributions if part.said.scored else [{}] * len(part.said.place)
+    contributions = _of(part.said, part.rows, shares) if explain and shares is not None else None
     return Answer(request, keys, scores, decisions, arms, [part.said.release] * len(keys), part.flags, contributions)
 
 
@@ -145,9 +145,12 @@ def _logged(batch: Batch, part: _Part) -> pa.RecordBatch:
 
 
 def _shadows(batch: Batch, part: _Part, rows: int) -> pa.Array:
-    """Which release stands for the score in shadow; one that is to score later says so itself."""
+    """Which release stands for the score in shadow; one that is to score later says so itself.
+
+    That a release which is not loaded could not answer either, says nothing of rows without an answer.
+    """
     unscored = batch.unscored
-    if part.fell or unscored is None:
+    if part.fell or unscored is None or part.said.error is not None:
         return _constant(part.said.release if part.fell else None, rows)
     arms = batch.arms if part.rows is None else take(batch.arms, part.rows)
     return pa.array([unscored if arm.shadow else None for arm in arms], pa.string())

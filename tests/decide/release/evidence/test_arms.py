@@ -14,9 +14,9 @@ def timed(*milliseconds, errors=0):
 
 
 def units(number):
-    """So many units of five rows: one row in error, two that miss a feature, three slow requests, four errors in all."""
-    errors, missing, slow, all_errors = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3, 4))
-    return ByUnit(errors=errors, all_errors=all_errors, missing=missing, slow=slow)
+    """So many units of five rows: one row in error, two that miss a feature, three slow requests."""
+    errors, missing, slow = (Clusters.of([5] * number, [hits] * number) for hits in (1, 2, 3))
+    return ByUnit(errors=errors, missing=missing, slow=slow)
 
 
 def test_latency_quantile_is_right_to_a_bucket():
@@ -32,13 +32,13 @@ def test_a_score_that_is_no_probability_is_unusable(scores, unusable):
 
 
 def test_arms_of_batches_add_up():
-    first = replace(timed(1.0, 5.0), errors=1, incomplete=2, shared_errors=3, by_entity=units(1), by_batch=units(2))
+    first = replace(timed(1.0, 5.0), requests=9, errors=1, incomplete=2, shared_errors=3, by_entity=units(1), by_batch=units(2))
     second = replace(
         timed(5.0, 70_000.0), errors=3, incomplete=4, shared_errors=2, by_entity=units(10), by_batch=units(20)
     )  # fmt: skip
     whole = first + second
-    assert (whole.requests, whole.errors, whole.incomplete, whole.timed, whole.shared_errors) == (4, 4, 6, 4, 5)
-    assert whole.all_errors == 9
+    assert (whole.requests, whole.errors, whole.incomplete, whole.timed, whole.shared_errors) == (11, 4, 6, 4, 5)
+    assert (first.comparable, second.comparable, whole.comparable) == (6, 0, 6)
     assert (whole.by_entity, whole.by_batch) == (units(11), units(22))
     assert whole.latency == timed(1.0, 5.0, 5.0, 70_000.0).latency
     assert whole == second + first

@@ -127,12 +127,11 @@ def test_entities_are_the_units_of_what_is_counted():
         CANARY,
         row(entity="x", request_id="a", flags=["missing:aircraft"]),
         row(entity="x", request_id="b", flags=["missing:aircraft"]),
-        row(entity="y", request_id="c", error="boom"),
+        row(entity="y", request_id="c", error="boom", shadow_release="new", shadow_score=0.3),
         row(entity="z", request_id="d", arm="challenger", release="new"),
     )
     assert evidence.baseline.by_entity == ByUnit(
-        errors=Clusters.of([2, 1], [0, 1]), all_errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]),
-        slow=Clusters.of([2, 1], [0, 0]),
+        errors=Clusters.of([2, 1], [0, 1]), missing=Clusters.of([2, 1], [2, 0]), slow=Clusters.of([2, 1], [0, 0]),
     )  # fmt: skip
     assert evidence.candidate.by_entity.errors == Clusters.of([1], [0])
 
@@ -167,12 +166,30 @@ def test_an_error_that_the_other_release_shares_is_told_apart():
         row(**failed, entity="x", shadow_release="old", shadow_score=0.3),
         row(**failed, entity="y"),
         row(error="boom", score=None, shadow_release="new"),
+        row(error="boom", score=None, shadow_release="new", shadow_score=0.3),
+        row(error="boom", score=None),
     )
     assert (evidence.candidate.requests, evidence.candidate.errors, evidence.candidate.shared_errors) == (3, 2, 1)
-    assert evidence.candidate.by_entity.errors == Clusters.of([2, 1], [1, 1])
-    assert evidence.candidate.by_entity.all_errors == Clusters.of([2, 1], [2, 1])
-    assert (evidence.candidate.all_errors, evidence.baseline.all_errors) == (3, 1)
-    assert (evidence.baseline.errors, evidence.baseline.shared_errors) == (1, 0)
+    assert evidence.candidate.by_entity.errors == Clusters.of([1, 1], [1, 1])
+    assert (evidence.baseline.requests, evidence.baseline.errors, evidence.baseline.shared_errors) == (3, 1, 2)
+
+
+def test_in_the_watch_a_row_that_failed_counts_when_it_is_known_whether_the_other_release_could_answer_it():
+    state = ReleaseState(champion="new", previous="old", rollout="r", stage=Stage.WATCH, since=NOW)
+    failed, minute = {"release": "new", "score": None, "error": "boom"}, NOW + timedelta(minutes=1)
+    last = row(release="new", at=minute, request_id="last")
+
+    def errors(**changes):
+        found = gather(state, row(**failed | changes), last).candidate
+        return found.errors, found.shared_errors
+
+    waits = timedelta(seconds=10)
+    assert errors(at=minute - waits) == (1, 0)
+    assert errors(at=minute - waits + timedelta(microseconds=1)) == (0, 1)
+    assert errors(at=minute, shadow_release="old", shadow_score=0.3) == (1, 0)
+    assert errors(at=minute - waits, shadow_release="old") == (0, 1)
+    # The challenger's arm was asked before the answer, so that nothing more is to come.
+    assert errors(at=minute, arm="challenger") == (1, 0)
 
 
 def test_a_view_that_both_read_does_not_count_as_missing():

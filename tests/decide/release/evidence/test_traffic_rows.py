@@ -80,7 +80,7 @@ def test_where_the_other_release_answered_before_time_is_divided_into_batches(st
     failed = {"error": "boom", "flags": ["missing:aircraft"]}
     last = row(at=NOW + 40 * MINUTE - timedelta(microseconds=1), entity="last", request_id="last", **MINE)
     ours = [*at_minutes(0, 1, 2, 3, 4, **MINE), *at_minutes(5, 6, **MINE, **failed), last]
-    theirs = [*at_minutes(-1, -2, -3, -40), *at_minutes(-4, **failed)]
+    theirs = [*at_minutes(-1, -2, -3, -40), *at_minutes(-4, **failed, shadow_release="new", shadow_score=0.9)]
     evidence = gather(state, *ours, *theirs)
     # Minutes 0 and 1, 2 and 3, 4 and 5, 6, the last; and -1 and -2, -3 and -4, -40.
     assert evidence.candidate.by_batch.errors == Clusters.of([2, 2, 2, 1, 1], [0, 0, 1, 1, 0])
@@ -121,8 +121,8 @@ def test_an_arm_is_counted_whole():
     ]
     evidence = gather(CANARY, *rows, row())
     one, none = Clusters.of([4], [1]), Clusters.of([1], [0])
-    ours = ByUnit(errors=one, all_errors=one, missing=one, slow=Clusters.of([2], [1]))
-    theirs = ByUnit(errors=none, all_errors=none, missing=none, slow=none)
+    ours = ByUnit(errors=one, missing=one, slow=Clusters.of([2], [1]))
+    theirs = ByUnit(errors=none, missing=none, slow=none)
     assert evidence.candidate == Arm(requests=4, errors=1, incomplete=1, latency=latency(5.0, 70_000.0), by_entity=ours)
     assert evidence.baseline == Arm(requests=1, latency=latency(4.0), by_entity=theirs)
     assert evidence.candidate + evidence.baseline == Arm(
@@ -176,6 +176,8 @@ def test_the_highest_price_bounds_what_a_row_can_cost():
 
 def test_groups_leave_out_what_another_release_was_scored_beside():
     rows = [row(shadow_release="older", shadow_score=0.9), row(shadow_release="new", shadow_score=None), row(score=None, **MINE)]
+    # Nor does what the champion failed on, which is asked of the challenger always, and would make it a large part of the sample.
+    rows.append(row(error="boom", score=None, shadow_release="new", shadow_score=0.9))
     assert checked(CANARY, *rows, groups=["sex"]).groups == {"sex": {}}
 
 

@@ -91,6 +91,7 @@ def test_a_rate_is_held_against_the_other_releases():
 
 def test_a_sound_shadow_is_told_whole():
     pairs = DecisionPairs(unscored=Clusters.independent(200, 2))
+    # Without an error of the champion's the sample is whole as it is.
     numbers = {
         "count": 2, "requests": 200, "baseline_count": 0, "baseline_requests": 400, "difference": 0.01,
         "low": excess.at_least((2, 200), (0, 400), 0.2, 200), "margin": 0.01,

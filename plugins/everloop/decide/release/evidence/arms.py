@@ -38,17 +38,15 @@ class LoadCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class ByUnit:
-    """What `Clusters` sums of units: rows and their own errors, all errors and missing features; requests and slow ones."""
+    """What `Clusters` sums of units: comparable rows and their errors; rows and missing features; requests and slow ones."""
 
     errors: Clusters = field(default_factory=Clusters)
-    all_errors: Clusters = field(default_factory=Clusters)
     missing: Clusters = field(default_factory=Clusters)
     slow: Clusters = field(default_factory=Clusters)
 
     def __add__(self, other: ByUnit) -> ByUnit:
         return ByUnit(
-            errors=self.errors + other.errors, all_errors=self.all_errors + other.all_errors,
-            missing=self.missing + other.missing, slow=self.slow + other.slow,
+            errors=self.errors + other.errors, missing=self.missing + other.missing, slow=self.slow + other.slow,
         )  # fmt: skip
 
 
@@ -57,7 +55,7 @@ class Arm:
     """Rows that a release answered: all, those with an error of its own, and `incomplete` ones, for which some feature view that
     the other release does not read gave nothing fresh. `latency` counts requests by `LATENCY_EDGES`.
 
-    `shared_errors`: rows that the other release, asked in its place, could not answer either.
+    `shared_errors`: rows that the other release, asked too, could not answer either; they say nothing of either release.
     `by_entity`: sums over entities, so that rows of one entity count for what they are worth; `by_batch`: over batches of time,
     where the other release answered at another time, so that a burst counts as one event. Without them rows are taken to be
     independent.
@@ -84,9 +82,9 @@ class Arm:
         )
 
     @property
-    def all_errors(self) -> int:
-        """Rows with an error, be it shared or not."""
-        return self.errors + self.shared_errors
+    def comparable(self) -> int:
+        """Rows that one of both releases could answer: all but the shared errors."""
+        return self.requests - self.shared_errors
 
     @property
     def timed(self) -> int:

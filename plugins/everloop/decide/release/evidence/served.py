@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from everloop.decide.release.evidence.arms import LATENCY_EDGES, Arm, ByUnit
-from everloop.decide.release.evidence.columns import CHALLENGER, Codes, Floats, Mask, Rows, codes, failed, floats, present
+from everloop.decide.release.evidence.columns import Codes, Floats, Mask, Rows, codes, failed, floats, present
 from everloop.decide.statistics.clusters import Clusters
 from everloop.flags import incomplete, lacking
 
@@ -21,7 +21,9 @@ p99."""
 class Served:
     """Rows (n,): the code of their `entity` and `request`, whether they `failed`, and whether the other release `also_failed`.
 
-    A row that the release on trial fails on is asked of the other one; `also_failed` where that was no better.
+    A row that one release fails on is asked of the other one. The doubt about a row of which the log does not say whether the
+    other one could answer it (the shadow had no time for it, or it was logged by a scorer that did not ask) never helps the
+    release on trial: its own error is held against it, that of the other one is not.
     """
 
     entity: Codes
@@ -32,15 +34,19 @@ class Served:
     flags: tuple[Collection[str], ...]
 
     @classmethod
-    def of(cls, rows: Rows) -> Served:
-        """From columns `entity`, `request_id`, `arm`, `error`, `shadow_release`, `shadow_score`, `latency_ms` and `flags`."""
+    def of(cls, rows: Rows, ours: Mask, waiting: Mask | None = None) -> Served:
+        """From columns `entity`, `request_id`, `error`, `shadow_release`, `shadow_score`, `latency_ms` and `flags`.
+
+        `ours`: the rows of the release on trial; `waiting`: those so new that the other release may not have been asked yet: an
+        error among them is left out until it is known.
+        """
         errors, asked = failed(rows), present(rows["shadow_release"])
-        challenged = np.asarray(rows["arm"]) == CHALLENGER
+        unknown = ~ours if waiting is None else ~ours | waiting
         return cls(
             entity=codes(rows["entity"]),
             request=codes(rows["request_id"]),
             failed=errors,
-            also_failed=errors & challenged & asked & np.isnan(floats(rows["shadow_score"])),
+            also_failed=errors & np.where(asked, np.isnan(floats(rows["shadow_score"])), unknown),
             latency=floats(rows["latency_ms"]),
             flags=tuple(rows["flags"]),
         )
@@ -56,12 +62,12 @@ class Served:
         `views`: those whose absence counts, `None` for all; `slow`: from which latency a request is; `batch`: the batch of time
         of each row, where time matters.
         """
-        own, missing, first = (self.failed & ~self.also_failed)[mask], self._missing(mask, views), self._requests(mask)
+        comparable, missing, first = mask & ~self.also_failed, self._missing(mask, views), self._requests(mask)
+        own = self.failed[comparable]
 
         def by(units: Codes) -> ByUnit:
             return ByUnit(
-                errors=Clusters.counted(units[mask], own),
-                all_errors=Clusters.counted(units[mask], self.failed[mask]),
+                errors=Clusters.counted(units[comparable], own),
                 missing=Clusters.counted(units[mask], missing),
                 slow=Clusters.counted(units[first], self.latency[first] > slow),
             )

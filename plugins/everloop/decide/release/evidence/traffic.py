@@ -34,6 +34,10 @@ BATCHES = 20
 the
 analysis of simulation output, Operations Research 30(3): 10 to 30 are enough, and more gain little)."""
 
+SHADOWED = timedelta(seconds=10)
+"""How long after an answer the log may not have what the other release makes of the row: it is scored and shipped within a second
+(ours, with room for a queue)."""
+
 SETTLE = timedelta(seconds=2)
 """The scoring processes follow a new weight within this time; assignments before that belong to the old weight."""
 
@@ -54,9 +58,10 @@ def from_traffic(
     Errors and latency of the release on trial are those since the stage began. The other release's are from the same time where
     it answers, else (weight 1, watch) from the rollout before. Scores and labelled costs are paired row by row, so they count
     from the whole rollout. Where both do not answer at the same time, batches of time are units too, since a burst of errors then
-    meets one of them alone. Entities, and for costs `block`s of data time too, are the units. `thresholds`: decision threshold by
-    release. `groups`: the group columns, each of them among the rows as `request.<column>`. `views`: by release, the feature
-    views that it reads; what both read cannot differ, so only the others count as missing.
+    meets one of them alone. In the watch the other release is asked after the answer, so an error counts when it is known
+    whether that one could do better, or after `SHADOWED`. Entities, and for costs `block`s of data time too, are the units.
+    `thresholds`: decision threshold by release. `groups`: the group columns, each of them among the rows as `request.<column>`.
+    `views`: by release, the feature views that it reads; what both read cannot differ, so only the others count as missing.
     """
     candidate, baseline = trial(state)
     if candidate is None or not len(rows["at"]):
@@ -68,7 +73,7 @@ def from_traffic(
     theirs = ~ours & recent if beside else ~ours
     batch = None if beside or state.since is None else _batches(at, _moment(state.since))
     settled = at >= _moment(state.since + SETTLE) if state.since else recent
-    served = Served.of(rows)
+    served = Served.of(rows, ours, (arm != CHALLENGER) & (at > at.max() - np.timedelta64(SHADOWED)))
     own = OwnViews.of(views, candidate, baseline)
     slow = served.slow((ours & recent) | theirs)
     return Evidence(
@@ -143,7 +148,7 @@ def _grouped(
     rows: Rows, served: Served, column: str, ours: Mask, candidate: str, thresholds: Mapping[str, float]
 ) -> dict[str, fairness.GroupCounts]:
     """By group, what the candidate decided or would have, for the rows that it scored."""
-    beside = np.asarray(rows["shadow_release"]) == candidate
+    beside = (np.asarray(rows["shadow_release"]) == candidate) & ~served.failed
     scores = np.where(ours, floats(rows["score"]), np.where(beside, floats(rows["shadow_score"]), np.nan))
     scored = np.isfinite(scores)
     values = np.asarray(rows[f"{FIELD}{column}"], dtype=object)[scored].tolist()

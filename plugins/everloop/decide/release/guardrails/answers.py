@@ -40,18 +40,16 @@ def load_check(check: LoadCheck | None, policy: RolloutPolicy) -> Reason:
 
 
 def error_rate(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of answers with an error, against the other release's. Entities are the units.
+    """Share of answers with an error that the other release would not have made, against the reverse. Entities are the units.
 
-    Rows that the other release, asked in this one's place, could not answer either are in both rates. They cannot make this one
-    worse: it is so by its own errors at most, and these must lie beyond the margin too, against none at all.
+    Rows that neither release can answer make neither worse, as in McNemar's test (1947, Note on the sampling error of the
+    difference between correlated proportions or percentages, Psychometrika 12(2)): they are no trials, and how they move together
+    hides nothing.
     """
-    counts = (candidate.all_errors, candidate.requests), (baseline.all_errors, baseline.requests)
-    units = [(ours.all_errors, theirs.all_errors) for ours, theirs in _units(candidate, baseline)]
-    own = None
-    if candidate.shared_errors:
-        effect, _ = _effects([(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)])
-        own = _fewer((candidate.errors, candidate.requests), effect)
-    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha, own)
+    counts = (candidate.errors, candidate.comparable), (baseline.errors, baseline.comparable)
+    units = [(ours.errors, theirs.errors) for ours, theirs in _units(candidate, baseline)]
+    left_out = candidate.shared_errors, baseline.shared_errors
+    return _rate(_ERRORS, counts, units, policy.error_rate_margin, policy.minimum_requests, policy, alpha, left_out)
 
 
 def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float, *, same_views: bool = False) -> Reason:
@@ -68,10 +66,16 @@ def missing_features(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha
 
 
 def shadow_errors(pairs: DecisionPairs, baseline: Arm, policy: RolloutPolicy, alpha: float) -> Reason:
-    """Share of rows that the release on trial could not score although the answering one could, against that one's own errors."""
-    counts = (int(pairs.unscored.hits), pairs.offered), (baseline.all_errors, baseline.requests)
-    units = [(pairs.unscored, baseline.by_entity.all_errors)]
-    return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha)
+    """Share of rows that the release on trial could not score although the answering one could, against the reverse.
+
+    Rows that neither can score are no trials of either. The rows offered are a sample of good answers; to be trials like those of
+    the answering release they need as large a share of its errors, in which the one on trial has none.
+    """
+    good = baseline.comparable - baseline.errors
+    trials = round(pairs.offered * baseline.comparable / good) if good else pairs.offered
+    counts = (int(pairs.unscored.hits), trials), (baseline.errors, baseline.comparable)
+    units, left_out = [(pairs.unscored, baseline.by_entity.errors)], (0, baseline.shared_errors)
+    return _rate(_SHADOW, counts, units, policy.error_rate_margin, policy.shadow_requests, policy, alpha, left_out)
 
 
 _NONE = (0.0, 0.0)
@@ -99,15 +103,15 @@ def _rate(
     wanted: int,
     policy: RolloutPolicy,
     alpha: float,
-    own: excess.Counts | None = None,
+    left_out: tuple[int, int] = (0, 0),
 ) -> Reason:
     """A rate of the candidate against the baseline's, each `(hits, trials)`.
 
     Fails where both hold, at any look: it is shown to be higher (wrongly with chance `alpha` at most), and higher by more than
     the margin (at `policy.margin_alpha`, the chance for a release that lies right on the margin). Without a trial of the baseline
     there is nothing to be higher than: fails where the rate itself is shown to lie above the margin, at `alpha`. Passes with
-    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`. `own`: the hits that can make the
-    difference, of the trials: what does not lie beyond the margin by them neither fails nor is doubted.
+    `wanted` trials unless one look alone says more than the margin at `policy.margin_alpha`. `left_out`: rows of either side that
+    are no trials, which is told.
     """
     ours, theirs = (_fewer(one, effect) for one, effect in zip(counts, _effects(units), strict=True))
     if theirs[1]:
@@ -122,13 +126,11 @@ def _rate(
         "effective_baseline_requests": theirs[1],
     }  # fmt: skip
     text = f"{rate.what} in {_share(*counts[0]):.2%} of {trials} {rate.of} against {_share(*counts[1]):.2%} of {other_trials}"
-    doubted, beyond = excess.exceeds(ours, theirs, margin, policy.margin_alpha), low > margin
-    if own is not None:
-        own_low = excess.at_least(own, _NONE, policy.margin_alpha, max(2, wanted))
-        doubted, beyond = doubted and excess.exceeds(own, _NONE, margin, policy.margin_alpha), beyond and own_low > margin
-        numbers |= {"own_share": own[0] / own[1], "own_low": own_low}
-        text = f"{text}, {own[0] / own[1]:.2%} that the other release could answer"
-    if evidence >= -math.log(alpha) and beyond:
+    if any(left_out):
+        numbers |= {"left_out": left_out[0], "baseline_left_out": left_out[1]}
+        text = f"{text}, not counting {sum(left_out)} that neither release is known to answer"
+    doubted = excess.exceeds(ours, theirs, margin, policy.margin_alpha)
+    if evidence >= -math.log(alpha) and low > margin:
         return Reason(rate.check, FAIL, f"{text}: at least {low:.2%} more, {margin:.2%} allowed", numbers)
     return Reason(rate.check, PASS if trials >= max(1, wanted) and not doubted else INCONCLUSIVE, text, numbers)
 
@@ -137,7 +139,8 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
     """The p99 against `latency_factor` times the other release's p99, or the floor where that is higher. Entities are the units.
 
     Fails when the least that it can be lies above the most that the limit can be, by the quantiles' confidence sequences. Passes
-    with the required requests, unless one look alone says at `policy.margin_alpha` that more requests exceed the limit than may.
+    with the required requests, all of them timed, unless one look alone says at `policy.margin_alpha` that more exceed the limit
+    than may.
     """
     p99, other = candidate.quantile(SHARE), baseline.quantile(SHARE)
     if math.isnan(p99):
@@ -157,7 +160,7 @@ def latency(candidate: Arm, baseline: Arm, policy: RolloutPolicy, alpha: float) 
         return Reason("rollout.latency", FAIL, text, numbers)
     slower = _fewer((candidate.slower(limit), candidate.timed), effects[0])
     doubted = excess.exceeds(slower, _NONE, 1 - SHARE, policy.margin_alpha)
-    good = candidate.requests >= max(1, policy.minimum_requests) and not doubted
+    good = candidate.timed >= max(1, policy.minimum_requests) and not doubted
     return Reason("rollout.latency", PASS if good else INCONCLUSIVE, text, numbers)
 
 
