@@ -222,33 +222,3 @@ def of_few_labels() -> list[str]:
 @pytest.mark.parametrize("sentence", of_few_labels())
 def test_the_figures_of_few_labels_are_those_of_the_results(sentence: str) -> None:
     assert sentence in page("decisions.md")
-
-
-WAYS = {
-    "the first model for ever": "first model for ever",
-    "a new model every week, always promoted": "every week, always promoted",
-    "a new model every month, always promoted": "every month, always promoted",
-    "everloop: its trigger, gate and rollout": "everloop",
-    "**everloop, with recalibration**": "everloop with recalibration",
-    "an oracle that knows each week beforehand which of all models will be best": "oracle",
-    "the oracle's models, recalibrated every day on labels that were known by then": "recalibrated every day, oracle",
-}
-"""The ways of keeping a model good in the README's table, and what the benchmark calls each."""
-
-
-def of_the_year() -> list[str]:
-    facts = result("year")["facts"]
-    rows = []
-    for told, way in WAYS.items():
-        cells = []
-        for seed in ("", ", seed 11"):
-            trainings = facts[f"trainings, {way.removeprefix('recalibrated every day, ')}{seed}"]
-            above = "" if way == "oracle" else facts[f"cost above the oracle, {way}{seed}"].replace("%", " %")
-            cells += [str(trainings), f"{facts[f'cost a flight, {way}{seed}']:.3f}", above]
-        rows.append(f"| {told} | {' | '.join(cells)} |".replace("|  |", "| |"))
-    return rows
-
-
-@pytest.mark.parametrize("row", of_the_year())
-def test_the_years_table_of_the_readme_is_that_of_the_results(row: str) -> None:
-    assert row in re.sub(r"\s+", " ", (PROJECT / "README.md").read_text())
