@@ -10,7 +10,7 @@ from everloop.decide.watch.recalibrate import Seen, should_recalibrate
 
 THEN, NOW = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 4, 8, tzinfo=UTC)
 SERVING = ReleaseState(champion="a")
-POLICY = RecalibrationPolicy(minimum_labels=100, minimum_blocks=5)
+POLICY = RecalibrationPolicy(minimum_labels=100, minimum_blocks=5, every=None)
 
 
 def shift(low: float, high: float) -> Estimate:
