@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.flights_year import moment
 from benchmarks.year_gate import judge
 from benchmarks.year_recalibration import LOOKED_AT, Scored, look
-from benchmarks.year_releases import Served, mask, name_of, time_of, trained
+from benchmarks.year_releases import RECALIBRATED, Served, mask, name_of, time_of, trained
 from benchmarks.year_served import BEGIN, Releases, Strategy, weeks
 from everloop.decide.policy import DriftPolicy, RolloutPolicy
 from everloop.decide.release.evidence import Evidence, LoadCheck, from_traffic, trial
@@ -43,6 +43,11 @@ class Told:
     what: str
     release: str
     why: str
+
+    @property
+    def of_a_recalibration(self) -> bool:
+        """Whether it is about a release that was not trained."""
+        return RECALIBRATED in self.release
 
 
 @dataclass
@@ -166,7 +171,7 @@ class Loop:
         return from_traffic(rows, self.state, cost=self._case.cost, thresholds=thresholds, check=check)
 
     def _apply(self, action: Action, at: datetime) -> None:
-        about = self.state.challenger or self.state.champion or ""
+        about = action.after.challenger or self.state.challenger or self.state.champion or ""
         self.told.append(Told(at, action.kind.value, about, action.reason))
         if action.after.rollout != self.state.rollout:
             self.log.clear()

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.flights_year import Flags, Scores, Trained2013, moment
-from benchmarks.year_served import BEGIN, Releases
+from benchmarks.year_served import BEGIN, Releases, Strategy
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.statistics.clusters import blocks
 from everloop.learn.metrics import measure
 from everloop.learn.recalibrate import NONE, Labelled, Recalibration, fit, prequential
 from everloop.learn.reference import forecast_residuals, renewed
+
+RECALIBRATED = " recalibrated "
+"""In a release's name, between the moment at which its model was trained and that of its recalibration."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,26 @@ def labelled(releases: Releases, scores: Scores, rows: Flags) -> Labelled:
     return Labelled(scores[rows], year.labels[rows], year.asked[rows], year.known[rows])
 
 
+def recalibrated(releases: Releases, way: Strategy, policy: RecalibrationPolicy) -> Strategy:
+    """The same models at the same times, each flight scored by the fit of the labels known when its day began.
+
+    What recalibrating would bring with no trigger, gate or rollout to wait for. Each model is taken to have scored all flights
+    since those that it has learnt from.
+    """
+    year, made = releases.year, Strategy.empty(f"{way.name}, recalibrated every day", releases)
+    made.trainings = way.trainings
+    for cut in {one for one in way.cuts if one is not None}:
+        rows = way.cuts == cut
+        scores = releases.scores(cut).copy()
+        seen = rows | (year.asked > releases.at(cut).trained_through)
+        scores[rows] = prequential(labelled(releases, scores, seen), policy, rows[seen])
+        made.serve(releases, rows, cut, scores)
+    return made
+
+
 def name_of(cut: datetime, calibrated: datetime | None = None) -> str:
     """A release's name: the moment at which it was trained, and that of its recalibration."""
-    return cut.isoformat() + (f" recalibrated {calibrated.isoformat()}" if calibrated else "")
+    return cut.isoformat() + (f"{RECALIBRATED}{calibrated.isoformat()}" if calibrated else "")
 
 
 def time_of(at: np.datetime64) -> datetime:

@@ -8,15 +8,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.flights_year import Trained2013, Year, fit, moment
+from benchmarks.flights_year import Trained2013, Year, fit
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.statistics.compare import auc, costs
 from everloop.interval import Interval
-from everloop.learn.calibrate import calibrate
 from everloop.learn.metrics import calibration_error
-from everloop.learn.scoring import calibrated
 
-WEEK, LATEST = timedelta(days=7), timedelta(days=28)
+WEEK = timedelta(days=7)
 BEGIN, END = datetime(2013, 4, 2, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC)
 """The weeks of the use case's own grid (counted from 1 January) from April on, all of them whole."""
 
@@ -119,23 +117,4 @@ def oracle(releases: Releases) -> Strategy:
         best = min(cuts, key=lambda cut: float(releases.costs(cut)[rows].mean()))
         made.serve(releases, rows, best)
     made.trainings = cuts
-    return made
-
-
-def recalibrated(releases: Releases, way: Strategy) -> Strategy:
-    """The same models at the same times, each week calibrated anew on the labels known by then of the last four weeks.
-
-    What knowing the present base rate would bring: no gate asks whether the new calibrator is better.
-    """
-    year, made = releases.year, Strategy.empty(f"{way.name}, recalibrated every week", releases)
-    made.trainings = way.trainings
-    for week in weeks():
-        latest = year.between(week.start - LATEST, week.start) & (year.known < moment(week.start))
-        served = year.between(week.start, week.end)
-        for cut in set(way.cuts[served]):
-            rows = served & (way.cuts == cut)
-            scores = releases.scores(cut)
-            made.cuts[rows] = cut
-            made.scores[rows] = calibrated(scores[rows], calibrate(scores[latest], year.labels[latest]))
-            made.spent[rows] = costs(year.labels[rows], made.scores[rows] >= releases.at(cut).threshold, year.case.cost)
     return made

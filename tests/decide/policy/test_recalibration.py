@@ -64,4 +64,4 @@ def test_labels_are_looked_at_until_they_weigh_next_to_nothing():
 
 def test_the_short_rollout_asks_nobody_and_lets_decisions_differ():
     rollout = RecalibrationPolicy().rollout
-    assert (rollout.approval, rollout.decision_shift, len(rollout.steps)) == (False, 1.0, 1)
+    assert (rollout.approval, rollout.decision_shift, rollout.steps) == (False, 1.0, (1.0,))

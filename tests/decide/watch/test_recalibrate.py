@@ -10,7 +10,7 @@ from everloop.decide.watch.recalibrate import Seen, should_recalibrate
 
 THEN, NOW = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 4, 8, tzinfo=UTC)
 SERVING = ReleaseState(champion="a")
-POLICY = RecalibrationPolicy(minimum_labels=100, minimum_blocks=5)
+POLICY = RecalibrationPolicy(minimum_labels=100, minimum_blocks=5, every=None)
 
 
 def shift(low: float, high: float) -> Estimate:
@@ -26,7 +26,8 @@ SEEN = Seen(labels=900, blocks=7, shift=shift(-0.1, 0.2), calibrated_through=THE
 def test_scores_that_are_shown_to_be_off_are_recalibrated(low: float, high: float, wanted: bool) -> None:
     found = should_recalibrate(replace(SEEN, shift=shift(low, high)), SERVING, POLICY)
     assert (found.recalibrate, found.triggers) == (wanted, ("labels",) if wanted else ())
-    assert f"off by {shift(low, high)} in log odds (900 labels of 7 blocks)" in found.reason
+    told = f"too low by {shift(low, high)}" if low >= 0 else f"too high by {shift(-high, -low)}"
+    assert f"where decisions are made, scores are {told} in log odds (900 labels of 7 blocks of time)" in found.reason
     assert ("not shown to differ from 0" in found.reason) is not wanted
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from everloop.decide.policy import RecalibrationPolicy
 from everloop.decide.release.state import ReleaseState, Stage
 from everloop.errors import ConfigurationError
 from everloop.learn.scoring import calibrated
@@ -102,10 +103,17 @@ def test_the_row_that_asks_tells_its_numbers(turned: World) -> None:
     assert "rollout" not in row.evidence["policy"]
 
 
-def test_scores_that_are_right_ask_for_nothing(world: World) -> None:
+def test_scores_that_are_right_ask_for_nothing_without_a_schedule(world: World) -> None:
+    world.use_case = replace(TOYS, recalibration=RecalibrationPolicy(every=None))
     world.serve(range(20), 0.0)
     assert not look(world)["recalibrate"]
     assert world.actions() == ["promoted"]
+
+
+def test_by_schedule_scores_that_are_right_are_followed_too(world: World) -> None:
+    world.use_case = replace(TOYS, recalibration=RecalibrationPolicy(every=timedelta(days=1)))
+    world.serve(range(20), 0.0)
+    assert look(world)["triggers"] == ["schedule"]
 
 
 def test_without_a_champion_or_a_label_nothing_is_asked_for(world: World) -> None:

@@ -63,13 +63,19 @@ def _by_labels(seen: Seen, policy: RecalibrationPolicy) -> RecalibrationDecision
     since = f"the calibrator knows of labels until {seen.calibrated_through:%Y-%m-%d %H:%MZ}"
     if seen.through <= seen.calibrated_through:
         return _no(f"{since}, and none is newer")
-    told = f"scores at the decision threshold are off by {seen.shift} in log odds ({seen.labels} labels of {seen.blocks} blocks)"
+    told = f"where decisions are made, scores are {_off(seen.shift)} ({seen.labels} labels of {seen.blocks} blocks of time)"
     if seen.shift.low > 0 or seen.shift.high < 0:
         return RecalibrationDecision(recalibrate=True, reason=told, triggers=("labels",))
     if policy.every is not None and seen.through - seen.calibrated_through >= policy.every:
         reason = f"by schedule: {since}, and it is to learn of new ones every {policy.every}; {told}"
         return RecalibrationDecision(recalibrate=True, reason=reason, triggers=("schedule",))
     return _no(f"{told}, not shown to differ from 0")
+
+
+def _off(shift: Estimate) -> str:
+    """Whether scores are too low or too high, and by how much, in words."""
+    direction, by = ("high", -shift) if shift.value < 0 else ("low", shift)
+    return f"too {direction} by {by} in log odds"
 
 
 def _no(reason: str) -> RecalibrationDecision:
