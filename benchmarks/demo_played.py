@@ -41,7 +41,7 @@ class Models(Releases):
 
     def __init__(self, year: Year) -> None:
         super().__init__(year)
-        self.verdicts: dict[tuple[datetime, str], bool] = {}
+        self.verdicts: dict[tuple[datetime, str | None], bool] = {}
         self.windows: dict[tuple[datetime, str], Window] = {}
         keys = year.rows["key"].to_pylist()
         self.asked_about = np.array([sampled(key, SHARE) for key in keys], dtype=bool)
@@ -57,11 +57,11 @@ class Models(Releases):
             self._models[cut] = fit(self.year, cut - SABOTAGED if drill else cut, shuffled=drill)
         return self._models[cut]
 
-    def passes(self, cut: datetime, champion: str) -> bool:
-        """Whether the gate lets the model of `cut` on, against the champion."""
+    def passes(self, cut: datetime, champion: str | None) -> bool:
+        """Whether the gate lets the model of `cut` on, against the champion where there is one."""
         if (cut, champion) not in self.verdicts:
-            old = trained(self, _cut(champion), None).served
-            self.verdicts[cut, champion] = judge(self, trained(self, cut, None), old, champion).passed
+            old = None if champion is None else trained(self, _cut(champion), None).served
+            self.verdicts[cut, champion] = judge(self, trained(self, cut, None), old, champion or "").passed
         return self.verdicts[cut, champion]
 
     def window(self, week: Interval, champion: str) -> Window:
@@ -140,7 +140,10 @@ class Demo:
     next_look: datetime = SPRING
 
     def play(self) -> Told:
-        """From the first release to the drill's end."""
+        """From the first release to the drill's end; nothing at all without a first release."""
+        if not self.models.passes(SPRING, None):
+            self.told.waits_for = "the gate refused the first model"
+            return self.told
         self._begin(SPRING, SPRING)
         self._decide(SPRING)
         at = SPRING

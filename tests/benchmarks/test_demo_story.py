@@ -50,7 +50,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         training=replace(quicker(shipped.training, 20), parameters={"max_depth": 3}, minimum_rows=500, window=timedelta(days=63)),
         categories=("carrier", "origin"),
         gate=replace(shipped.gate, behaviour=BehaviourPolicy(), ece_ceiling=0.4, minimum_rows=200, slice_minimum=100),
-        fairness=FairnessPolicy(columns=("origin",), error_rate_difference=0.5),
+        fairness=FairnessPolicy(columns=("origin",), error_rate_difference=0.5, minimum=20),
         rollout=replace(
             shipped.rollout, steps=(0.5,), minimum_requests=200, shadow_requests=300, watch_labels=600, minimum_labels=60,
             decision_shift=0.8,
