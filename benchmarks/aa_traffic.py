@@ -30,6 +30,7 @@ CASES = tuple(
     (world, policy) for world in WORLDS for policy in ((*POLICIES, EXPERIMENT) if world in REAL else ("default", EXPERIMENT))
 )
 SALTS, SALTS_BEFORE = 500, 60
+"""Rollouts of each case, by this code and by that of before; half as many where the traffic is made."""
 PROMISED, MARGIN, STUCK = 0.05, 0.02, 0.02
 """Alpha and the cost margin of both policies; and how many rollouts may end without a verdict."""
 
@@ -59,7 +60,7 @@ def run(cases: Sequence[tuple[str, str]], salts: int, before: int, results: Path
 
 
 def _measured(flown: str, cases: Sequence[tuple[str, str]], salts: int, plugins: Path) -> list[dict[str, Any]]:
-    wanted = [(*case, salts) for case in cases]
+    wanted = [(world, policy, salts if world in REAL else salts // 2) for world, policy in cases]
     found: list[dict[str, Any]] = measure("benchmarks.aa.sides", "played", plugins=plugins, flown=flown, cases=wanted).value
     return found
 
