@@ -198,8 +198,8 @@ def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes
 
 def _sums(influence: Floats, units: Codes) -> Floats:
     """What each unit's rows add up to."""
-    sums: Floats = np.bincount(units, weights=influence)[np.bincount(units) > 0]
-    return sums
+    sums: Floats = np.bincount(units, weights=influence).astype(float)
+    return sums[np.bincount(units) > 0]
 
 
 def _sizes(units: Codes) -> Codes:
