@@ -59,6 +59,18 @@ def test_one_input_that_says_all_alone_fails_though_the_candidate_does_not() -> 
     assert reason.text.startswith("the AUC of closed__delay alone is above 0.99, so near 1")
 
 
+def test_an_input_that_is_shown_to_say_all_fails_among_more_of_which_it_is_not_shown() -> None:
+    unsure = {f"view__{i}": replace(LEAK, value=0.999, low=0.5) for i in range(NAMED)}
+    (reason,) = leaks(candidate(), unsure | {"closed__delay": LEAK}, POLICY)
+    assert reason.outcome is Outcome.FAIL
+    assert reason.text.startswith("the AUC of closed__delay alone is above 0.99")
+
+
+def test_as_many_inputs_that_say_all_are_named_as_are_told() -> None:
+    (reason,) = leaks(candidate(), {f"view__{i}": LEAK for i in range(6)}, POLICY)
+    assert reason.text.startswith("the AUC of view__0, view__1, view__2 alone is above 0.99")
+
+
 def test_an_input_that_is_not_shown_to_say_all_passes() -> None:
     (reason,) = leaks(candidate(), {"closed__delay": replace(LEAK, low=0.99)}, POLICY)
     assert reason.outcome is Outcome.PASS
