@@ -81,6 +81,13 @@ def test_the_rates_of_both_sides_are_told_and_what_is_ordinary_only_for_a_window
     assert compare(column, counts, WEEK, 5_000).ordinary is None
 
 
+def test_without_a_row_on_either_side_there_is_no_shift():
+    column, empty = weeks(np.random.default_rng(1).normal(size=(12, 5))), {"counts": [0] * 10, "missing": 0}
+    assert compare(column, empty) is None
+    assert compare(column | {"counts": empty["counts"]}, {"counts": column["counts"], "missing": 0}) is None
+    assert compare(column, {"counts": [1] + [0] * 9, "missing": 0}).rows == 1
+
+
 def test_five_precincts_with_one_value_a_week_are_not_always_red():
     """A PSI of 2 and more every week, since no week has the values of the quarter before."""
     policy, rng = DriftPolicy(), np.random.default_rng(4)
