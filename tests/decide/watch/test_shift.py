@@ -81,6 +81,10 @@ def test_the_rates_of_both_sides_are_told_and_what_is_ordinary_only_for_a_window
     assert compare(column, counts, WEEK, 5_000).ordinary is None
 
 
+def test_categories_have_no_area_to_move_by():
+    assert replace(MOVED, wasserstein=None).beyond(DriftPolicy()) == {"psi": 0.5, "missing_rate": 0.4, "outside_rate": 0.25}
+
+
 def test_without_a_row_on_either_side_there_is_no_shift():
     column, empty = weeks(np.random.default_rng(1).normal(size=(12, 5))), {"counts": [0] * 10, "missing": 0}
     assert compare(column, empty) is None
