@@ -40,6 +40,13 @@ def test_slowness_is_told_by_the_wider_of_both_intervals():
     assert (found.low, found.units) == (5.0, 1_961)
 
 
+def test_of_two_that_begin_alike_the_one_that_reaches_further_counts():
+    never, two = failing([]), replace(ALONE, entities=ROWS % 2)
+    found = error_rate(never, two, POLICY)
+    assert (found.low, found.high, found.units) == (0.0, burst_rate(never, ROWS % 2, 0.95).high, 2)
+    assert found.high > error_rate(never, ALONE, POLICY).high
+
+
 def test_one_entity_says_nothing_of_how_entities_differ_but_one_burst_is_all_there_is():
     failed, one = failing(range(40)), np.zeros(2_000, dtype=int)
     assert error_rate(failed, replace(ALONE, entities=one), POLICY) == error_rate(failed, ALONE, POLICY)
