@@ -78,6 +78,7 @@ def test_a_ratio_is_shown_below_its_limit_only() -> None:
     limit = RatioLimit(name="selection_ratio", limit=0.8, gaps=(), family=1)
     assert [limit.shown(Range(*ends)) for ends in ((0.2, 0.79), (0.2, 0.8), (0.9, 2.0))] == [True, False, False]
     assert limit.span(GAP, 0.05, ONE_LOOK) == ONE_LOOK.ratio(GAP.ours, GAP.theirs, 0.05)
+    assert limit.span(GAP, 0.05, ALWAYS_VALID) == ALWAYS_VALID.ratio(GAP.ours, GAP.theirs, 0.05)
     assert (limit.value(GAP), limit.size(GAP)) == (pytest.approx(0.6), pytest.approx(-0.6))
     assert not limit.allows(GAP)
     assert RatioLimit(name="selection_ratio", limit=0.6, gaps=(), family=1).allows(GAP)

@@ -59,6 +59,22 @@ def test_counts_are_divided_by_the_design_effect() -> None:
     assert found.rate == 0.2
 
 
+def test_counts_of_a_narrow_type_and_yes_or_no_are_numbers_like_others() -> None:
+    narrow = Clusters.of(np.array([200, 100], dtype=np.uint8), np.array([100, 50], dtype=np.uint8))
+    assert narrow == Clusters.of([200, 100], [100, 50])
+    assert Clusters.of([1, 1, 1], [True, True, False]) == Clusters.independent(3, 2)
+
+
+def test_two_units_are_enough_to_tell_how_units_differ() -> None:
+    # Hits 1.5 above and below those of a rate of 0.55: a scatter of 9 with the degree of freedom, 4.95 of independent rows.
+    found = Clusters.of([10, 10], [4, 7])
+    alike = (9 - 4.95) / (0.2475 * 180)
+    assert correlation([found]) == pytest.approx(alike)
+    assert cautious_effects([found]) == pytest.approx([1 + 9 * alike])
+    # Three rows are enough, of which two are one unit.
+    assert correlation([Clusters.of([2, 1], [2, 0])]) == 1
+
+
 @pytest.mark.parametrize("alike", [0.0, 0.05, 0.4])
 def test_the_correlation_is_that_which_rows_were_drawn_with(alike: float) -> None:
     found = [correlation([Clusters.counted(*reversed(drawn(15, 20, alike, seed)))]) for seed in range(200)]
@@ -179,6 +195,17 @@ def test_below_two_units_an_interval_has_no_end() -> None:
     assert (found.low, found.high, found.units, found.freedom) == (-math.inf, math.inf, 1, 0)
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_below_two_rows_an_interval_has_no_end_whatever_other_units_have_shown(rows: int) -> None:
+    found = clustered(0.5, np.zeros(rows), np.zeros(rows, dtype=np.intp), 0.9, Likeness(0.1, 30))
+    assert (found.low, found.high, found.rows, found.units) == (-math.inf, math.inf, rows, rows)
+
+
+def test_two_rows_of_two_units_have_the_variance_of_their_difference() -> None:
+    found = clustered(0.0, np.array([1.0, -1.0]), np.array([0, 1]), 0.9)
+    assert found.high == pytest.approx(2 * stats.t.ppf(0.95, 1))
+
+
 def test_likeness_is_how_much_more_sums_over_units_vary() -> None:
     # Two rows a unit, equal within each: the sums vary twice as much, so the rows are the same row.
     influence, unit = np.repeat([1.0, -1.0, 2.0, -2.0], 2), np.repeat(np.arange(4), 2)
@@ -187,6 +214,13 @@ def test_likeness_is_how_much_more_sums_over_units_vary() -> None:
     assert Likeness.of(influence[::2], unit[::2]) == Likeness(0.0, 3)
     assert Likeness.of(np.zeros(8), unit) == Likeness(0.0, 3)
     assert Likeness.of(influence[:2], unit[:2]) == Likeness(0.0, 0)
+    # Of two units: sums of 2 and -2 with a degree of freedom, 16, beside four rows' 4 * 4 / 3.
+    assert Likeness.of(influence[:4], unit[:4]) == Likeness(pytest.approx(16 / (16 / 3) - 1), 1)
+
+
+def test_where_influence_is_measured_from_does_not_matter_to_units_of_one_size() -> None:
+    influence, unit = np.repeat([1.0, -1.0, 2.0, -2.0], 3), np.repeat(np.arange(4), 3)
+    assert Likeness.of(influence + 5, unit) == Likeness(pytest.approx(Likeness.of(influence, unit).correlation), 3)
 
 
 @given(st.floats(0, 1), st.integers(0, 50), st.floats(0, 1), st.integers(0, 50))
@@ -219,6 +253,7 @@ def test_blocks_begin_at_multiples_of_their_width_of_utc() -> None:
     assert blocks(moments, timedelta(hours=12)).tolist() == [1, 2, 0, 3]
     assert blocks(moments, timedelta(days=365)).tolist() == [0, 0, 0, 0]
     assert blocks(moments[:0]).tolist() == []
+    assert blocks(moments).dtype == blocks(moments[:0]).dtype == np.intp
 
 
 def test_a_block_before_1970_is_a_block_too() -> None:

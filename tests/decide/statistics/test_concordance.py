@@ -33,6 +33,17 @@ def test_a_pair_that_theirs_does_not_order_is_none_and_one_that_ours_ties_is_hal
     assert disordered(ours, theirs, entities) == Clusters.of([1, 1], [0.5, 0])
 
 
+def test_of_many_rows_of_a_couple_each_is_paired_with_the_next_in_time():
+    entities = np.concatenate([np.arange(6), RNG.integers(0, 6, 3_000)])
+    ours = np.empty(len(entities))
+    for couple in range(3):
+        rows = np.flatnonzero(entities // 2 == couple)
+        ours[rows] = np.arange(len(rows)) ^ 1  # 1, 0, 3, 2, 5, 4, ...: only neighbours are turned round
+    found = disordered(ours, np.arange(len(entities), dtype=float), entities)
+    assert found.rate == 1
+    assert found.trials >= 1_500
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_below_two_rows_there_is_no_pair(rows):
     nothing = disordered(RNG.random(rows), RNG.random(rows), np.arange(rows))

@@ -24,7 +24,9 @@ def test_values_that_never_differ_are_their_own_limit():
     assert Sample.of([0.5] * 8).upper(0.001) == 0.5
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_value_limits_nothing():
+    assert math.isnan(Sample.of([3.0]).deviation)
     assert Sample.of([3.0]).upper(0.05) == math.inf
     assert Sample.of([3.0, 3.0]).upper(0.05) == 3.0
 

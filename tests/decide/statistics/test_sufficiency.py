@@ -74,7 +74,18 @@ def test_as_json_it_tells_what_is_shown_and_what_is_wanted() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(19_321, "19,000"), (750, "750"), (745, "740"), (12, "12"), (9.6, "10"), (1, "1"), (0.4, "0"), (1_260_000, "1,300,000")],
+    [
+        (19_321, "19,000"),
+        (750, "750"),
+        (745, "740"),
+        (12, "12"),
+        (9.6, "10"),
+        (9.46, "9"),
+        (1, "1"),
+        (0.4, "0"),
+        (0, "0"),
+        (1_260_000, "1,300,000"),
+    ],
 )
 def test_numbers_are_told_to_two_digits(number: float, words: str) -> None:
     assert rounded(number) == words

@@ -36,6 +36,32 @@ def test_what_blocks_share_is_found_without_bias():
     assert found == pytest.approx(SHARED, abs=0.0012)
 
 
+def test_two_blocks_of_two_rows_show_what_they_share():
+    found = Dependence.of([residuals([], np.array([1, 1, 0, 0]), np.full(4, 0.5), np.array([0, 0, 1, 1]))])
+    # Sums of 1 and -1 with a degree of freedom, 4, less four rows' variance of a third, over four pairs of rows of one block.
+    assert found.shared.tolist() == [[pytest.approx((4 - 4 / 3) / 4)]]
+    assert found.freedom == 1
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 9])
+def test_what_blocks_share_is_that_of_a_loop_over_blocks(blocks):
+    labels, scores, block = drawn(np.random.default_rng(blocks), blocks, 12)
+    found, place = labels - scores, np.searchsorted(EDGES, scores)
+    apart = found - np.array([found[place == one].mean() for one in range(3)])[place]
+    cells = [[apart[(block == b) & (place == one)] for one in range(3)] for b in range(blocks)]
+    sums = np.array([[cell.sum() for cell in row] for row in cells])
+    sizes = np.array([[len(cell) for cell in row] for row in cells])
+    alone = np.array([found[place == one].var(ddof=1) for one in range(3)])
+    together = sum(np.outer(each, each) for each in sums) * blocks / (blocks - 1) - np.diag(sizes.sum(axis=0) * alone)
+    pairs = sum(np.outer(each, each) for each in sizes) - np.diag(sizes.sum(axis=0))
+    assert Dependence.of([residuals(EDGES, labels, scores, block)]).shared == pytest.approx(together / pairs)
+
+
+def test_bins_that_no_block_holds_both_of_share_nothing():
+    found = Dependence.of([residuals([0.5], np.array([1, 0, 1, 0]), np.array([0.2, 0.2, 0.8, 0.8]), np.array([0, 0, 1, 1]))])
+    assert (found.shared[0, 1], found.shared[1, 0]) == (0.0, 0.0)
+
+
 def test_blocks_that_share_nothing_show_nothing_on_average():
     rng = np.random.default_rng(2)
     found = np.mean([Dependence.of([sketch(rng, 40, 60, shared=np.zeros((3, 3)))]).shared for _ in range(300)], axis=0)

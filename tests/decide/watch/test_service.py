@@ -40,6 +40,13 @@ def test_slowness_is_told_by_the_wider_of_both_intervals():
     assert (found.low, found.units) == (5.0, 1_961)
 
 
+def test_of_two_that_begin_alike_the_one_that_reaches_further_counts():
+    never, two = failing([]), replace(ALONE, entities=ROWS % 2)
+    found = error_rate(never, two, POLICY)
+    assert (found.low, found.high, found.units) == (0.0, burst_rate(never, ROWS % 2, 0.95).high, 2)
+    assert found.high > error_rate(never, ALONE, POLICY).high
+
+
 def test_one_entity_says_nothing_of_how_entities_differ_but_one_burst_is_all_there_is():
     failed, one = failing(range(40)), np.zeros(2_000, dtype=int)
     assert error_rate(failed, replace(ALONE, entities=one), POLICY) == error_rate(failed, ALONE, POLICY)
@@ -83,7 +90,13 @@ def test_what_was_judged_is_told_in_words_and_numbers():
         "service.latency_p99", Outcome.FAIL, text, numbers
     )
     few = judge("error_rate", measured(0.125, math.inf, rows=10), 0.001, POLICY)
-    assert few.text == "10 answers are too few to judge error_rate (1 [0.125, ?], limit 0.001): 368 wanted"
+    told = {"value": 1.0, "low": 0.125, "high": math.inf, "limit": 0.001, "rows": 10, "units": 90}
+    text = "10 answers are too few to judge error_rate (1 [0.125, ?], limit 0.001): 368 wanted"
+    assert few == Reason("service.error_rate", Outcome.INCONCLUSIVE, text, told)
+    kept = judge("error_rate", measured(0.25, 0.75), 0.75, POLICY)
+    text = "error_rate 0.5 [0.25, 0.75], limit 0.75, of 2000 answers"
+    told = {"value": 0.5, "low": 0.25, "high": 0.75, "limit": 0.75, "rows": 2_000, "units": 90}
+    assert kept == Reason("service.error_rate", Outcome.PASS, text, told)
 
 
 def test_an_answer_in_a_hundred_that_fails_is_shown_and_none_of_few_is_not():

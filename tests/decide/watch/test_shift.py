@@ -6,6 +6,7 @@ import pytest
 
 from everloop.decide.policy import DriftPolicy
 from everloop.decide.statistics.prediction import Sample
+from everloop.decide.watch.measures import Counted, measured
 from everloop.decide.watch.ordinary import Ordinary, ordinary
 from everloop.decide.watch.shift import Shift, compare
 from everloop.interval import Interval
@@ -79,6 +80,35 @@ def test_the_rates_of_both_sides_are_told_and_what_is_ordinary_only_for_a_window
     assert found.ordinary is None
     assert compare(column, counts, WEEK, 200).ordinary == ordinary(column, WEEK, 42_600, 200)
     assert compare(column, counts, WEEK, 5_000).ordinary is None
+
+
+def test_the_distances_are_those_of_the_counts_from_the_reference():
+    column, counts = (
+        weeks(np.random.default_rng(1).normal(size=(12, 5))),
+        {"counts": [9, 1, 0, 0, 5, 5, 0, 1, 0, 9], "missing": 3},
+    )
+    found, told = compare(column, counts), measured(column, Counted.of(column), Counted.of(counts))
+    assert (found.psi, found.jensen_shannon, found.wasserstein) == (told["psi"], told["jensen_shannon"], told["wasserstein"])
+    assert found.wasserstein > 0
+    assert compare({"values": ["a", "b"], "counts": [3, 4], "missing": 0}, {"counts": [4, 3], "missing": 0}).wasserstein is None
+
+
+def test_unless_told_otherwise_a_window_of_one_row_is_a_window():
+    period = {"start": START.isoformat(), "seconds": 86_400, "cells": [[1, 0, 0, 0]] * 10}
+    column = {"kind": "numeric", "edges": [0.0], "counts": [10, 0], "missing": 0, "periods": [period]}
+    day = Interval(START + timedelta(days=10), START + timedelta(days=11))
+    assert compare(column, {"counts": [5, 5], "missing": 0}, day).ordinary.windows == 10
+
+
+def test_categories_have_no_area_to_move_by():
+    assert replace(MOVED, wasserstein=None).beyond(DriftPolicy()) == {"psi": 0.5, "missing_rate": 0.4, "outside_rate": 0.25}
+
+
+def test_without_a_row_on_either_side_there_is_no_shift():
+    column, empty = weeks(np.random.default_rng(1).normal(size=(12, 5))), {"counts": [0] * 10, "missing": 0}
+    assert compare(column, empty) is None
+    assert compare(column | {"counts": empty["counts"]}, {"counts": column["counts"], "missing": 0}) is None
+    assert compare(column, {"counts": [1] + [0] * 9, "missing": 0}).rows == 1
 
 
 def test_five_precincts_with_one_value_a_week_are_not_always_red():

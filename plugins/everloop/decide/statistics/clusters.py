@@ -6,6 +6,7 @@ Everything here is computed from sums over units, so a unit's rows may come in a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -141,8 +142,7 @@ class Likeness:
     @classmethod
     def of(cls, influence: Floats, units: Codes) -> Likeness:
         """From what each row adds to the error (rows,), and its unit: how much more sums over units vary than rows alone do."""
-        sums, sizes = _sums(influence, units)
-        alone, excess = _alone(influence), _excess(sizes)
+        sums, alone, excess = _sums(influence, units), _alone(influence), _excess(units)
         if len(sums) < 2 or alone <= 0 or excess <= 0:
             return cls(0.0, max(0, len(sums) - 1))
         apart = float(((sums - sums.mean()) ** 2).sum()) * len(sums) / (len(sums) - 1)
@@ -165,13 +165,12 @@ def clustered(value: float, influence: Floats, units: Codes, confidence: float, 
     clustered ROC curve data, Biometrics 53(2)), never below that of independent rows; the quantile is Student's with that many
     degrees of freedom (Cameron & Miller 2015, A practitioner's guide to cluster-robust inference, J. Human Resources 50(2), sec.
     VI.D). With `known`, the likeness that other units have shown, it is the variance of independent rows times the design effect
-    of both likenesses together. Below two units, and nothing known, the interval has no end.
+    of both likenesses together. The interval has no end below two units where nothing is known, nor below two rows.
     """
-    sums, sizes = _sums(influence, units)
     together = Likeness.of(influence, units) + known
-    variance = _alone(influence) * (1 + _excess(sizes) * together.correlation)
+    variance = _alone(influence) * (1 + _excess(units) * together.correlation)
     return Estimate.around(
-        value, variance, len(influence), confidence, units=len(sums), freedom=together.freedom
+        value, variance, len(influence), confidence, units=len(_sizes(units)), freedom=together.freedom
     )  # fmt: skip
 
 
@@ -192,26 +191,30 @@ def clustered_rate(found: Clusters, confidence: float, known: Likeness = NOTHING
 
 def blocks(moments: npt.NDArray[np.datetime64], width: timedelta = DAY) -> Codes:
     """The block of time of each moment (rows,), numbered from 0 in order; blocks begin at multiples of `width` of UTC."""
-    if not len(moments):
-        return np.empty(0, dtype=np.intp)
     since = moments.astype("datetime64[us]").astype(np.int64) // int(width / timedelta(microseconds=1))
     codes: Codes = np.unique(since, return_inverse=True)[1].astype(np.intp)
     return codes
 
 
-def _sums(influence: Floats, units: Codes) -> tuple[Floats, Floats]:
-    """The sum of each unit's rows, and how many they are."""
-    sizes = np.bincount(units)
+def _sums(influence: Floats, units: Codes) -> Floats:
+    """What each unit's rows add up to."""
     sums: Floats = np.bincount(units, weights=influence).astype(float)
-    return sums[sizes > 0], sizes[sizes > 0].astype(float)
+    return sums[np.bincount(units) > 0]
+
+
+def _sizes(units: Codes) -> Codes:
+    """How many rows each unit has."""
+    sizes: Codes = np.bincount(units)
+    return sizes[sizes > 0]
 
 
 def _alone(influence: Floats) -> float:
-    """The variance of the sum of independent rows."""
+    """The variance of the sum of independent rows, which one row does not tell."""
     rows = len(influence)
-    return float(((influence - influence.mean()) ** 2).sum()) * rows / (rows - 1) if rows > 1 else 0.0
+    return float(((influence - influence.mean()) ** 2).sum()) * rows / (rows - 1) if rows > 1 else math.inf
 
 
-def _excess(sizes: Floats) -> float:
+def _excess(units: Codes) -> float:
     """How many other rows of its unit a row sees, on average."""
+    sizes = _sizes(units)
     return float(sizes @ sizes / sizes.sum()) - 1 if len(sizes) else 0.0

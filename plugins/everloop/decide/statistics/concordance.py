@@ -38,7 +38,7 @@ def _pairs(entities: Codes) -> tuple[Codes, Codes, Codes]:
     place[np.argsort(appeared)] = np.arange(len(appeared))
     couple = place[code] // 2
     rows = np.argsort(couple, kind="stable")
-    begins = np.flatnonzero(np.diff(couple[rows], prepend=-1))
-    within = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
-    first = np.flatnonzero((within[:-1] % 2 == 0) & (np.diff(couple[rows]) == 0))
-    return rows[first], rows[first + 1], couple[rows[first]]
+    ranked = couple[rows]
+    within = np.arange(len(rows)) - np.searchsorted(ranked, ranked)
+    first = np.flatnonzero((within[:-1] % 2 == 0) & (np.diff(ranked) == 0))
+    return rows[first], rows[first + 1], ranked[first]

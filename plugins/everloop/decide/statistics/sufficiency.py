@@ -68,8 +68,8 @@ def sufficiency(
 
 def rounded(number: float) -> str:
     """To two digits, as people say it: `19,000`."""
-    digits = 0 if number < 1 else 1 - math.floor(math.log10(number))
-    return f"{round(number, min(0, digits)):,.0f}"
+    magnitude = math.floor(math.log10(max(number, 10)))
+    return f"{round(number, 1 - magnitude):,.0f}"
 
 
 def in_weeks(weeks: float | None) -> str:

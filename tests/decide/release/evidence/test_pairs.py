@@ -60,8 +60,10 @@ def test_batches_of_other_units_add_up_to_the_units_of_all():
             for name in ("entities", "blocks"):
                 assert getattr(both, name).units == getattr(whole, name).units
                 assert getattr(both, name).products == pytest.approx(getattr(whole, name).products, abs=atol)
-    assert PairedCosts.of(new, old, entities=user).blocks == UnitCosts()
-    assert ExpectedCosts.of(new, old, blocks=day).entities == UnitCosts()
+    by_user, by_day = UnitCosts.of(user, new, old), UnitCosts.of(day, new, old)
+    for kind in (PairedCosts, ExpectedCosts):
+        found = [kind.of(new, old, entities=user), kind.of(new, old, blocks=day)]
+        assert [(one.entities, one.blocks) for one in found] == [(by_user, UnitCosts()), (UnitCosts(), by_day)]
     assert ExpectedCosts.of(new[:1], old[:1], entities=user[:1], blocks=day[:1]).blocks.units == 1
 
 

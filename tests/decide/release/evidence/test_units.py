@@ -73,7 +73,8 @@ def test_rows_that_repeat_their_unit_are_worth_one_of_them():
 
 
 def test_units_that_balance_each_other_are_never_worth_more_than_their_rows():
-    assert effect(np.tile([0.0, 2.0], 50), entity=np.repeat(np.arange(50), 2)) == 1.0
+    new, pair, four = np.tile([0.0, 2.0], 50), np.repeat(np.arange(50), 2), np.repeat(np.arange(25), 4)
+    assert effect(new, entity=pair) == effect(new, entity=pair, block=four) == 1.0
 
 
 def test_the_larger_effect_of_entities_and_blocks_counts():
@@ -107,7 +108,14 @@ def test_one_row_and_rows_that_are_all_alike_have_no_effect():
     two = UnitCosts.of(np.array([0, 1]), np.ones(2), np.zeros(2))
     assert design_effect(two, two, 1, 5.0, 1.0, 1.0, 0.01) == 1.0
     assert design_effect(two, two, 2, 0.0, 9.0, 1.0, 0.01) == 1.0
-    assert effect(np.ones(80), np.arange(80) // 4, np.arange(80) // 20) == 1.0
+    for alike in (np.ones(80), np.zeros(80)):
+        assert effect(alike, np.arange(80) // 4, np.arange(80) // 20) == 1.0
+
+
+def test_what_is_alike_is_told_from_the_size_of_costs_and_the_number_of_rows():
+    """A hundred rows of 1,000 each, but for a ten-millionth of that."""
+    half = np.repeat([0, 1], 50)
+    assert effect(1_000 + 1e-4 * np.where(half, 1, -1), entity=half) == 1.0
 
 
 @pytest.mark.parametrize("costs", [(0.3, 0.7), (0.7, 0.3), (1.1, 0.1), (0.1, 0.3)])
@@ -129,6 +137,7 @@ def test_two_rows_in_two_units_are_enough():
     new, apart = np.array([0.0, 1.0]), np.array([0, 1])
     assert effect(new, entity=apart) == pytest.approx(1.0)
     assert effect(new, block=apart, alpha=0.1) == pytest.approx((student.ppf(0.9, 1) / norm.ppf(0.9)) ** 2)
+    assert effect(np.repeat(new, 10), entity=np.repeat(apart, 10)) == pytest.approx(10 * 2 / (20 / 19))
 
 
 def test_days_that_move_together_are_found_to_do_so():

@@ -146,6 +146,9 @@ def test_a_refusal_for_lack_of_evidence_says_what_these_rows_could_show_and_how_
     assert cost.numbers["shows"] == pytest.approx(0.1429, abs=1e-4)
     assert cost.numbers["weeks_wanted"] == cost.numbers["rows_wanted"] / 350
     assert reason(few, "gate.cost").text.endswith("takes about 36,000 rows")
+    # What they can show is how far the interval reaches, wherever its middle lies.
+    dearer = compared(rows=700, overall=Difference(cost=estimate(0.02, 0.05, 700), champion_cost=0.5))
+    assert reason(dearer, "gate.cost").numbers["shows"] == cost.numbers["shows"]
 
 
 def test_a_pass_or_a_failure_says_nothing_of_what_could_be_shown() -> None:
@@ -198,6 +201,9 @@ def test_by_expected_loss_too_little_evidence_says_what_would_be_let_on() -> Non
     assert reason(found, "gate.cost", SMALL).text.endswith(
         "at most 10% wanted; 5,000 rows let on an improvement of 9.6%, one of 5.0% takes about 12,000 rows (16 weeks)"
     )
+    numbers = reason(found, "gate.cost", SMALL).numbers
+    assert (numbers["shows"], numbers["weeks_wanted"]) == (pytest.approx(0.096, abs=5e-4), numbers["rows_wanted"] / 750)
+    assert (numbers["value"], numbers["difference"], numbers["risk"]) == (0.0, 0.0, 0.005)
     many = reason(compared(blocks=20, overall=difference(0.002, half=0.02)), "gate.cost", SMALL)
     assert many.outcome is Outcome.INCONCLUSIVE
     assert many.text.endswith("; 5,000 rows let on an improvement of 2.4%")
@@ -228,7 +234,8 @@ def test_by_expected_loss_the_auc_stops_only_what_is_shown_to_rank_worse() -> No
         Outcome.FAIL,
         "AUC minus champion's -0.0300 [-0.0500, -0.0100] on 5,000 rows of 21 days, shown to be below -0.005",
     )
-    assert reason(compared(auc=None), "gate.auc", SMALL).outcome is Outcome.INCONCLUSIVE
+    none = reason(compared(auc=None), "gate.auc", SMALL)
+    assert (none.outcome, none.text.partition(":")[0]) == (Outcome.INCONCLUSIVE, "no AUC difference on 5,000 rows of 21 days")
 
 
 @pytest.mark.parametrize("lost", [{"cost": None}, {"champion_cost": None}])

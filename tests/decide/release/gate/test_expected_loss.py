@@ -95,6 +95,15 @@ def test_a_candidate_is_refused_by_harm_or_where_nothing_is_to_be_gained() -> No
     assert shown.outcome is Outcome.FAIL
 
 
+def test_a_bound_that_is_met_exactly_is_kept() -> None:
+    better, worse = (Posterior.of(difference, 0.04, BY.prior) for difference in (-0.06, 0.06))
+    assert outcome(-0.06, 0.04, by=replace(BY, risk=better.loss)) is Outcome.PASS
+    assert outcome(-0.06, 0.04, by=replace(BY, risk=0.04, harm=better.worse_by(0.02))) is Outcome.PASS
+    assert outcome(0.06, 0.04, by=replace(BY, risk=worse.forgone, harm=0.01)) is Outcome.FAIL
+    assert outcome(0.06, 0.04, by=replace(BY, risk=1e-6, harm=1 - worse.worse_by(0.02))) is Outcome.FAIL
+    assert outcome(0.06, 0.04, by=replace(BY, risk=1e-6, harm=1 - worse.worse_by(0.02) - 1e-6)) is Outcome.INCONCLUSIVE
+
+
 @given(DIFFERENCES, ERRORS, st.floats(0, 0.5))
 def test_looking_worse_never_improves_the_outcome(difference: float, error: float, more: float) -> None:
     before, after = outcome(difference, error), outcome(difference + more, error)
@@ -140,13 +149,17 @@ def test_the_ledger_gets_prior_posterior_and_both_bounds() -> None:
     )
 
 
-@pytest.mark.parametrize("error", [0.01, 0.05, 0.2])
-def test_the_improvement_that_is_shown_is_let_on_as_often_as_said(error: float) -> None:
-    found = sufficient(750, error, POLICY, BY)
+NARROW = ExpectedLoss(prior=1e-4, risk=1e-6)
+
+
+@pytest.mark.parametrize(("error", "by"), [*((error, BY) for error in (0.0012, 0.01, 0.05, 0.2, 10.0, 200.0)), (0.01, NARROW)])
+def test_the_improvement_that_is_shown_is_let_on_as_often_as_said(error: float, by: ExpectedLoss) -> None:
+    found = sufficient(750, error, POLICY, by)
     unlucky = norm.ppf(POWER) * error
-    assert outcome(unlucky - found.shows - 1e-9, error) is Outcome.PASS
-    assert outcome(unlucky - found.shows + 1e-6, error) is not Outcome.PASS
-    assert found.margin == BY.prior
+    apart = 1e-6 * max(1.0, found.shows)
+    assert outcome(unlucky - found.shows - apart, error, by=by) is Outcome.PASS
+    assert outcome(unlucky - found.shows + apart, error, by=by) is not Outcome.PASS
+    assert found.margin == by.prior
 
 
 @pytest.mark.parametrize("error", [0.04, 0.05, 0.2])

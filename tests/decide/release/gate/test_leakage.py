@@ -50,13 +50,27 @@ def test_it_names_the_inputs_that_say_most_alone_and_what_to_do() -> None:
 def test_without_a_word_on_the_inputs_the_auc_is_judged_all_the_same() -> None:
     (reason,) = leaks(candidate(auc=LEAK), {}, POLICY)
     assert reason.outcome is Outcome.FAIL
-    assert "strongest" not in reason.text
+    assert "is probably known in an input: look which input" in reason.text
 
 
 def test_one_input_that_says_all_alone_fails_though_the_candidate_does_not() -> None:
     (reason,) = leaks(candidate(auc=estimate(0.98, 0.005)), USUAL | {"closed__delay": LEAK}, POLICY)
     assert reason.outcome is Outcome.FAIL
     assert reason.text.startswith("the AUC of closed__delay alone is above 0.99, so near 1")
+    (just,) = leaks(candidate(auc=replace(LEAK, low=0.99)), {"closed__delay": LEAK}, POLICY)
+    assert just.text.startswith("the AUC of closed__delay alone is above 0.99")
+
+
+def test_an_input_that_is_shown_to_say_all_fails_among_more_of_which_it_is_not_shown() -> None:
+    unsure = {f"view__{i}": replace(LEAK, value=0.999, low=0.5) for i in range(NAMED)}
+    (reason,) = leaks(candidate(), unsure | {"closed__delay": LEAK}, POLICY)
+    assert reason.outcome is Outcome.FAIL
+    assert reason.text.startswith("the AUC of closed__delay alone is above 0.99")
+
+
+def test_as_many_inputs_that_say_all_are_named_as_are_told() -> None:
+    (reason,) = leaks(candidate(), {f"view__{i}": LEAK for i in range(6)}, POLICY)
+    assert reason.text.startswith("the AUC of view__0, view__1, view__2 alone is above 0.99")
 
 
 def test_an_input_that_is_not_shown_to_say_all_passes() -> None:

@@ -89,6 +89,28 @@ def test_the_spread_of_a_difference_is_that_of_models_that_decide_differently_ne
     assert relative_error(replace(labels, positive=0.0), COST, rows) == math.inf
 
 
+def test_a_relative_difference_does_not_depend_on_the_currency_nor_on_which_class_is_called_positive() -> None:
+    labels = Labels(per_week=7, positive=0.1)
+    found = relative_error(labels, COST, 1_000)
+    assert relative_error(labels, CostMatrix(false_positive=2, false_negative=6), 1_000) == pytest.approx(found)
+    turned = CostMatrix(false_positive=3, false_negative=1)
+    assert relative_error(Labels(per_week=7, positive=0.9), turned, 1_000) == pytest.approx(found)
+
+
+def test_one_row_of_each_class_is_the_least_that_an_auc_is_told_from() -> None:
+    half = Labels(per_week=7, positive=0.5)
+    assert auc_error(half, 2) == pytest.approx(math.sqrt(2 * 0.07 * 0.7 * 0.3))
+    assert auc_error(half, 1.9) == math.inf
+
+
+def test_labels_that_are_just_enough_are_not_warned_of() -> None:
+    month, labels = TrainingPolicy(part_at_most=timedelta(weeks=4)), replace(SMALL, per_week=250, groups={"sex": {"f": (50, 9)}})
+    fair = FairnessPolicy(columns=("sex",), minimum=200, selection_ratio=0.8)
+    assert not any("minimum" in one for one in told(labels, GatePolicy(minimum_rows=1_000), month, fair))
+    more = told(labels, GatePolicy(minimum_rows=1_001), month, replace(fair, minimum=201))
+    assert sum("minimum" in one for one in more) == 2
+
+
 def test_the_error_of_a_difference_of_auc_is_delongs_of_two_alike_models() -> None:
     random = np.random.default_rng(16)
     rows = 20_000

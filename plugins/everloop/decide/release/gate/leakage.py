@@ -25,12 +25,12 @@ def leaks(candidate: Candidate, alone: Mapping[str, Estimate], policy: GatePolic
     ceiling, found = policy.auc_ceiling, candidate.auc
     if ceiling is None or found is None:
         return []
-    strongest = sorted(alone.items(), key=lambda item: -item[1].value)[:NAMED]
-    alone_above = [name for name, estimate in strongest if estimate.low > ceiling]
+    ranked = sorted(alone.items(), key=lambda item: -item[1].value)
+    strongest, alone_above = ranked[:NAMED], [name for name, estimate in ranked if estimate.low > ceiling]
     numbers = {**asdict(found), "ceiling": ceiling, "alone": {name: asdict(estimate) for name, estimate in strongest}}
     if found.low <= ceiling and not alone_above:
         return [Reason(CHECK, Outcome.PASS, f"AUC {found} not shown above {ceiling:g}, from where on a leak is likely", numbers)]
-    who = f"AUC {found}" if found.low > ceiling else f"the AUC of {', '.join(alone_above)} alone"
+    who = f"AUC {found}" if found.low > ceiling else f"the AUC of {', '.join(alone_above[:NAMED])} alone"
     most = "; ".join(f"{name} {estimate}" for name, estimate in strongest)
     text = (
         f"{who} is above {ceiling:g}, so near 1 that the label is probably known in an input"
