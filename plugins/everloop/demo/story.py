@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.adapters.database import connect
+from everloop.decide.release.rollout import Kind
 from everloop.decide.release.state import Stage
 from everloop.demo import airline
 from everloop.demo.airflow_client import AirflowClient
@@ -16,7 +17,7 @@ from everloop.demo.narrator import Narrator
 from everloop.demo.past import changed, fingerprints
 from everloop.demo.replay import Replay
 from everloop.demo.verdict import PROMOTIONS
-from everloop.demo.weeks import REGISTERED, Weeks
+from everloop.demo.weeks import Weeks
 from everloop.errors import StackError
 
 if TYPE_CHECKING:
@@ -115,9 +116,10 @@ class Story:
         self._until_settled()
         self.tell.say("Now a person forces it past the gate, straight into the canary.")
         conf = {"drill": True, "force": True, "skip_shadow": True, "reason": DRILL_REASON}
+        written = self.watch.head[0]
         forced = self.airflow.trigger(f"{self._name}_retrain", conf)
         self.watch.wait("The forced release", lambda: self._ended(forced))
-        self._until_rolled_back(forced)
+        self._until_rolled_back(written)
 
     def settle(self) -> None:
         """Let everything that is under way come to its end."""
@@ -168,13 +170,13 @@ class Story:
     def _settled(self) -> bool:
         return self.watch.promotions >= PROMOTIONS and self.watch.state.stage in (Stage.IDLE, Stage.WATCH)
 
-    def _until_rolled_back(self, run: str) -> None:
-        """Weeks go by until the release that `run` made is rolled back; `StackError` when the year ends before."""
-        made = [entry.subject for entry in self.watch.entries(REGISTERED) if entry.evidence.get("run") == run]
+    def _until_rolled_back(self, written: int) -> None:
+        """Weeks go by until what was forced after row `written` is rolled back; `StackError` when the year ends before."""
+        forced = {entry.subject for entry in self.watch.entries(Kind.FORCE.value, after=written)}
         for week in self.weeks.between(self.weeks.next, self.loop.use_case.end or LATEST):
-            if any(entry.subject in made for entry in self.watch.entries("rolled_back")):
-                return
             self.weeks.live_through(week, train=False)  # what the monitor asks for now is left to who looks around afterwards
+            if any(entry.subject in forced for entry in self.watch.entries("rolled_back", after=written)):
+                return
         raise StackError(f"The sabotaged challenger was not rolled back until the end of the year: {self.watch.why_waiting()}")
 
     def _first_champion(self) -> bool:
