@@ -222,3 +222,9 @@ def of_few_labels() -> list[str]:
 @pytest.mark.parametrize("sentence", of_few_labels())
 def test_the_figures_of_few_labels_are_those_of_the_results(sentence: str) -> None:
     assert sentence in page("decisions.md")
+
+
+def test_the_figures_of_the_demos_story_are_those_of_the_results() -> None:
+    facts = result("demo_story")["facts"]
+    written = [value for name, value in facts.items() if name.endswith("no more")]
+    assert f"{sum(written)} of {3 * facts['salts']} ended with two promotions" in page("decisions.md")
