@@ -260,6 +260,7 @@ class Demo:
             self.models.year.case.retrain,
             last_trained_through=_time(self.models.at(_cut(champion)).trained_through),
             last_wanted=self.wanted.get(champion),
+            last_asked=max(self.wanted.values(), default=None),
             now=week.end,
         )
         if not asked.retrain or self.state.stage not in (Stage.IDLE, Stage.WATCH):

@@ -211,6 +211,7 @@ class Loop:
             self._case.retrain,
             last_trained_through=time_of(serving.model.trained_through),
             last_wanted=self.wanted.get(serving.cut),
+            last_asked=max(self.wanted.values(), default=None),
             now=week.end,
         )
         if not found.retrain or self.state.stage not in (Stage.IDLE, Stage.WATCH):

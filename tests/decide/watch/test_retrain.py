@@ -131,8 +131,24 @@ def test_the_estimate_asks_for_nothing_unless_the_policy_says_so():
 MONTHLY = RetrainPolicy(every=timedelta(days=35))
 
 
-def scheduled(weeks, seen=(), last_wanted=None, trained_through=T0):
-    return should_retrain(seen, MONTHLY, last_trained_through=trained_through, last_wanted=last_wanted, now=T0 + weeks * WEEK)
+def scheduled(weeks, seen=(), last_wanted=None, trained_through=T0, last_asked=None):
+    return should_retrain(
+        seen,
+        MONTHLY,
+        last_trained_through=trained_through,
+        last_wanted=last_wanted,
+        last_asked=last_asked,
+        now=T0 + weeks * WEEK,
+    )
+
+
+def test_the_schedule_counts_from_the_last_request_whichever_champion_it_was_for():
+    """What a new champion has learnt is as old as the rows that were held out for its gate."""
+    assert scheduled(6, trained_through=T0 + WEEK).retrain
+    assert not scheduled(10, trained_through=T0, last_asked=T0 + 6 * WEEK).retrain
+    assert scheduled(11, trained_through=T0, last_asked=T0 + 6 * WEEK).retrain
+    assert not scheduled(11, trained_through=T0 + 7 * WEEK, last_asked=T0 + 6 * WEEK).retrain
+    assert not scheduled(11, last_wanted=T0, last_asked=T0 + 7 * WEEK).retrain
 
 
 def test_by_schedule_a_model_is_wanted_when_the_champion_has_learnt_through_too_long_ago():

@@ -68,8 +68,8 @@ class RetrainPolicy:
     All in data time. `auc_drop`, `cost_rise`: how much worse than at release a window may be before it violates on performance.
     `on_estimate`: the performance that the calibrated scores expect (CBPE) counts too, in windows whose outcomes have not decided
     yet; off, because it is blind to a changed relation of features and label, and alarms when calibration alone has moved.
-    `every`: train again when the champion has learnt through longer ago than this; `None` for never. `cooldown`: how much data
-    a champion is left alone for after what it has learnt.
+    `every`: train again when the champion has learnt through longer ago than this, and the last model was asked for as long ago;
+    `None` for never. `cooldown`: how much data a champion is left alone for after what it has learnt.
     Where from: two of three is the second of the run rules of process control (Western Electric 1956, Statistical Quality Control
     Handbook, p. 25). `auc_drop`, `cost_rise`, `cooldown`: ours, to be set by the use case.
     """

@@ -54,18 +54,22 @@ def should_retrain(
     *,
     last_trained_through: datetime | None,
     last_wanted: datetime | None = None,
+    last_asked: datetime | None = None,
     now: datetime,
 ) -> RetrainDecision:
     """Decide from the champion's windows that ended by `now`, all in data time; their order does not matter.
 
-    Retrain when the latest window violates and so do `k` of the last `n`, when `new_labels` have ripened, or when the champion
-    has learnt through longer ago than `every`; never within `cooldown` of what it has learnt (`last_trained_through`). Windows
-    up to `last_wanted`, the window of the last request for the same champion, have had their effect and do not count again: a
-    refused candidate is tried again after `k` more violations, not in each window, and by schedule when `every` has passed
-    again. Without a window only the schedule asks.
+    Retrain when the latest window violates and so do `k` of the last `n`, when `new_labels` have ripened, or when `every` has
+    passed both since what the champion has learnt (`last_trained_through`) and since `last_asked`, the window of the last request
+    for whichever champion (`None`: `last_wanted`); never within `cooldown` of what the champion has learnt. Windows up to
+    `last_wanted`, the window of the last request for the same champion, have had their effect and do not count again: a refused
+    candidate is tried again after `k` more violations, not in each window. Without a window only the schedule asks.
+
+    What a new champion has learnt is old already, since the newest rows are held out for the gate. Counted from that alone, the
+    schedule would ask again at once, for a candidate that has hardly a row to show its worth on.
     """
     known = sorted((w for w in windows if w.end <= now), key=lambda w: w.end)
-    due = _by_time(policy, last_trained_through, last_wanted, now)
+    due = _by_time(policy, last_trained_through, last_asked or last_wanted, now)
     if not known:
         return due or RetrainDecision(retrain=False, reason="no window has been measured for the champion")
     latest = known[-1]
@@ -96,12 +100,12 @@ def _by_labels(fresh: Sequence[Window], policy: RetrainPolicy) -> RetrainDecisio
 
 
 def _by_time(
-    policy: RetrainPolicy, trained_through: datetime | None, last_wanted: datetime | None, now: datetime
+    policy: RetrainPolicy, trained_through: datetime | None, last_asked: datetime | None, now: datetime
 ) -> RetrainDecision | None:
     """By schedule, which is never shorter than the cooldown; not while nobody knows what the champion has learnt."""
     if policy.every is None or trained_through is None:
         return None
-    since = trained_through if last_wanted is None else max(trained_through, last_wanted)
+    since = trained_through if last_asked is None else max(trained_through, last_asked)
     if now - since < policy.every:
         return None
     reason = (

@@ -120,6 +120,7 @@ def _answer(measurements: Measurements, ledger: Ledger, use_case: UseCase, throu
         use_case.retrain,
         last_trained_through=seen.trained_through,
         last_wanted=_window_of(asked) if asked else None,
+        last_asked=max((_window_of(row) for row in ledger.entries(use_case.name, action=ACTION)), default=None),
         now=through,
     )
     if not decision.retrain:
