@@ -411,6 +411,12 @@ def test_by_schedule_the_champion_is_replaced_though_nothing_was_served(world):
     world.ledger.append("loans", registered, expected=1, at=NOW)
     assert [answer(day)["retrain"] for day in (0, 1, 2)] == [False, True, False]
     assert world.ledger.entries("loans")[-1].evidence["triggers"] == ["schedule"]
+    # What was asked for serves: it has learnt through what is just as old, and another is not asked for at once.
+    promoted = Decision(
+        actor="everloop", action="registered", subject="new", after=ReleaseState(champion="new"), reason="-", evidence=evidence
+    )
+    world.ledger.append("loans", promoted, expected=3, at=NOW)
+    assert not answer(2)["retrain"]
 
 
 def test_labels_that_ripen_later_are_measured_when_they_come(world):
