@@ -27,8 +27,8 @@ SEED = 11
 """Of the second run: its models differ from those of the use case's own seed by chance alone."""
 LOOP, RECALIBRATING, SCHEDULED = "everloop", "everloop with recalibration", "everloop with recalibration and a schedule"
 SCHEDULE = timedelta(days=28)
-"""How long after the last training the schedule asks for another: four weeks keep to a budget of twelve in nine months, refused
-ones too. Recalibrated, a new model need not wait for its season (the 84 days of flights' cooldown)."""
+"""How long after the last training the schedule asks for another: in nine months some twelve of them, refused ones too.
+Recalibrated, a new model need not wait for its season (the 84 days of flights' cooldown)."""
 WITHIN, TRAININGS = 1.07, 12
 """What the loop may cost, as a share of what the oracle does, and how often it may train."""
 AFTER = timedelta(days=28)

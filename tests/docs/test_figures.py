@@ -228,3 +228,68 @@ def test_the_figures_of_the_demos_story_are_those_of_the_results() -> None:
     facts = result("demo_story")["facts"]
     written = [value for name, value in facts.items() if name.endswith("no more")]
     assert f"{sum(written)} of {3 * facts['salts']} ended with two promotions" in page("decisions.md")
+
+
+WAYS = {
+    "the first model for ever": "first model for ever",
+    "a new model every week, always promoted": "every week, always promoted",
+    "a new model every month, always promoted": "every month, always promoted",
+    "everloop: its trigger, gate and rollout": "everloop",
+    "the same, with recalibration": "everloop with recalibration",
+    "**the same, with a new model by schedule too**": "everloop with recalibration and a schedule",
+    "an oracle that knows each week beforehand which of all models will be best": "oracle",
+    "the oracle's models, recalibrated every day on labels known by then": "recalibrated every day, oracle",
+}
+"""The ways of keeping a model good in the README's table, and what the benchmark calls each."""
+
+
+def of_the_year() -> list[str]:
+    facts = result("year")["facts"]
+    rows = []
+    for told, way in WAYS.items():
+        cells = []
+        for seed in ("", ", seed 11"):
+            trainings = facts[f"trainings, {way.removeprefix('recalibrated every day, ')}{seed}"]
+            above = "" if way == "oracle" else facts[f"cost above the oracle, {way}{seed}"].replace("%", " %")
+            cells += [str(trainings), f"{facts[f'cost a flight, {way}{seed}']:.3f}", above]
+        rows.append(f"| {told} | {' | '.join(cells)} |".replace("|  |", "| |"))
+    return rows
+
+
+@pytest.mark.parametrize("row", of_the_year())
+def test_the_years_table_of_the_readme_is_that_of_the_results(row: str) -> None:
+    assert row in re.sub(r"\s+", " ", (PROJECT / "README.md").read_text())
+
+
+def of_the_ways() -> list[str]:
+    """What the page on decisions says of the year: of models that never change, that change each week, and of the three loops."""
+    found = result("year")
+    facts, samples = found["facts"], found["samples"]
+    first, weekly, monthly = (WAYS[name] for name in list(WAYS)[:3])
+    plain, recalibrating, scheduled = (WAYS[name] for name in list(WAYS)[3:6])
+
+    def mean(way: str, what: str) -> float:
+        return statistics.mean(samples[way][what])
+
+    def cost(way: str, how: str = "cost a flight") -> str:
+        return f"{facts[f'{how}, {way}']:.3f}"
+
+    best, daily = "cost a flight with each week's best threshold", "cost a flight, recalibrated every day"
+    counts = [facts[f"recalibrations, {recalibrating}"].get(what, 0) for what in ("promoted", "rolled_back")]
+    return [
+        f"AUC {mean(weekly, 'auc'):.3f} on average against {mean(first, 'auc'):.3f} of the first model",
+        f"calibration error {mean(weekly, 'ece'):.2f} against {mean(first, 'ece'):.2f}",
+        f"the weekly models would cost {cost(weekly, best)}, the first one {cost(first, best)}, "
+        f"the oracle's {cost('oracle', best)}",
+        f"the weekly models would cost {cost(weekly, daily)}, the monthly ones {cost(monthly, daily)}, "
+        f"the first one {cost(first, daily)}, the oracle's {cost('oracle', daily)}",
+        f"{cost(plain)} as flights is set, {cost(recalibrating)} with recalibration, "
+        f"{cost(scheduled)} with a new model by schedule too",
+        f"these would cost {cost(recalibrating, daily)} and {cost(scheduled, daily)}",
+        f"{counts[0]} recalibrations were promoted and {counts[1]} rolled back",
+    ]
+
+
+@pytest.mark.parametrize("sentence", of_the_ways())
+def test_the_figures_of_the_year_are_those_of_the_results(sentence: str) -> None:
+    assert sentence in page("decisions.md")
