@@ -51,8 +51,8 @@ class RecalibrationPolicy:
     5 % (Schuirmann 1987, A comparison of the two one-sided tests procedure and the power approach, J. Pharmacokinetics and
     Biopharmaceutics 15(6)). `minimum_labels`: 500, a quarter of them positive, tell their rate to +- 4 %. `minimum_blocks`: a
     sum over fewer tells no spread. `every`, together with the rollout's one step: each look, chosen on the flights of April to
-    December (`benchmarks/year.py`: 0.532 a flight instead of 0.541). `margin`: that of `GatePolicy.cost_margin`. `cost_margin`: that of
-    `GatePolicy.slice_margin`.
+    December (`benchmarks/year.py`: 0.532 a flight instead of 0.541). `margin`: that of `GatePolicy.cost_margin`. `cost_margin`:
+    that of `GatePolicy.slice_margin`.
     """
 
     half_life: timedelta = timedelta(days=5)
