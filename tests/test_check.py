@@ -105,8 +105,8 @@ def test_group_columns_without_a_limit_are_warned_of(checkout: Path, edit: Calla
     assert warnings("flights", checkout) == []
     edit(
         "dags/flights.py",
-        'FairnessPolicy(columns=("origin",), error_rate_difference=0.30)',
-        'FairnessPolicy(columns=("origin",))',
+        'FairnessPolicy(columns=("origin",), error_rate_difference=0.30, minimum=40)',
+        'FairnessPolicy(columns=("origin",), minimum=40)',
     )
     (warning,) = warnings("flights", checkout)
     assert warning.startswith("FairnessPolicy has columns origin and no limit: groups are reported and nothing is judged")

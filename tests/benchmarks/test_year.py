@@ -41,7 +41,12 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
     shipped = world.flights()
     case = replace(
         shipped,
-        training=replace(quicker(shipped.training, 20), parameters={"max_depth": 3}, minimum_rows=500, window=timedelta(days=63)),
+        training=replace(
+            quicker(shipped.training, 20),
+            parameters={"max_depth": 3, "subsample": 0.8},
+            minimum_rows=500,
+            window=timedelta(days=63),
+        ),
         categories=("carrier", "origin"),
         gate=replace(shipped.gate, behaviour=BehaviourPolicy(), ece_ceiling=0.4, minimum_rows=200, slice_minimum=100),
         rollout=replace(
@@ -52,6 +57,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
             watch_labels=300,
             minimum_labels=60,
             decision_shift=1.0,
+            ranking_shift=1.0,  # a better model orders flights the other way where the rules turn round
         ),
         retrain=replace(shipped.retrain, cooldown=timedelta(days=28)),
     )
