@@ -15,6 +15,9 @@ from everloop.use_case import UseCase
 ASKED = "retrain_asked"
 """A person asked for the training run that the row's subject names. What the monitor asks for is `retrain_wanted`."""
 
+RECALIBRATION_WANTED = "recalibration_wanted"
+"""Labels, or the schedule, asked for a recalibration of the release that the row's subject names."""
+
 REGISTERED = "registered"
 """A release was made; the evidence names its run and, in `asked_in`, the rows that asked for it."""
 

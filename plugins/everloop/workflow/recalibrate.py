@@ -11,7 +11,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 from everloop.decide.policy import RecalibrationPolicy
 from everloop.use_case import UseCase
 from everloop.wiring import connect
-from everloop.workflow import assets, runs
+from everloop.workflow import assets, release, runs
 from everloop.workflow.attempts import OUTSIDE
 from everloop.workflow.pages import page
 from everloop.workflow.runs import Json
@@ -69,23 +69,7 @@ class RecalibrationTasks:
 
     def release(self, wanted: Json, registered: Json, outlet_events: Any) -> Json:
         """The rollout begins in the ledger; then the event that says so."""
-        from everloop.steps import release
-
-        loop = connect(self.use_case)
-        result = release.release(
-            loop.ledger,
-            loop.registry,
-            self.use_case,
-            registered["release"],
-            actor=runs.actor(),
-            reason=wanted["reason"],
-            now=runs.now(),
-        )
-        log.info("Release: %s", result)
-        if result["released"]:
-            released = assets.released(self.use_case)
-            outlet_events[assets.sometimes(released)].add(released, extra={"backfill": False, "release": registered["release"]})
-        return result
+        return release.begin(self.use_case, registered["release"], outlet_events, reason=wanted["reason"])
 
 
 def graph(use_case: UseCase, policy: RecalibrationPolicy) -> DAG:

@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from everloop.errors import ConfigurationError
 from everloop.use_case import UseCase
 from everloop.wiring import Loop, connect
-from everloop.workflow import assets, runs
+from everloop.workflow import assets, release, runs
 from everloop.workflow.approval import RecordedApproval
 from everloop.workflow.attempts import LONG, OUTSIDE
 from everloop.workflow.forms import moment, switch, words
@@ -132,26 +132,15 @@ class RetrainTasks:
 
     def release(self, registered: Json, params: Json, outlet_events: Any) -> Json:
         """The rollout begins in the ledger; then the event that says so."""
-        from everloop.steps import release
-
-        loop = connect(self.use_case)
-        result = release.release(
-            loop.ledger,
-            loop.registry,
+        return release.begin(
             self.use_case,
             registered["release"],
-            actor=runs.actor(),
+            outlet_events,
             reason=why(params, runs.events()),
-            now=runs.now(),
             backfill=runs.from_backfill(),
             forced=bool(params.get("force")),
             skip_shadow=bool(params.get("skip_shadow")),
         )
-        log.info("Release: %s", result)
-        if result["released"]:
-            released = assets.released(self.use_case)
-            outlet_events[assets.sometimes(released)].add(released, extra={"backfill": False, "release": registered["release"]})
-        return result
 
     def _asked(self, loop: Loop, params: Json) -> list[int]:
         """The ledger rows that asked for this run; who started it by hand is written."""

@@ -1,7 +1,7 @@
 """From ripened labels to a judged release with the booster that serves: look, register, gate."""
 
-from everloop.steps.recalibration.judging import gate
-from everloop.steps.recalibration.looking import look
+from everloop.steps.recalibration.plan import look
 from everloop.steps.recalibration.registration import register
+from everloop.steps.recalibration.verdict import gate
 
 __all__ = ["gate", "look", "register"]

@@ -15,7 +15,7 @@ from everloop.learn.reference import renewed
 from everloop.ports import Ledger, Registry
 from everloop.release import CALIBRATED_THROUGH, RECALIBRATES, REFERENCE, Bundle, sha256
 from everloop.steps import provenance
-from everloop.steps.recalibration.looking import INTERCEPT, SLOPE, Plan
+from everloop.steps.recalibration.plan import INTERCEPT, SLOPE, Plan
 from everloop.use_case import UseCase
 
 

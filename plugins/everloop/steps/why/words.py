@@ -10,10 +10,9 @@ from typing import Any
 from everloop.decide.release.evidence import trial
 from everloop.decide.release.state import ReleaseState
 from everloop.ports import Entry
+from everloop.steps.provenance import RECALIBRATION_WANTED
 from everloop.steps.release import superseded
 from everloop.steps.why.story import Story
-
-WANTED = "recalibration_wanted"
 
 WIDTH = 120
 """Longer evidence is cut in the text; the data (`--json`) hold it whole."""
@@ -64,7 +63,7 @@ def _row(entry: Entry, told: Story) -> Iterator[str]:
     action = entry.action.replace("_", " ")
     yield f"{when(entry.at)}  row {entry.seq}  {action} {entry.subject} by {entry.actor}: {entry.reason}"
     if entry.seq in told.asked_in:
-        made = "recalibration" if entry.action == WANTED else "training"
+        made = "recalibration" if entry.action == RECALIBRATION_WANTED else "training"
         yield f"    asked for the {made} that made {told.release}"
     if (changed := _place(entry.after)) != _place(entry.before):
         yield f"    then: {changed}"

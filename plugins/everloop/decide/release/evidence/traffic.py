@@ -84,7 +84,7 @@ def from_traffic(
         assigned=_assigned(served.entity, at, ours, settled) if state.stage is Stage.CANARY else Assigned(),
         groups={name: _grouped(rows, served, name, ours, candidate, thresholds) for name in groups},
         same_views=own.none,
-        **_paired(rows, served, ours, candidate, baseline, cost, thresholds, block),
+        **_paired(rows, at, served, ours, candidate, baseline, cost, thresholds, block),
     )
 
 
@@ -113,6 +113,7 @@ def _assigned(entity: Codes, at: npt.NDArray[np.datetime64], ours: Mask, settled
 
 def _paired(
     rows: Rows,
+    at: npt.NDArray[np.datetime64],
     served: Served,
     ours: Mask,
     candidate: str,
@@ -129,7 +130,7 @@ def _paired(
     offered = ~ours & (shadow == candidate) & fine & np.isfinite(answer)
     pair = (offered | (ours & (shadow == baseline) & fine & np.isfinite(answer))) & np.isfinite(other)
     new, old = np.where(ours, answer, other)[pair], np.where(ours, other, answer)[pair]
-    in_time = np.argsort(moments(rows["at"])[pair], kind="stable")
+    in_time = np.argsort(at[pair], kind="stable")
     decided = new >= _threshold(thresholds, candidate), old >= _threshold(thresholds, baseline)
     units = {"entities": served.entity[pair], "blocks": blocks(moments(rows["as_of"])[pair], block)}
     expected = [expected_costs((new + old) / 2, decision, cost) for decision in decided]

@@ -22,10 +22,10 @@ from everloop.learn.reference import forecast_residuals
 from everloop.ports import Decision, Entry, Ledger, Registry, TrafficLog
 from everloop.release import REFERENCE, Manifest
 from everloop.steps.deciding import decide_and_append
+from everloop.steps.provenance import RECALIBRATION_WANTED
 from everloop.steps.recalibration.rows import BoosterRows, gather
 from everloop.use_case import UseCase
 
-ACTION = "recalibration_wanted"
 INTERCEPT, SLOPE = "recalibration_intercept", "recalibration_slope"
 """Where the lineage of a release keeps what has become of the scores of the release that it recalibrates."""
 
@@ -149,13 +149,20 @@ def _record(
     }
 
     def asked() -> list[Entry]:
-        rows = ledger.entries(use_case.name, subject=champion, action=ACTION)
+        rows = ledger.entries(use_case.name, subject=champion, action=RECALIBRATION_WANTED)
         return [row for row in rows if row.evidence["through"] == through]
 
     def wanted(state: ReleaseState) -> Decision | None:
         if state.champion != champion or asked():
             return None
-        return Decision(actor="everloop", action=ACTION, subject=champion, after=state, reason=decision.reason, evidence=evidence)
+        return Decision(
+            actor="everloop",
+            action=RECALIBRATION_WANTED,
+            subject=champion,
+            after=state,
+            reason=decision.reason,
+            evidence=evidence,
+        )
 
     decide_and_append(ledger, use_case.name, wanted, now)
     found = asked()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from everloop.ports import Ledger, Registry
-from everloop.steps.recalibration.looking import verdict_of
+from everloop.steps.recalibration.plan import verdict_of
 from everloop.steps.training.judging import record_verdict
 from everloop.use_case import UseCase
 
